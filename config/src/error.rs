@@ -1,0 +1,76 @@
+//! What can be wrong with a setting, said so that it can be put right.
+
+use std::fmt;
+use std::path::PathBuf;
+
+/// One thing wrong with the settings.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConfigError {
+    /// The key's path, such as `server.limits.idle`; empty when the file as a whole is the trouble.
+    pub key: String,
+    /// Where the value was said.
+    pub place: Place,
+    /// What is wrong, with the value in it.
+    pub problem: String,
+    /// What to do instead.
+    pub cure: String,
+}
+
+/// Where a value was said.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Place {
+    /// In this file.
+    File(PathBuf),
+    /// In this environment variable.
+    Variable(String),
+    /// On the command line.
+    Flags,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(path) => write!(f, "in `{}`", path.display()),
+            Self::Variable(name) => write!(f, "in the variable `{name}`"),
+            Self::Flags => f.write_str("on the command line"),
+        }
+    }
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !self.key.is_empty() {
+            write!(f, "`{}` ", self.key)?;
+        }
+        write!(f, "{}: {}; {}", self.place, self.problem, self.cure)
+    }
+}
+
+impl std::error::Error for ConfigError {}
+
+/// Everything wrong with the settings, in the order of the reference; never empty.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Errors(Vec<ConfigError>);
+
+impl Errors {
+    pub(crate) fn new(errors: Vec<ConfigError>) -> Self {
+        Self(errors)
+    }
+
+    /// The errors, one by one.
+    pub fn iter(&self) -> impl Iterator<Item = &ConfigError> {
+        self.0.iter()
+    }
+}
+
+impl fmt::Display for Errors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.len() {
+            1 => f.write_str("1 setting cannot be used:")?,
+            count => write!(f, "{count} settings cannot be used:")?,
+        }
+        self.0.iter().try_for_each(|error| write!(f, "\n  {error}"))
+    }
+}
+
+impl std::error::Error for Errors {}

@@ -1,0 +1,131 @@
+//! The only reader of settings: defaults, then a TOML file, then the environment, then flags; out come the
+//! plain settings structs that the rooms own.
+//!
+//! Invariant: [`load`] reports *every* error it can find, each with its key, where it was said, and a cure;
+//! nothing half-read leaves this room. It does not know what any setting does, opens no other file, and
+//! reads the environment only from its argument.
+#![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test that unwraps says what it expects"))]
+
+mod check;
+mod error;
+mod file;
+mod publish;
+mod raw;
+mod reader;
+mod render;
+mod resolve;
+#[cfg(test)]
+mod tests;
+mod units;
+
+use std::ffi::OsString;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use airdock_registry::server;
+use airdock_sync::ingest;
+use airdock_sync::publish::PublishRules;
+
+pub use error::{ConfigError, Errors, Place};
+
+/// Every key at its default, with a comment each.
+pub const REFERENCE: &str = include_str!("../reference.toml");
+
+/// The file read from the working directory when no other is named.
+pub const FILE: &str = "airdock.toml";
+
+/// The variable that names a file, as `--config` does.
+pub const FILE_VARIABLE: &str = "AIRDOCK_CONFIG";
+
+/// What every variable for a single key begins with; levels are separated by two underscores.
+pub const VARIABLE_PREFIX: &str = "AIRDOCK__";
+
+/// What the command line said. Nothing said leaves the layer below as it is.
+#[derive(Debug, Clone, Default)]
+pub struct Overrides {
+    /// `--config`: the file to read, which then has to exist.
+    pub file: Option<PathBuf>,
+    /// `--data`: `store.path`.
+    pub data: Option<PathBuf>,
+    /// `--listen`: `server.listen`.
+    pub listen: Vec<SocketAddr>,
+    /// `--tls-certificate`: `server.tls.certificate`.
+    pub tls_certificate: Option<PathBuf>,
+    /// `--tls-key`: `server.tls.key`.
+    pub tls_key: Option<PathBuf>,
+    /// `--strict`: `ingest.strict`; a flag can only turn it on.
+    pub strict: bool,
+    /// `--bundle`: `ingest.bundles`.
+    pub bundles: Vec<PathBuf>,
+}
+
+/// The settings of the whole program, checked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// The file that was read, if there was one.
+    pub file: Option<PathBuf>,
+    /// What the registry is told.
+    pub registry: airdock_registry::Settings,
+    /// What the listener is told.
+    pub server: server::Settings,
+    /// What an ingest is told.
+    pub ingest: ingest::Settings,
+    /// The internal names ingested content gets.
+    pub publish: PublishRules,
+    /// Bundles `serve` takes in when it starts.
+    pub bundles: Vec<PathBuf>,
+    /// What is logged and how.
+    pub log: LogSettings,
+}
+
+/// What is logged, and in what form.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct LogSettings {
+    /// The least severe messages to log.
+    pub level: LogLevel,
+    /// The form of a line.
+    pub format: LogFormat,
+}
+
+/// How severe a message has to be to be logged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum LogLevel {
+    /// What failed.
+    Error,
+    /// And what may come to fail.
+    Warn,
+    /// And what happened.
+    #[default]
+    Info,
+    /// And why.
+    Debug,
+    /// And everything else.
+    Trace,
+}
+
+/// The form of a logged line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// For machines: one JSON object a line.
+    Json,
+}
+
+/// Reads every layer and checks the result.
+///
+/// Without `overrides.file` the file is the one [`FILE_VARIABLE`] names, or else [`FILE`] in the working
+/// directory when there is one; without any file the defaults hold.
+///
+/// # Errors
+/// All of them: a file that cannot be read, keys that do not exist, values that cannot be used.
+pub fn load(
+    overrides: Overrides,
+    environment: impl IntoIterator<Item = (OsString, OsString)>,
+) -> Result<Config, Errors> {
+    let mut errors = Vec::new();
+    let layers = file::layers(overrides.file.as_deref(), environment, &mut errors);
+    let config = resolve::resolve(layers, overrides, &mut errors);
+    if errors.is_empty() { Ok(config) } else { Err(Errors::new(errors)) }
+}

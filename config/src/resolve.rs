@@ -1,0 +1,215 @@
+//! Written settings to the rooms' own structs. A key that was not written keeps what the room's `Default` says.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use airdock_registry::References;
+use airdock_registry::names;
+use airdock_registry::server::{self, TlsFiles};
+use airdock_sync::ingest;
+
+use crate::error::ConfigError;
+use crate::file::Layers;
+use crate::raw::{self, Setting};
+use crate::reader::Reader;
+use crate::{Config, LogFormat, LogLevel, LogSettings, Overrides, publish};
+
+/// More listeners than this are a mistake.
+const MAX_LISTENERS: usize = 64;
+
+/// No deadline is longer, and none shorter than a tenth of a second.
+const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
+const SHORTEST: Duration = Duration::from_millis(100);
+
+pub(crate) const REFERENCES: [(&str, References); 2] = [("strict", References::Strict), ("lax", References::Lax)];
+
+pub(crate) const LEVELS: [(&str, LogLevel); 5] = [
+    ("error", LogLevel::Error),
+    ("warn", LogLevel::Warn),
+    ("info", LogLevel::Info),
+    ("debug", LogLevel::Debug),
+    ("trace", LogLevel::Trace),
+];
+
+pub(crate) const FORMATS: [(&str, LogFormat); 2] = [("text", LogFormat::Text), ("json", LogFormat::Json)];
+
+/// Checks every value and puts the flags on top.
+pub(crate) fn resolve(mut layers: Layers, overrides: Overrides, errors: &mut Vec<ConfigError>) -> Config {
+    let raw = std::mem::take(&mut layers.raw);
+    let mut reader = Reader { layers: &layers, errors };
+    let reader = &mut reader;
+    let data = overrides.data;
+    let server = server(reader, &raw.server, overrides.listen, overrides.tls_certificate, overrides.tls_key);
+    let registry = registry(reader, &raw, data);
+    let publish = publish::rules(reader, raw.publish.as_deref());
+    let (ingest, bundles) = ingest(reader, &raw.ingest, overrides.strict, overrides.bundles);
+    let log = LogSettings {
+        level: reader.choice("log.level", &raw.log.level, LogLevel::default(), &LEVELS),
+        format: reader.choice("log.format", &raw.log.format, LogFormat::default(), &FORMATS),
+    };
+    Config { file: layers.file, registry, server, ingest, publish, bundles, log }
+}
+
+fn server(
+    reader: &mut Reader<'_>,
+    raw: &raw::Server,
+    listen: Vec<SocketAddr>,
+    certificate: Option<PathBuf>,
+    key: Option<PathBuf>,
+) -> server::Settings {
+    let default = server::Settings::default();
+    let written = addresses(reader, &raw.listen).unwrap_or(default.listen);
+    let listen = if listen.is_empty() { written } else { listen };
+    let certificate = certificate.or(path(reader, "server.tls.certificate", &raw.tls.certificate));
+    let key = key.or(path(reader, "server.tls.key", &raw.tls.key));
+    let tls = match (certificate, key) {
+        (Some(certificate), Some(key)) => Some(TlsFiles { certificate, key }),
+        (None, None) => None,
+        (Some(_), None) => {
+            lone(reader, "server.tls.key", "server.tls.certificate");
+            None
+        }
+        (None, Some(_)) => {
+            lone(reader, "server.tls.certificate", "server.tls.key");
+            None
+        }
+    };
+    server::Settings { listen, tls, limits: limits(reader, &raw.limits, &default.limits) }
+}
+
+/// A certificate without its key, or a key without its certificate: the place is where the one that is there was said.
+fn lone(reader: &mut Reader<'_>, missing: &str, there: &str) {
+    let place = reader.layers.place(there);
+    reader.wrong_at(
+        missing,
+        place,
+        format!("missing beside `{there}`"),
+        "give both for TLS, or neither for plain HTTP",
+    );
+}
+
+fn addresses(reader: &mut Reader<'_>, setting: &Setting) -> Option<Vec<SocketAddr>> {
+    const KEY: &str = "server.listen";
+    let texts = reader.list(KEY, setting)?;
+    if texts.is_empty() || texts.len() > MAX_LISTENERS {
+        reader.wrong(KEY, format!("{} addresses", texts.len()), format!("write from 1 to {MAX_LISTENERS}"));
+        return None;
+    }
+    let mut addresses: Vec<SocketAddr> = Vec::new();
+    for text in texts {
+        match text.parse() {
+            Ok(address) if address_is_taken(&addresses, address) => {
+                reader.wrong(KEY, format!("`{text}` is listed twice"), "list each address once");
+            }
+            Ok(address) => addresses.push(address),
+            Err(_) => reader.wrong(
+                KEY,
+                format!("`{text}` is not an address to listen on"),
+                "write an IP address and a port, such as `127.0.0.1:5000`, `0.0.0.0:5000` or `[::]:5000`",
+            ),
+        }
+    }
+    Some(addresses)
+}
+
+/// Port 0 asks for any free port, which two listeners may do.
+fn address_is_taken(addresses: &[SocketAddr], address: SocketAddr) -> bool {
+    address.port() != 0 && addresses.contains(&address)
+}
+
+fn limits(reader: &mut Reader<'_>, raw: &raw::ServerLimits, default: &server::Limits) -> server::Limits {
+    let mut deadline =
+        |key: &str, setting: &Setting, default: Duration| reader.duration(key, setting, default, SHORTEST..=LONGEST);
+    let first_byte = deadline("server.limits.first_byte", &raw.first_byte, default.first_byte);
+    let header = deadline("server.limits.header", &raw.header, default.header);
+    let idle = deadline("server.limits.idle", &raw.idle, default.idle);
+    let stall = deadline("server.limits.stall", &raw.stall, default.stall);
+    // Nothing to drain for is a choice, unlike a deadline that is over before it begins.
+    let drain = reader.duration("server.limits.drain", &raw.drain, default.drain, Duration::ZERO..=LONGEST);
+    server::Limits {
+        connections: reader.number("server.limits.connections", &raw.connections, default.connections, 1..=1_000_000),
+        first_byte,
+        header,
+        idle,
+        stall,
+        minimum_rate: reader.size("server.limits.minimum_rate", &raw.minimum_rate, default.minimum_rate, 0..=1 << 30),
+        drain,
+        max_header_bytes: usize::try_from(reader.size(
+            "server.limits.max_header_bytes",
+            &raw.max_header_bytes,
+            default.max_header_bytes as u64,
+            8 << 10..=1 << 20,
+        ))
+        .unwrap_or(default.max_header_bytes),
+        max_streams: reader.number("server.limits.max_streams", &raw.max_streams, default.max_streams, 1..=10_000),
+    }
+}
+
+fn registry(reader: &mut Reader<'_>, raw: &raw::Raw, data: Option<PathBuf>) -> airdock_registry::Settings {
+    let default = airdock_registry::Settings::default();
+    if matches!(&raw.store.path, Some(raw::Written::Text(path)) if path.is_empty()) {
+        reader.wrong("store.path", "`` is not a folder", "name the folder to keep the content in");
+    }
+    let written = path(reader, "store.path", &raw.store.path);
+    airdock_registry::Settings {
+        data: data.or(written).unwrap_or(default.data),
+        delete: reader.switch("registry.delete", &raw.registry.delete, default.delete),
+        references: reader.choice("registry.references", &raw.registry.references, default.references, &REFERENCES),
+        upload_expiry: reader.duration(
+            "store.upload_expiry",
+            &raw.store.upload_expiry,
+            default.upload_expiry,
+            Duration::from_secs(60)..=Duration::from_secs(365 * 24 * 60 * 60),
+        ),
+        max_uploads: reader.number(
+            "registry.max_uploads",
+            &raw.registry.max_uploads,
+            default.max_uploads,
+            1..=1_000_000,
+        ),
+        names: names(reader, &raw.names),
+    }
+}
+
+fn names(reader: &mut Reader<'_>, raw: &raw::Names) -> names::Settings {
+    let default = names::Settings::default();
+    let default_upstream = reader.text("names.default_upstream", &raw.default_upstream, &default.default_upstream);
+    publish::check_host(reader, "names.default_upstream", &default_upstream);
+    let upstreams = reader.list("names.upstreams", &raw.upstreams).unwrap_or(default.upstreams);
+    for host in upstreams.iter().filter(|host| *host != "*") {
+        publish::check_host(reader, "names.upstreams", host);
+    }
+    names::Settings { default_upstream, upstreams }
+}
+
+fn ingest(
+    reader: &mut Reader<'_>,
+    raw: &raw::Ingest,
+    strict: bool,
+    bundles: Vec<PathBuf>,
+) -> (ingest::Settings, Vec<PathBuf>) {
+    let default = ingest::Settings::default();
+    let written = reader.list("ingest.bundles", &raw.bundles).unwrap_or_default();
+    let bundles = if bundles.is_empty() { written.into_iter().map(PathBuf::from).collect() } else { bundles };
+    let limits = default.limits;
+    let written = &raw.limits;
+    let settings = ingest::Settings {
+        strict: reader.switch("ingest.strict", &raw.strict, default.strict) || strict,
+        limits: ingest::Limits {
+            document: reader.size("ingest.limits.document", &written.document, limits.document, 64 << 10..=64 << 20),
+            chart: reader.size("ingest.limits.chart", &written.chart, limits.chart, 64 << 10..=1 << 30),
+            layer: reader.size("ingest.limits.layer", &written.layer, limits.layer, 1 << 20..=1 << 50),
+            entries: reader.number("ingest.limits.entries", &written.entries, limits.entries, 1..=100_000_000),
+            images: reader.number("ingest.limits.images", &written.images, limits.images, 1..=1_000_000),
+            depth: reader.number("ingest.limits.depth", &written.depth, limits.depth, 1..=64),
+        },
+    };
+    (settings, bundles)
+}
+
+/// A path; empty text means none.
+fn path(reader: &mut Reader<'_>, key: &str, setting: &Setting) -> Option<PathBuf> {
+    let text = reader.text(key, setting, "");
+    (!text.is_empty()).then(|| PathBuf::from(text))
+}

@@ -1,0 +1,84 @@
+//! end-2, end-10: blobs going out, whole or in ranges.
+
+use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
+
+use super::Arrival;
+use super::body::{Body, multipart};
+use super::conditional::{not_modified, ranges_apply};
+use super::error::Error;
+use super::headers::{empty, identify, insert};
+use crate::names::RequestedName;
+use crate::oci::{ByteRange, Digest, MediaType, RangeSet, RequestedRanges};
+use crate::{Blob, Registry};
+
+pub(super) async fn pull(
+    registry: &Registry,
+    headers: &HeaderMap,
+    arrival: &Arrival,
+    name: &RequestedName,
+    digest: &Digest,
+) -> Result<Response<Body>, Error> {
+    let blob = registry.blob(name, digest).await?;
+    if let Some(response) = not_modified(headers, digest) {
+        return Ok(response);
+    }
+    let size = blob.size();
+    let mut response = match ranges(headers, digest, size) {
+        RangeSet::Whole => send(StatusCode::OK, Body::blob(blob, ByteRange { start: 0, end: size }, arrival)),
+        RangeSet::Unsatisfiable => return Err(Error::RangeNotSatisfiable { digest: *digest, size }),
+        RangeSet::Parts(parts) => match *parts.as_slice() {
+            [range] => {
+                let mut response = send(StatusCode::PARTIAL_CONTENT, Body::blob(blob, range, arrival));
+                insert(&mut response, header::CONTENT_RANGE, range.content_range(size));
+                response
+            }
+            _ => several(blob, &parts, arrival),
+        },
+    };
+    response.headers_mut().insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+    identify(&mut response, digest);
+    Ok(response)
+}
+
+pub(super) async fn delete(
+    registry: &Registry,
+    name: &RequestedName,
+    digest: &Digest,
+) -> Result<Response<Body>, Error> {
+    registry.repository(name.write_target()).delete_blob(digest).await?;
+    Ok(empty(StatusCode::ACCEPTED))
+}
+
+fn ranges(headers: &HeaderMap, digest: &Digest, size: u64) -> RangeSet {
+    let Some(requested) = headers.get(header::RANGE).and_then(|value| RequestedRanges::parse(value.to_str().ok()?))
+    else {
+        return RangeSet::Whole;
+    };
+    if !ranges_apply(headers, digest) {
+        return RangeSet::Whole;
+    }
+    match requested.of(size) {
+        // A thousand overlapping ranges of a large blob would be a thousand large blobs (RFC 9110, 14.2).
+        RangeSet::Parts(parts) if parts.iter().map(ByteRange::len).fold(0, u64::saturating_add) > size => {
+            RangeSet::Whole
+        }
+        ranges => ranges,
+    }
+}
+
+/// One part for each range, in the order asked for: podman counts them.
+fn several(blob: Blob, parts: &[ByteRange], arrival: &Arrival) -> Response<Body> {
+    let (body, boundary) = multipart(blob, parts, arrival);
+    let mut response = send(StatusCode::PARTIAL_CONTENT, body);
+    insert(&mut response, header::CONTENT_TYPE, format!("multipart/byteranges; boundary={boundary}"));
+    response
+}
+
+fn send(status: StatusCode, body: Body) -> Response<Body> {
+    let length = HeaderValue::from(body.length());
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(MediaType::OCTET_STREAM));
+    response.headers_mut().insert(header::CONTENT_LENGTH, length);
+    response
+}

@@ -1,0 +1,127 @@
+//! The body of an answer: bytes at hand, or ranges of a blob read as the connection takes them.
+//!
+//! A blob's bytes leave in one of two ways. Where the connection said it can send files itself ([`FileWindows`]), the
+//! body is one frame whose address stands for the file; everywhere else (TLS, HTTP/2, somebody else's server) it is read
+//! in pieces that fit a processor's cache. Invariant: a body is as long as it said, or it fails; a file that cannot be
+//! read, or is shorter than its blob, ends the connection and never the body.
+
+mod multipart;
+mod pool;
+mod reader;
+mod windows;
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http_body::{Frame, SizeHint};
+
+pub(super) use multipart::multipart;
+pub use windows::FileWindows;
+
+use super::Arrival;
+use crate::Blob;
+use crate::oci::ByteRange;
+use multipart::Multipart;
+use reader::Reader;
+pub(crate) use reader::cut_short;
+
+/// Up to this size a blob is read rather than sent from its file: copying it costs less than the two system calls more.
+const SMALL: u64 = 16 * 1024;
+
+/// The body of an answer of the [`Api`](super::Api).
+#[derive(Debug)]
+pub struct Body(Content);
+
+#[derive(Debug)]
+enum Content {
+    Bytes(Bytes),
+    Blob(BlobRange),
+    Multipart(Box<Multipart>),
+}
+
+impl Body {
+    pub(super) fn empty() -> Self {
+        Self(Content::Bytes(Bytes::new()))
+    }
+
+    pub(super) const fn full(bytes: Bytes) -> Self {
+        Self(Content::Bytes(bytes))
+    }
+
+    pub(crate) fn blob(blob: Blob, range: ByteRange, arrival: &Arrival) -> Self {
+        Self(Content::Blob(BlobRange::new(blob, range, arrival.windows.clone())))
+    }
+
+    /// How many bytes are left of it.
+    #[must_use]
+    pub fn length(&self) -> u64 {
+        match &self.0 {
+            Content::Bytes(bytes) => bytes.len() as u64,
+            Content::Blob(range) => range.left(),
+            Content::Multipart(parts) => parts.left(),
+        }
+    }
+}
+
+impl http_body::Body for Body {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        let bytes = match &mut self.0 {
+            Content::Bytes(bytes) if bytes.is_empty() => Poll::Ready(None),
+            Content::Bytes(bytes) => Poll::Ready(Some(Ok(std::mem::take(bytes)))),
+            Content::Blob(range) => range.poll_next(cx),
+            Content::Multipart(parts) => parts.poll_next(cx),
+        };
+        bytes.map(|next| next.map(|bytes| bytes.map(Frame::data)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.length() == 0
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.length())
+    }
+}
+
+/// Some bytes of a blob, on their way out.
+#[derive(Debug)]
+struct BlobRange {
+    blob: Blob,
+    left: ByteRange,
+    windows: Option<Arc<FileWindows>>,
+    reader: Reader,
+}
+
+impl BlobRange {
+    fn new(blob: Blob, range: ByteRange, windows: Option<Arc<FileWindows>>) -> Self {
+        Self { blob, left: range, windows: windows.filter(|_| range.len() > SMALL), reader: Reader::default() }
+    }
+
+    const fn left(&self) -> u64 {
+        self.left.len()
+    }
+
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<io::Result<Bytes>>> {
+        if self.left.is_empty() {
+            return Poll::Ready(None);
+        }
+        if let Some(bytes) = self.windows.take().and_then(|windows| windows.lend(&self.blob, self.left)) {
+            self.left.start = self.left.end;
+            return Poll::Ready(Some(Ok(bytes)));
+        }
+        let read = std::task::ready!(self.reader.poll_read(cx, &self.blob, self.left));
+        if let Ok(bytes) = &read {
+            self.left.start += bytes.len() as u64;
+        }
+        Poll::Ready(Some(read))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,77 @@
+//! Several ranges of one blob (RFC 9110, 14.6): one part for each, in the order asked for.
+
+use std::io;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::vec;
+
+use bytes::Bytes;
+
+use super::{Arrival, BlobRange, Body, Content, FileWindows};
+use crate::Blob;
+use crate::oci::{ByteRange, MediaType};
+
+/// The parts that are left, each with the text before it.
+#[derive(Debug)]
+pub(super) struct Multipart {
+    blob: Blob,
+    windows: Option<Arc<FileWindows>>,
+    parts: vec::IntoIter<(Bytes, ByteRange)>,
+    current: Option<BlobRange>,
+    /// What ends the last part.
+    tail: Bytes,
+    left: u64,
+}
+
+/// A body of several ranges, and the boundary between them.
+pub(in crate::api) fn multipart(blob: Blob, ranges: &[ByteRange], arrival: &Arrival) -> (Body, String) {
+    // Random, so that no content can hold it; and a plain token, so that no client need unquote it.
+    let boundary = uuid::Uuid::new_v4().simple().to_string();
+    let size = blob.size();
+    let parts: Vec<_> = ranges
+        .iter()
+        .enumerate()
+        .map(|(index, range)| {
+            let before = if index == 0 { "" } else { "\r\n" };
+            let head = format!(
+                "{before}--{boundary}\r\nContent-Type: {}\r\nContent-Range: {}\r\n\r\n",
+                MediaType::OCTET_STREAM,
+                range.content_range(size)
+            );
+            (Bytes::from(head), *range)
+        })
+        .collect();
+    let tail = Bytes::from(format!("\r\n--{boundary}--\r\n"));
+    let left = parts.iter().map(|(head, range)| head.len() as u64 + range.len()).sum::<u64>() + tail.len() as u64;
+    let windows = arrival.windows.clone();
+    let parts = Multipart { blob, windows, parts: parts.into_iter(), current: None, tail, left };
+    (Body(Content::Multipart(Box::new(parts))), boundary)
+}
+
+impl Multipart {
+    pub(super) const fn left(&self) -> u64 {
+        self.left
+    }
+
+    pub(super) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<io::Result<Bytes>>> {
+        let next = std::task::ready!(self.poll_piece(cx));
+        if let Some(Ok(bytes)) = &next {
+            self.left -= bytes.len() as u64;
+        }
+        Poll::Ready(next)
+    }
+
+    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<io::Result<Bytes>>> {
+        if let Some(current) = &mut self.current {
+            match std::task::ready!(current.poll_next(cx)) {
+                None => self.current = None,
+                next => return Poll::Ready(next),
+            }
+        }
+        if let Some((head, range)) = self.parts.next() {
+            self.current = Some(BlobRange::new(self.blob.clone(), range, self.windows.clone()));
+            return Poll::Ready(Some(Ok(head)));
+        }
+        Poll::Ready((!self.tail.is_empty()).then(|| Ok(std::mem::take(&mut self.tail))))
+    }
+}

@@ -1,0 +1,80 @@
+//! Reads a blob piece by piece without holding up the runtime: what is in memory is copied at once, what is on the disk
+//! is read by a thread that may wait.
+
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use rustix::io::{Errno, ReadWriteFlags, preadv2};
+use tokio::task::JoinHandle;
+
+use super::pool::{BUFFER, Buffer};
+use crate::Blob;
+use crate::oci::ByteRange;
+
+/// Reads one piece at a time.
+#[derive(Debug, Default)]
+pub(super) struct Reader {
+    waiting: Option<JoinHandle<io::Result<Buffer>>>,
+}
+
+impl Reader {
+    /// The first bytes of `range`, at least one.
+    ///
+    /// # Errors
+    /// When the disk fails or the file is shorter than its blob.
+    ///
+    /// # Cancel safety
+    /// Dropped while a thread reads: the thread finishes and its buffer goes back to the pool.
+    pub(super) fn poll_read(&mut self, cx: &mut Context<'_>, blob: &Blob, range: ByteRange) -> Poll<io::Result<Bytes>> {
+        let wanted = usize::try_from(range.len()).unwrap_or(BUFFER).min(BUFFER);
+        if self.waiting.is_none() {
+            let mut buffer = Buffer::take();
+            match read_now(blob, range.start, &mut buffer.space()[..wanted]) {
+                Some(read) => return Poll::Ready(whole(blob, read?, buffer)),
+                None => {
+                    let blob = blob.clone();
+                    self.waiting =
+                        Some(tokio::task::spawn_blocking(move || read_waiting(&blob, range.start, wanted, buffer)));
+                }
+            }
+        }
+        let Some(waiting) = &mut self.waiting else { return Poll::Pending };
+        let read = std::task::ready!(Pin::new(waiting).poll(cx));
+        self.waiting = None;
+        Poll::Ready(read.map_err(io::Error::other).flatten().map(Bytes::from_owner))
+    }
+}
+
+/// Reads what is in memory; `None` when that is nothing, or when the file system cannot tell.
+fn read_now(blob: &Blob, offset: u64, space: &mut [u8]) -> Option<io::Result<usize>> {
+    loop {
+        return match preadv2(blob.file(), &mut [io::IoSliceMut::new(space)], offset, ReadWriteFlags::NOWAIT) {
+            Err(Errno::INTR) => continue,
+            Err(Errno::AGAIN | Errno::OPNOTSUPP | Errno::INVAL | Errno::NOSYS) => None,
+            read => Some(read.map_err(io::Error::from)),
+        };
+    }
+}
+
+fn read_waiting(blob: &Blob, offset: u64, wanted: usize, mut buffer: Buffer) -> io::Result<Buffer> {
+    loop {
+        match blob.file().read_at(&mut buffer.space()[..wanted], offset) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Ok(0) => return Err(cut_short(blob)),
+            read => return Ok(buffer.filled(read?)),
+        }
+    }
+}
+
+fn whole(blob: &Blob, read: usize, buffer: Buffer) -> io::Result<Bytes> {
+    if read == 0 { Err(cut_short(blob)) } else { Ok(Bytes::from_owner(buffer.filled(read))) }
+}
+
+/// Somebody cut the file while it is served. The client must not take what it has for the blob.
+pub(crate) fn cut_short(blob: &Blob) -> io::Error {
+    tracing::error!(digest = %blob.digest(), size = blob.size(), "a blob's file is shorter than the blob; serving it was broken off");
+    io::ErrorKind::UnexpectedEof.into()
+}

@@ -1,0 +1,120 @@
+//! Bodies read whole, in ranges and in parts; and what happens when the file is not what it was.
+
+use std::io::Write;
+
+use http_body_util::BodyExt;
+
+use super::*;
+use crate::oci::Algorithm;
+
+fn blob(content: &[u8]) -> (tempfile::NamedTempFile, Blob) {
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    file.write_all(content).unwrap();
+    let blob = Blob::of(file.reopen().unwrap(), Algorithm::Sha256.digest(content), content.len() as u64);
+    (file, blob)
+}
+
+fn content(size: usize) -> Vec<u8> {
+    (0..size).map(|index| (index * 7 + index / 251) as u8).collect()
+}
+
+/// Stands in for a mapping with bytes the file does not have, so that a test sees which of the two was sent.
+fn not_the_file(_: &std::fs::File, size: u64) -> Option<Bytes> {
+    Some(vec![0xEE; size as usize].into())
+}
+
+#[tokio::test]
+async fn a_blob_is_read_whole_and_in_ranges() {
+    for size in [1, 100, BYTES - 1, BYTES, BYTES + 1, 3 * BYTES + 17] {
+        let expected = content(size);
+        let (_file, blob) = blob(&expected);
+        for (start, end) in [(0, size), (size / 2, size), (0, size.div_ceil(2)), (size - 1, size)] {
+            let range = ByteRange { start: start as u64, end: end as u64 };
+            let body = Body::blob(blob.clone(), range, &Arrival::default());
+            assert_eq!(body.length(), range.len());
+            assert_eq!(body.collect().await.unwrap().to_bytes(), expected[start..end], "{size}: {start}-{end}");
+        }
+    }
+}
+
+const BYTES: usize = 64 * 1024;
+
+#[tokio::test]
+async fn an_empty_blob_is_an_empty_body() {
+    let (_file, blob) = blob(b"");
+    let body = Body::blob(blob, ByteRange { start: 0, end: 0 }, &Arrival::default());
+    assert!(http_body::Body::is_end_stream(&body));
+    assert!(body.collect().await.unwrap().to_bytes().is_empty());
+}
+
+#[tokio::test]
+async fn s6_a_file_that_was_cut_fails_the_body_instead_of_ending_it() {
+    let (file, blob) = blob(&content(3 * BYTES));
+    file.as_file().set_len(BYTES as u64 + 5).unwrap();
+    let mut body = Body::blob(blob, ByteRange { start: 0, end: 3 * BYTES as u64 }, &Arrival::default());
+    let mut received = 0;
+    let error = loop {
+        match body.frame().await.expect("a cut file must not end the body") {
+            Ok(frame) => received += frame.into_data().unwrap().len(),
+            Err(error) => break error,
+        }
+    };
+    assert_eq!(received, BYTES + 5);
+    assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
+}
+
+#[tokio::test]
+async fn each_range_asked_for_is_a_part_in_its_order() {
+    let expected = content(500);
+    let (_file, blob) = blob(&expected);
+    let ranges = [(400, 500), (0, 1), (0, 100)].map(|(start, end)| ByteRange { start, end });
+    let (body, boundary) = multipart(blob, &ranges, &Arrival::default());
+    let length = body.length();
+    let bytes = body.collect().await.unwrap().to_bytes();
+    assert_eq!(bytes.len() as u64, length, "the length that was announced");
+    let mut rest = &bytes[..];
+    for (index, range) in ranges.iter().enumerate() {
+        let head = format!(
+            "{}--{boundary}\r\nContent-Type: application/octet-stream\r\nContent-Range: bytes {}-{}/500\r\n\r\n",
+            if index == 0 { "" } else { "\r\n" },
+            range.start,
+            range.end - 1,
+        );
+        rest = rest.strip_prefix(head.as_bytes()).unwrap();
+        let part = &expected[range.start as usize..range.end as usize];
+        rest = rest.strip_prefix(part).unwrap();
+    }
+    assert_eq!(rest, format!("\r\n--{boundary}--\r\n").as_bytes());
+}
+
+#[tokio::test]
+async fn a_large_blob_is_lent_in_one_frame_and_forgotten_when_that_is_dropped() {
+    let (_file, blob) = blob(&content(3 * BYTES));
+    let windows = Arc::new(FileWindows::new(not_the_file));
+    let arrival = Arrival { windows: Some(windows.clone()), ..Arrival::default() };
+    let range = ByteRange { start: 10, end: 2 * BYTES as u64 };
+    let mut body = Body::blob(blob.clone(), range, &arrival);
+    let frame = body.frame().await.unwrap().unwrap().into_data().unwrap();
+    assert!(http_body::Body::is_end_stream(&body));
+    assert_eq!(frame.len() as u64, range.len());
+    let found = windows.find(&frame[5..100], |window| {
+        let (found, offset) = window.locate(frame[5..].as_ptr() as usize);
+        (found.digest(), offset, window.len)
+    });
+    assert_eq!(found, Some((blob.digest(), 15, frame.len())));
+    assert!(windows.find(b"elsewhere", |_| ()).is_none());
+    drop(frame);
+    assert!(windows.is_empty());
+}
+
+#[tokio::test]
+async fn a_small_blob_and_one_that_cannot_be_mapped_are_read() {
+    let cannot = |_: &std::fs::File, _: u64| None;
+    for (size, map) in [(100, not_the_file as fn(&_, _) -> _), (3 * BYTES, cannot)] {
+        let expected = content(size);
+        let (_file, blob) = blob(&expected);
+        let arrival = Arrival { windows: Some(Arc::new(FileWindows::new(map))), ..Arrival::default() };
+        let body = Body::blob(blob, ByteRange { start: 0, end: size as u64 }, &arrival);
+        assert_eq!(body.collect().await.unwrap().to_bytes(), expected);
+    }
+}

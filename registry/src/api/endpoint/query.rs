@@ -1,0 +1,57 @@
+//! The query of a request: looked through when asked, never collected, so its length bounds the work.
+
+use std::borrow::Cow;
+
+use http::Uri;
+
+use super::{InvalidRequest, decoded};
+
+/// Most entries one answer lists; a client that asks for more gets this many and a `Link`.
+const MAX_PAGE: usize = 10_000;
+
+/// Which part of a list (end-8b).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Page {
+    /// Most entries, at most ten thousand.
+    pub limit: usize,
+    /// Entries after this one, which need not exist.
+    pub after: Option<String>,
+}
+
+#[derive(Clone, Copy)]
+pub(super) struct Query<'a>(&'a str);
+
+impl<'a> Query<'a> {
+    pub(super) fn of(uri: &'a Uri) -> Self {
+        Self(uri.query().unwrap_or_default())
+    }
+
+    /// The values of a key in their order. A `+` stays one: no value has a space, and media types have a `+`.
+    pub(super) fn all(self, key: &'static str) -> impl Iterator<Item = Cow<'a, str>> {
+        self.0.split('&').filter_map(move |pair| {
+            let (found, value) = pair.split_once('=').unwrap_or((pair, ""));
+            (decoded(found) == key).then(|| decoded(value))
+        })
+    }
+
+    pub(super) fn first(self, key: &'static str) -> Option<Cow<'a, str>> {
+        if self.0.is_empty() { None } else { self.all(key).next() }
+    }
+
+    /// Where the page before ended.
+    pub(super) fn last(self) -> Option<Cow<'a, str>> {
+        self.first("last").filter(|last| !last.is_empty())
+    }
+
+    pub(super) fn page(self) -> Result<Page, InvalidRequest> {
+        let limit = match self.first("n") {
+            None => MAX_PAGE,
+            // However large, it is a number, and more than there is.
+            Some(n) if !n.is_empty() && n.bytes().all(|byte| byte.is_ascii_digit()) => {
+                n.parse().map_or(MAX_PAGE, |n: usize| n.min(MAX_PAGE))
+            }
+            Some(n) => return Err(InvalidRequest::number(&n)),
+        };
+        Ok(Page { limit, after: self.last().map(Cow::into_owned) })
+    }
+}

@@ -1,0 +1,178 @@
+//! The only place where an error becomes a status, a code and a body.
+//!
+//! What a client is told says what failed, on what, and what to do next. What only the operator may know (paths, causes)
+//! goes to the log, and the client gets the request's name to find it by.
+
+use std::error::Error as StdError;
+use std::fmt::Write as _;
+
+use http::{HeaderValue, Response, StatusCode, header};
+use serde_json::{Value, json};
+
+use super::RequestId;
+use super::body::Body;
+use super::endpoint::InvalidRequest;
+use super::headers;
+use super::request_body::BodyError;
+use super::uploads::stand;
+use crate::Error as RegistryError;
+use crate::oci::{
+    ContentRange, Digest, ErrorCode, InvalidContentRange, InvalidManifest, InvalidMediaType, RepositoryName, UploadId,
+};
+
+/// Why a request has no better answer.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Error {
+    #[error(transparent)]
+    Request(#[from] InvalidRequest),
+    #[error(transparent)]
+    Registry(#[from] RegistryError),
+    #[error(transparent)]
+    Body(#[from] BodyError),
+    #[error(transparent)]
+    Manifest(#[from] InvalidManifest),
+    #[error("`Content-Type`: {0}")]
+    MediaType(#[from] InvalidMediaType),
+    #[error(transparent)]
+    ContentRange(#[from] InvalidContentRange),
+    #[error("the body is not the {} bytes that `Content-Range: {}-{}` announces", .0.len(), .0.start, .0.last)]
+    NotAsAnnounced(ContentRange),
+    #[error("the upload has {size} bytes and another request may be adding to it; go on where `Range` says it ends")]
+    OutOfOrder { repository: RepositoryName, id: UploadId, size: u64 },
+    #[error("`{digest}` has {size} bytes, and no part of them was asked for")]
+    RangeNotSatisfiable { digest: Digest, size: u64 },
+    #[error("the request could not be finished")]
+    Panicked,
+}
+
+impl Error {
+    pub(super) fn into_response(self, request: Option<RequestId>) -> Response<Body> {
+        let (status, code) = self.meaning();
+        if status.is_server_error() {
+            log(&self, request);
+            let mut response = failure(status, code, request);
+            if status == StatusCode::SERVICE_UNAVAILABLE {
+                response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+            }
+            return response;
+        }
+        tracing::debug!(status = status.as_u16(), code = code.as_str(), error = %self, "refused");
+        let mut response = body(status, code, &self.to_string(), self.detail());
+        match &self {
+            Self::Request(InvalidRequest::Method(allowed)) => {
+                response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allowed));
+            }
+            Self::OutOfOrder { repository, id, size } => stand(&mut response, repository, *id, *size),
+            Self::RangeNotSatisfiable { size, .. } => {
+                headers::insert(&mut response, header::CONTENT_RANGE, format!("bytes */{size}"));
+            }
+            Self::Registry(RegistryError::TooManyUploads(_)) => {
+                response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("10"));
+            }
+            _ => {}
+        }
+        response
+    }
+
+    /// The status and the code. The same code has several statuses, so neither follows from the other.
+    fn meaning(&self) -> (StatusCode, ErrorCode) {
+        match self {
+            Self::Request(refused) => match refused {
+                InvalidRequest::NoEndpoint(_) => (StatusCode::NOT_FOUND, ErrorCode::Unsupported),
+                InvalidRequest::Method(_) => (StatusCode::METHOD_NOT_ALLOWED, ErrorCode::Unsupported),
+                InvalidRequest::Name(_) | InvalidRequest::Namespace(_) => {
+                    (StatusCode::BAD_REQUEST, ErrorCode::NameInvalid)
+                }
+                InvalidRequest::Digest(_) | InvalidRequest::NoDigest => {
+                    (StatusCode::BAD_REQUEST, ErrorCode::DigestInvalid)
+                }
+                // Not MANIFEST_INVALID, at which podman pushes the manifest again as another type.
+                InvalidRequest::Tag(_) => (StatusCode::BAD_REQUEST, ErrorCode::NameInvalid),
+                InvalidRequest::NoManifest(_) => (StatusCode::NOT_FOUND, ErrorCode::ManifestUnknown),
+                InvalidRequest::Upload => (StatusCode::NOT_FOUND, ErrorCode::BlobUploadUnknown),
+                InvalidRequest::Number(_) => (StatusCode::BAD_REQUEST, ErrorCode::PaginationNumberInvalid),
+                InvalidRequest::TooMany { .. } => (StatusCode::URI_TOO_LONG, ErrorCode::Unsupported),
+            },
+            Self::Registry(error) => (registry_status(error), error.code()),
+            Self::Manifest(InvalidManifest::TooLarge) => (StatusCode::PAYLOAD_TOO_LARGE, ErrorCode::SizeInvalid),
+            Self::Manifest(InvalidManifest::Schema1) => (StatusCode::BAD_REQUEST, ErrorCode::Unsupported),
+            Self::Manifest(_) | Self::MediaType(_) => (StatusCode::BAD_REQUEST, ErrorCode::ManifestInvalid),
+            Self::Body(BodyError::Stalled { .. }) => (StatusCode::REQUEST_TIMEOUT, ErrorCode::BlobUploadInvalid),
+            Self::Body(BodyError::Broken { .. }) => (StatusCode::BAD_REQUEST, ErrorCode::BlobUploadInvalid),
+            Self::ContentRange(_) => (StatusCode::BAD_REQUEST, ErrorCode::BlobUploadInvalid),
+            Self::NotAsAnnounced(_) => (StatusCode::BAD_REQUEST, ErrorCode::SizeInvalid),
+            Self::OutOfOrder { .. } => (StatusCode::RANGE_NOT_SATISFIABLE, ErrorCode::BlobUploadInvalid),
+            Self::RangeNotSatisfiable { .. } => (StatusCode::RANGE_NOT_SATISFIABLE, ErrorCode::Unsupported),
+            Self::Panicked => (StatusCode::INTERNAL_SERVER_ERROR, ErrorCode::Unknown),
+        }
+    }
+
+    fn detail(&self) -> Option<Value> {
+        match self {
+            Self::Registry(RegistryError::ManifestBlobUnknown { missing, .. }) => Some(json!({ "missing": missing })),
+            Self::Registry(RegistryError::DigestMismatch { expected, found }) => {
+                Some(json!({ "expected": expected, "found": found }))
+            }
+            _ => None,
+        }
+    }
+}
+
+fn registry_status(error: &RegistryError) -> StatusCode {
+    match error {
+        RegistryError::NameUnknown(_)
+        | RegistryError::ManifestUnknown { .. }
+        | RegistryError::BlobUnknown { .. }
+        | RegistryError::UploadUnknown(_) => StatusCode::NOT_FOUND,
+        RegistryError::ManifestInvalid(InvalidManifest::TooLarge) => StatusCode::PAYLOAD_TOO_LARGE,
+        RegistryError::ManifestInvalid(_)
+        | RegistryError::ManifestBlobUnknown { .. }
+        | RegistryError::DigestMismatch { .. }
+        | RegistryError::SizeInvalid { .. } => StatusCode::BAD_REQUEST,
+        RegistryError::UploadBusy => StatusCode::RANGE_NOT_SATISFIABLE,
+        // 400 and 409 would be failures to the conformance suite; this says: not this way.
+        RegistryError::DeleteDisabled | RegistryError::BlobInUse { .. } => StatusCode::METHOD_NOT_ALLOWED,
+        RegistryError::TooManyUploads(_) => StatusCode::TOO_MANY_REQUESTS,
+        RegistryError::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
+        _ if error.is_no_space() => StatusCode::INSUFFICIENT_STORAGE,
+        RegistryError::Store(_) | RegistryError::Metadata(_) => StatusCode::INTERNAL_SERVER_ERROR,
+    }
+}
+
+/// The answer to a failure that is not the client's, without its cause.
+pub(crate) fn failure(status: StatusCode, code: ErrorCode, request: Option<RequestId>) -> Response<Body> {
+    let message = match status {
+        StatusCode::SERVICE_UNAVAILABLE => "the registry is starting or stopping; try again in a moment",
+        StatusCode::INSUFFICIENT_STORAGE => "the registry's disk is full; what was sent so far can be continued later",
+        _ => "the registry could not answer; its log says why",
+    };
+    let detail = request.map(|request| json!({ "request": request.to_string() }));
+    body(status, code, message, detail)
+}
+
+fn log(error: &Error, request: Option<RequestId>) {
+    let request = request.map(|request| request.to_string());
+    tracing::error!(request, error = causes(error), "a request failed");
+}
+
+/// An error and what caused it, in one line.
+fn causes(error: &dyn StdError) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        let _ = write!(text, ": {cause}");
+        next = cause.source();
+    }
+    text
+}
+
+fn body(status: StatusCode, code: ErrorCode, message: &str, detail: Option<Value>) -> Response<Body> {
+    let mut error = json!({ "code": code.as_str(), "message": message });
+    if let Some(detail) = detail {
+        error["detail"] = detail;
+    }
+    // Docker reads the body only under this type.
+    let mut response = headers::json(json!({ "errors": [error] }).to_string().into());
+    *response.status_mut() = status;
+    response
+}

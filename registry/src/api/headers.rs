@@ -1,0 +1,151 @@
+//! The header fields of the two specifications, and how their values are written. Locations and links are paths that
+//! begin with `/`: every client resolves them against the address it used, so neither `Host` nor a proxy's headers are
+//! ever looked at.
+
+use std::fmt::{Display, Write as _};
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
+use super::body::Body;
+use super::endpoint::Page;
+use crate::names::RequestedName;
+use crate::oci::{Digest, MediaType, RepositoryName, UploadId};
+
+pub(super) const DOCKER_CONTENT_DIGEST: HeaderName = HeaderName::from_static("docker-content-digest");
+pub(super) const DOCKER_UPLOAD_UUID: HeaderName = HeaderName::from_static("docker-upload-uuid");
+pub(super) const OCI_FILTERS_APPLIED: HeaderName = HeaderName::from_static("oci-filters-applied");
+pub(super) const OCI_NAMESPACE: HeaderName = HeaderName::from_static("oci-namespace");
+pub(super) const OCI_SUBJECT: HeaderName = HeaderName::from_static("oci-subject");
+pub(super) const OCI_TAG: HeaderName = HeaderName::from_static("oci-tag");
+const DOCKER_DISTRIBUTION_API_VERSION: HeaderName = HeaderName::from_static("docker-distribution-api-version");
+
+/// What stays as it is in a query's value (RFC 3986, unreserved).
+const QUERY_VALUE: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// What every answer carries.
+pub(super) fn complete(headers: &mut HeaderMap) {
+    headers.insert(DOCKER_DISTRIBUTION_API_VERSION, HeaderValue::from_static("registry/2.0"));
+}
+
+/// Sets a field to a text made of names, tags, digests and numbers, none of which can break a header.
+pub(super) fn insert(response: &mut Response<Body>, name: HeaderName, value: impl Into<String>) {
+    let value = HeaderValue::try_from(value.into()).expect("names, tags, digests and numbers are visible ASCII");
+    response.headers_mut().insert(name, value);
+}
+
+/// An answer with a body of known type.
+pub(super) fn content(media_type: HeaderValue, bytes: Bytes) -> Response<Body> {
+    let length = HeaderValue::from(bytes.len());
+    let mut response = Response::new(Body::full(bytes));
+    response.headers_mut().insert(header::CONTENT_TYPE, media_type);
+    // Stated, not left to the server: an answer to HEAD has the length and no body.
+    response.headers_mut().insert(header::CONTENT_LENGTH, length);
+    response
+}
+
+/// A JSON answer.
+pub(super) fn json(bytes: Bytes) -> Response<Body> {
+    content(HeaderValue::from_static("application/json"), bytes)
+}
+
+/// An answer without a body.
+pub(super) fn empty(status: StatusCode) -> Response<Body> {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = status;
+    // RFC 9110, 8.6: not with these two.
+    if !matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) {
+        response.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from_static("0"));
+    }
+    response
+}
+
+/// The digest as clients verify it, and as a cache's tag.
+pub(super) fn identify(response: &mut Response<Body>, digest: &Digest) {
+    // One text for both: this is written for every pull.
+    let quoted = Bytes::from(format!("\"{digest}\""));
+    let digest = HeaderValue::from_maybe_shared(quoted.slice(1..quoted.len() - 1)).expect("a digest is visible ASCII");
+    let tag = HeaderValue::from_maybe_shared(quoted).expect("a quoted digest is visible ASCII");
+    response.headers_mut().insert(header::ETAG, tag);
+    response.headers_mut().insert(DOCKER_CONTENT_DIGEST, digest);
+}
+
+/// A manifest's type; the usual ones without writing them anew for each answer.
+pub(super) fn media_type(media_type: &MediaType) -> HeaderValue {
+    for known in
+        [MediaType::IMAGE_MANIFEST, MediaType::IMAGE_INDEX, MediaType::DOCKER_MANIFEST, MediaType::DOCKER_MANIFEST_LIST]
+    {
+        if media_type.as_str() == known {
+            return HeaderValue::from_static(known);
+        }
+    }
+    HeaderValue::try_from(media_type.as_str()).expect("a media type is visible ASCII")
+}
+
+pub(super) fn blob_location(repository: &RepositoryName, digest: &Digest) -> String {
+    format!("/v2/{repository}/blobs/{digest}")
+}
+
+pub(super) fn manifest_location(repository: &RepositoryName, digest: &Digest) -> String {
+    format!("/v2/{repository}/manifests/{digest}")
+}
+
+/// The same for every answer about an upload: nothing about its state is in it, so an old one still works.
+pub(super) fn upload_location(repository: &RepositoryName, id: UploadId) -> String {
+    format!("/v2/{repository}/blobs/uploads/{id}")
+}
+
+/// The link to the rest of a list.
+pub(super) struct Next(String, char);
+
+impl Next {
+    pub(super) fn catalog() -> Self {
+        Self("/v2/_catalog".into(), '?')
+    }
+
+    pub(super) fn of(name: &RequestedName, list: impl Display) -> Self {
+        let next = Self(format!("/v2/{}/{list}", name.path), '?');
+        // The next page has to be asked for by the same name.
+        match &name.ns {
+            Some(ns) => next.with("ns", &ns.to_string()),
+            None => next,
+        }
+    }
+
+    pub(super) fn with(mut self, key: &str, value: &str) -> Self {
+        let _ = write!(self.0, "{}{key}={}", self.1, utf8_percent_encode(value, QUERY_VALUE));
+        self.1 = '&';
+        self
+    }
+
+    pub(super) fn after(self, page: &Page, last: &str) -> Self {
+        self.with("n", &page.limit.to_string()).with("last", last)
+    }
+
+    pub(super) fn link(self, response: &mut Response<Body>) {
+        insert(response, header::LINK, format!("<{}>; rel=\"next\"", self.0));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_link_repeats_the_name_and_encodes_its_values() {
+        let name = RequestedName { path: "a/b".parse().unwrap(), ns: Some("reg.local:5000".parse().unwrap()) };
+        let mut response = empty(StatusCode::OK);
+        Next::of(&name, "tags/list").after(&Page { limit: 2, after: None }, "v1+é").link(&mut response);
+        assert_eq!(
+            response.headers()[header::LINK],
+            "</v2/a/b/tags/list?ns=reg.local%3A5000&n=2&last=v1%2B%C3%A9>; rel=\"next\""
+        );
+    }
+
+    #[test]
+    fn an_answer_that_may_have_no_length_has_none() {
+        assert!(!empty(StatusCode::NO_CONTENT).headers().contains_key(header::CONTENT_LENGTH));
+        assert_eq!(empty(StatusCode::ACCEPTED).headers()[header::CONTENT_LENGTH], "0");
+    }
+}

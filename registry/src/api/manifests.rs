@@ -1,0 +1,105 @@
+//! end-3, end-7, end-9: manifests. Their bytes are served as they were received, whatever `Accept` says: another
+//! representation would have another digest.
+
+use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, Response, StatusCode, header};
+
+use super::Shared;
+use super::body::Body;
+use super::conditional::not_modified;
+use super::error::Error;
+use super::headers::{
+    self, DOCKER_CONTENT_DIGEST, OCI_SUBJECT, OCI_TAG, content, empty, identify, insert, manifest_location,
+};
+use super::request_body::RequestBody;
+use crate::names::RequestedName;
+use crate::oci::{InvalidManifest, MAX_MANIFEST_SIZE, Manifest, MediaType, Tag, TagOrDigest};
+use crate::{Provenance, PutReference, Registry};
+
+/// What the largest manifest takes of the memory for manifests.
+pub(super) const LARGEST_KIB: u32 = (MAX_MANIFEST_SIZE / 1024) as u32;
+
+/// From this size on, reading a manifest takes longer than a runtime thread should be held.
+const PARSE_ELSEWHERE: usize = 128 * 1024;
+
+pub(super) async fn pull(
+    registry: &Registry,
+    fields: &HeaderMap,
+    name: &RequestedName,
+    reference: &TagOrDigest,
+) -> Result<Response<Body>, Error> {
+    let manifest = registry.manifest(name, reference).await?;
+    if let Some(response) = not_modified(fields, &manifest.digest) {
+        return Ok(response);
+    }
+    let mut response = content(headers::media_type(&manifest.media_type), manifest.bytes);
+    identify(&mut response, &manifest.digest);
+    Ok(response)
+}
+
+pub(super) async fn push(
+    shared: &Shared,
+    headers: &HeaderMap,
+    name: &RequestedName,
+    reference: PutReference,
+    body: &mut RequestBody,
+) -> Result<Response<Body>, Error> {
+    let media_type = media_type(headers)?;
+    let _held;
+    let bytes = {
+        if body.length().is_some_and(|length| length > MAX_MANIFEST_SIZE as u64) {
+            return Err(InvalidManifest::TooLarge.into());
+        }
+        // Taken before the first byte is read and in one piece, so that pushes wait for each other and never in a ring.
+        let size = body.length().map_or(LARGEST_KIB, |length| (length / 1024 + 1) as u32).min(LARGEST_KIB);
+        _held = shared.manifest_memory.acquire_many(size).await.expect("the semaphore is never closed");
+        receive(body).await?
+    };
+    let manifest = if bytes.len() < PARSE_ELSEWHERE {
+        Manifest::parse(bytes, media_type)
+    } else {
+        tokio::task::spawn_blocking(|| Manifest::parse(bytes, media_type)).await.map_err(|_| Error::Panicked)?
+    }?;
+    let by_digest = matches!(reference, PutReference::Digest(..));
+    let repository = shared.registry.repository(name.write_target());
+    let put = repository.put_manifest(reference, manifest, Provenance::Pushed { by: "anonymous".into() }).await?;
+    let mut response = empty(StatusCode::CREATED);
+    insert(&mut response, header::LOCATION, manifest_location(repository.name(), &put.digest));
+    insert(&mut response, DOCKER_CONTENT_DIGEST, put.digest.to_string());
+    if let Some(subject) = put.subject {
+        // Without it clients write the fallback tag themselves.
+        insert(&mut response, OCI_SUBJECT, subject.to_string());
+    }
+    if by_digest && !put.tags.is_empty() {
+        insert(&mut response, OCI_TAG, put.tags.iter().map(Tag::as_str).collect::<Vec<_>>().join(", "));
+    }
+    Ok(response)
+}
+
+pub(super) async fn delete(
+    registry: &Registry,
+    name: &RequestedName,
+    reference: &TagOrDigest,
+) -> Result<Response<Body>, Error> {
+    registry.repository(name.write_target()).delete_manifest(reference).await?;
+    Ok(empty(StatusCode::ACCEPTED))
+}
+
+/// The type the client says it is; what cannot be read as one is refused rather than guessed.
+fn media_type(headers: &HeaderMap) -> Result<Option<MediaType>, Error> {
+    let Some(value) = headers.get(header::CONTENT_TYPE) else { return Ok(None) };
+    let text = String::from_utf8_lossy(value.as_bytes());
+    Ok(Some(text.parse()?))
+}
+
+/// The whole body, counted: a chunked one does not say how long it will be.
+async fn receive(body: &mut RequestBody) -> Result<Bytes, Error> {
+    let mut whole = BytesMut::new();
+    while let Some(bytes) = body.next().await? {
+        if whole.len() + bytes.len() > MAX_MANIFEST_SIZE {
+            return Err(InvalidManifest::TooLarge.into());
+        }
+        whole.extend_from_slice(&bytes);
+    }
+    Ok(whole.freeze())
+}

@@ -1,0 +1,129 @@
+//! What a use case can answer instead of what was asked. The HTTP side of it is `api::error`'s.
+
+use crate::metadata::MetadataError;
+use crate::oci::{Digest, ErrorCode, InvalidManifest, RepositoryName};
+use crate::store::StoreError;
+
+/// A refusal or a failure of the registry.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// There is no such repository.
+    #[error("repository `{0}` is not known")]
+    NameUnknown(RepositoryName),
+    /// The repository has no such manifest.
+    #[error("manifest `{reference}` is not in `{repository}`")]
+    ManifestUnknown {
+        /// The repository asked.
+        repository: RepositoryName,
+        /// The tag or digest asked for.
+        reference: String,
+    },
+    /// The repository has no such blob.
+    #[error("blob `{digest}` is not in `{repository}`")]
+    BlobUnknown {
+        /// The repository asked.
+        repository: RepositoryName,
+        /// The digest asked for.
+        digest: Digest,
+    },
+    /// The manifest is not one.
+    #[error(transparent)]
+    ManifestInvalid(#[from] InvalidManifest),
+    /// The manifest names content the repository does not have.
+    #[error("the manifest names {} that `{repository}` does not have; push that first", list(.missing))]
+    ManifestBlobUnknown {
+        /// The repository pushed to.
+        repository: RepositoryName,
+        /// What is missing.
+        missing: Vec<Digest>,
+    },
+    /// The manifest gives a blob another size than it has.
+    #[error("the manifest gives `{digest}` {stated} bytes and it has {found}")]
+    SizeInvalid {
+        /// The blob.
+        digest: Digest,
+        /// The descriptor's size.
+        stated: u64,
+        /// The blob's size.
+        found: u64,
+    },
+    /// The content has another digest than was said.
+    #[error("the content was to have digest `{expected}` and has `{found}`")]
+    DigestMismatch {
+        /// What was said.
+        expected: Digest,
+        /// What it has.
+        found: Digest,
+    },
+    /// There is no such upload in this repository.
+    #[error("the upload is not known in `{0}`; it may have been finished, cancelled or swept; begin a new one")]
+    UploadUnknown(RepositoryName),
+    /// Another request is writing to the upload.
+    #[error("another request is writing to this upload; ask for its status and go on from there")]
+    UploadBusy,
+    /// Too many uploads are open.
+    #[error("{0} uploads are open, as many as are allowed; finish or cancel some, or wait until they expire")]
+    TooManyUploads(usize),
+    /// Deleting is switched off.
+    #[error("deleting is switched off in this registry")]
+    DeleteDisabled,
+    /// A manifest of the repository needs the blob.
+    #[error("blob `{digest}` belongs to manifest `{manifest}`; delete that first")]
+    BlobInUse {
+        /// The blob.
+        digest: Digest,
+        /// A manifest that names it.
+        manifest: Digest,
+    },
+    /// The registry is starting or stopping.
+    #[error("the registry is not ready: {0}")]
+    Unavailable(String),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The metadata failed; it is being made anew from the store.
+    #[error(transparent)]
+    Metadata(#[from] MetadataError),
+}
+
+fn list(digests: &[Digest]) -> String {
+    const SHOWN: usize = 5;
+    let mut text = digests.iter().take(SHOWN).map(|digest| format!("`{digest}`")).collect::<Vec<_>>().join(", ");
+    if digests.len() > SHOWN {
+        text.push_str(&format!(" and {} more", digests.len() - SHOWN));
+    }
+    text
+}
+
+impl Error {
+    /// The code clients switch on.
+    #[must_use]
+    pub const fn code(&self) -> ErrorCode {
+        match self {
+            Self::NameUnknown(_) => ErrorCode::NameUnknown,
+            Self::ManifestUnknown { .. } => ErrorCode::ManifestUnknown,
+            Self::BlobUnknown { .. } => ErrorCode::BlobUnknown,
+            Self::ManifestInvalid(_) => ErrorCode::ManifestInvalid,
+            Self::ManifestBlobUnknown { .. } => ErrorCode::ManifestBlobUnknown,
+            Self::SizeInvalid { .. } => ErrorCode::SizeInvalid,
+            Self::DigestMismatch { .. } => ErrorCode::DigestInvalid,
+            Self::UploadUnknown(_) => ErrorCode::BlobUploadUnknown,
+            Self::UploadBusy => ErrorCode::BlobUploadInvalid,
+            Self::TooManyUploads(_) => ErrorCode::TooManyRequests,
+            Self::DeleteDisabled | Self::BlobInUse { .. } => ErrorCode::Unsupported,
+            Self::Unavailable(_) => ErrorCode::Unavailable,
+            Self::Store(_) | Self::Metadata(_) => ErrorCode::Unknown,
+        }
+    }
+
+    /// Whether the disk is full, which passes once somebody makes room.
+    #[must_use]
+    pub fn is_no_space(&self) -> bool {
+        match self {
+            Self::Store(error) => error.is_no_space(),
+            Self::Metadata(error) => error.is_no_space(),
+            _ => false,
+        }
+    }
+}

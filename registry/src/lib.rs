@@ -1,0 +1,24 @@
+//! The OCI registry of Airdock: vocabulary, store, metadata, use cases, and the HTTP API as a tower service.
+#![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test that unwraps says what it expects"))]
+
+pub mod api;
+mod cache;
+mod error;
+mod metadata;
+pub mod names;
+pub mod oci;
+mod registry;
+mod repository;
+pub mod server;
+mod settings;
+mod store;
+
+pub use error::Error;
+pub use metadata::MetadataError;
+pub use registry::{RebuildReport, Registry};
+pub use repository::{
+    BlobWriter, Outcome, PutManifest, PutReference, ReferrersPage, ReleaseDraft, ReleaseReport, Repository,
+    RepositoryPage, ServedManifest, TagOutcome, TagPage, Upload, Written,
+};
+pub use settings::{References, Settings};
+pub use store::{Blob, ManifestLink, OpenError, Provenance, StoreError, TagLink};

@@ -1,0 +1,318 @@
+//! Content digests: `sha256:<64 lower-case hex>` and `sha512:<128 lower-case hex>`.
+//!
+//! Grammar: OCI image-spec `descriptor.md`, "Digests". Unknown algorithms are refused at the door, so a `Digest` can be
+//! turned into a file name without a second thought.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use sha2::Digest as _;
+
+/// A registered digest algorithm this registry computes.
+#[derive(Clone, Copy, Debug, Hash, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Algorithm {
+    /// SHA-256, 32 bytes.
+    Sha256,
+    /// SHA-512, 64 bytes.
+    Sha512,
+}
+
+impl Algorithm {
+    /// Every algorithm, in the order they are stored on disk.
+    pub const ALL: [Self; 2] = [Self::Sha256, Self::Sha512];
+
+    /// The name before the colon.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Sha256 => "sha256",
+            Self::Sha512 => "sha512",
+        }
+    }
+
+    const fn len(self) -> usize {
+        match self {
+            Self::Sha256 => 32,
+            Self::Sha512 => 64,
+        }
+    }
+
+    /// A hasher for this algorithm.
+    #[must_use]
+    pub fn hasher(self) -> Hasher {
+        match self {
+            Self::Sha256 => Hasher(Inner::Sha256(sha2::Sha256::new())),
+            Self::Sha512 => Hasher(Inner::Sha512(Box::new(sha2::Sha512::new()))),
+        }
+    }
+
+    /// The digest of `bytes`.
+    #[must_use]
+    pub fn digest(self, bytes: &[u8]) -> Digest {
+        let mut hasher = self.hasher();
+        hasher.update(bytes);
+        hasher.finish()
+    }
+}
+
+impl FromStr for Algorithm {
+    type Err = InvalidDigest;
+
+    fn from_str(text: &str) -> Result<Self, InvalidDigest> {
+        match text {
+            "sha256" => Ok(Self::Sha256),
+            "sha512" => Ok(Self::Sha512),
+            _ => Err(InvalidDigest::UnknownAlgorithm(excerpt(text))),
+        }
+    }
+}
+
+impl fmt::Display for Algorithm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// The digest of some content: an algorithm and its bytes. `Copy`, compared as bytes.
+#[derive(Clone, Copy, Hash, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Digest {
+    algorithm: Algorithm,
+    // Bytes beyond the algorithm's length stay zero, so the derived comparisons hold.
+    bytes: [u8; 64],
+}
+
+impl Digest {
+    /// The algorithm.
+    #[must_use]
+    pub const fn algorithm(&self) -> Algorithm {
+        self.algorithm
+    }
+
+    /// The digest's bytes: 32 for sha256, 64 for sha512.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.bytes[..self.algorithm.len()]
+    }
+
+    /// A digest from an algorithm and exactly its number of bytes.
+    #[must_use]
+    pub fn from_bytes(algorithm: Algorithm, bytes: &[u8]) -> Option<Self> {
+        if bytes.len() != algorithm.len() {
+            return None;
+        }
+        let mut padded = [0; 64];
+        padded[..bytes.len()].copy_from_slice(bytes);
+        Some(Self { algorithm, bytes: padded })
+    }
+
+    /// The part after the colon, lower-case hex.
+    #[must_use]
+    pub fn encoded(&self) -> String {
+        const HEX: &[u8; 16] = b"0123456789abcdef";
+        let mut text = String::with_capacity(self.algorithm.len() * 2);
+        for byte in self.as_bytes() {
+            text.push(HEX[usize::from(byte >> 4)] as char);
+            text.push(HEX[usize::from(byte & 15)] as char);
+        }
+        text
+    }
+
+    /// The first twelve hex characters, for people.
+    #[must_use]
+    pub fn short(&self) -> String {
+        let mut text = self.encoded();
+        text.truncate(12);
+        text
+    }
+}
+
+impl FromStr for Digest {
+    type Err = InvalidDigest;
+
+    fn from_str(text: &str) -> Result<Self, InvalidDigest> {
+        let (algorithm, encoded) = text.split_once(':').ok_or_else(|| InvalidDigest::NoAlgorithm(excerpt(text)))?;
+        let algorithm: Algorithm = algorithm.parse()?;
+        let encoded = encoded.as_bytes();
+        if encoded.len() != algorithm.len() * 2 {
+            return Err(InvalidDigest::WrongLength { algorithm, expected: algorithm.len() * 2, found: encoded.len() });
+        }
+        let mut bytes = [0; 64];
+        for (byte, pair) in bytes.iter_mut().zip(encoded.chunks_exact(2)) {
+            match (nibble(pair[0]), nibble(pair[1])) {
+                (Some(high), Some(low)) => *byte = high << 4 | low,
+                _ => return Err(InvalidDigest::NotHex(excerpt(text))),
+            }
+        }
+        Ok(Self { algorithm, bytes })
+    }
+}
+
+/// Upper-case hex is invalid: one content must have one spelling.
+const fn nibble(character: u8) -> Option<u8> {
+    match character {
+        b'0'..=b'9' => Some(character - b'0'),
+        b'a'..=b'f' => Some(character - b'a' + 10),
+        _ => None,
+    }
+}
+
+/// What a stranger sent may be long; an error repeats only its start.
+fn excerpt(text: &str) -> String {
+    text.chars().take(80).collect()
+}
+
+impl fmt::Display for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.algorithm, self.encoded())
+    }
+}
+
+impl fmt::Debug for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl Serialize for Digest {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Digest {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
+        text.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+/// Why a text is not a digest.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidDigest {
+    /// There is no colon.
+    #[error("digest `{0}` has no `algorithm:` in front")]
+    NoAlgorithm(String),
+    /// The algorithm is not one this registry computes.
+    #[error("digest algorithm `{0}` is not supported; use `sha256` or `sha512`")]
+    UnknownAlgorithm(String),
+    /// Too few or too many characters.
+    #[error("a {algorithm} digest has {expected} hex characters, found {found}")]
+    WrongLength {
+        /// The algorithm named.
+        algorithm: Algorithm,
+        /// Characters it needs.
+        expected: usize,
+        /// Characters there were.
+        found: usize,
+    },
+    /// A character outside `0-9a-f`.
+    #[error("digest `{0}` has a character that is not lower-case hex")]
+    NotHex(String),
+}
+
+/// Computes a [`Digest`] piece by piece. Feed it pieces of up to 1 MiB while they are still in the processor's cache:
+/// larger ones hash at less than half the speed.
+#[derive(Clone, Debug)]
+pub struct Hasher(Inner);
+
+#[derive(Clone, Debug)]
+enum Inner {
+    Sha256(sha2::Sha256),
+    // Boxed: its state is twice as large and it is the rare one.
+    Sha512(Box<sha2::Sha512>),
+}
+
+impl Hasher {
+    /// Takes in the next piece.
+    pub fn update(&mut self, bytes: &[u8]) {
+        match &mut self.0 {
+            Inner::Sha256(state) => state.update(bytes),
+            Inner::Sha512(state) => state.update(bytes),
+        }
+    }
+
+    /// The digest of everything taken in.
+    #[must_use]
+    pub fn finish(self) -> Digest {
+        let mut bytes = [0; 64];
+        let algorithm = match self.0 {
+            Inner::Sha256(state) => {
+                bytes[..32].copy_from_slice(&state.finalize());
+                Algorithm::Sha256
+            }
+            Inner::Sha512(state) => {
+                bytes.copy_from_slice(&state.finalize());
+                Algorithm::Sha512
+            }
+        };
+        Digest { algorithm, bytes }
+    }
+
+    /// The algorithm being computed.
+    #[must_use]
+    pub const fn algorithm(&self) -> Algorithm {
+        match self.0 {
+            Inner::Sha256(_) => Algorithm::Sha256,
+            Inner::Sha512(_) => Algorithm::Sha512,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn the_digest_of_nothing_is_the_known_one() {
+        assert_eq!(
+            Algorithm::Sha256.digest(b"").to_string(),
+            "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+        );
+        assert!(Algorithm::Sha512.digest(b"").to_string().starts_with("sha512:cf83e1357eefb8bd"));
+    }
+
+    #[test]
+    fn h09_strings_that_are_no_digest_are_refused() {
+        let hex = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+        for bad in [
+            "",
+            "sha256",
+            "sha256:",
+            &format!("sha256:{}", &hex[1..]),
+            &format!("sha256:{hex}0"),
+            &format!("sha256:{}", hex.to_uppercase()),
+            &format!("sha512:{hex}"),
+            &format!("md5:{hex}"),
+            &format!("SHA256:{hex}"),
+            "sha256:../../etc/passwd",
+            &format!("sha256:{}\0", &hex[1..]),
+            &format!(" sha256:{hex}"),
+        ] {
+            assert!(bad.parse::<Digest>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn deserialising_goes_through_the_same_check() {
+        assert!(serde_json::from_str::<Digest>("\"sha256:../../x\"").is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn printing_and_parsing_round_trips(content: Vec<u8>, long: bool) {
+            let algorithm = if long { Algorithm::Sha512 } else { Algorithm::Sha256 };
+            let digest = algorithm.digest(&content);
+            prop_assert_eq!(digest.to_string().parse::<Digest>().unwrap(), digest);
+            prop_assert_eq!(Digest::from_bytes(algorithm, digest.as_bytes()), Some(digest));
+        }
+
+        #[test]
+        fn any_text_parses_or_is_refused_without_panic(text: String) {
+            if let Ok(digest) = text.parse::<Digest>() {
+                prop_assert_eq!(digest.to_string(), text);
+            }
+        }
+    }
+}

@@ -1,0 +1,441 @@
+//! A manifest: the bytes as received, and a checked view of what they refer to.
+//!
+//! The bytes are served exactly as they came; parsing is for checking and never for writing again. A manifest that could
+//! mean two things is refused (GHSA-mc8v-mgrf-8f4m: one JSON with `layers` and with `manifests`).
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use super::{Digest, ManifestKind, MediaType};
+
+/// Largest manifest taken, in bytes: the largest that every client still pulls.
+pub const MAX_MANIFEST_SIZE: usize = 4 * 1024 * 1024;
+
+/// Deepest nesting of objects and arrays taken: what clients' recursive parsers still read.
+const MAX_DEPTH: usize = 100;
+
+/// What is needed to name and check some content: media type, digest and size in bytes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Descriptor {
+    /// Its media type.
+    pub media_type: MediaType,
+    /// Its digest.
+    pub digest: Digest,
+    /// Its size in bytes.
+    pub size: u64,
+}
+
+/// The platform an index gives for a manifest.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct Platform {
+    /// Such as `amd64`; `unknown` for attestations.
+    pub architecture: String,
+    /// Such as `linux`.
+    pub os: String,
+    /// Such as `v8`.
+    #[serde(default)]
+    pub variant: Option<String>,
+}
+
+impl std::fmt::Display for Platform {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{}", self.os, self.architecture)?;
+        self.variant.as_ref().map_or(Ok(()), |variant| write!(f, "/{variant}"))
+    }
+}
+
+/// One thing a manifest refers to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reference {
+    /// A config or layer that must be in the repository.
+    Blob(Descriptor),
+    /// A layer that may be absent: non-distributable, or with `urls` of its own.
+    ForeignBlob(Descriptor),
+    /// A manifest an index lists.
+    Manifest(Descriptor, Option<Platform>),
+}
+
+/// A manifest's bytes and what was read from them.
+#[derive(Clone, Debug)]
+pub struct Manifest {
+    bytes: Bytes,
+    media_type: MediaType,
+    references: Vec<Reference>,
+    subject: Option<Descriptor>,
+    artifact_type: Option<String>,
+    config: Option<Descriptor>,
+    annotations: Option<BTreeMap<String, String>>,
+}
+
+impl Manifest {
+    /// Checks `bytes` as a manifest of the `content_type` it was pushed with, or of the type it states itself when it
+    /// was pushed without one.
+    ///
+    /// # Errors
+    /// [`InvalidManifest`] when it is too large, no JSON object, of another type than it says, could be read two ways,
+    /// or has a reference that is not a descriptor.
+    pub fn parse(bytes: Bytes, content_type: Option<MediaType>) -> Result<Self, InvalidManifest> {
+        if bytes.len() > MAX_MANIFEST_SIZE {
+            return Err(InvalidManifest::TooLarge);
+        }
+        if nests_deeper_than(&bytes, MAX_DEPTH) {
+            return Err(InvalidManifest::TooDeep);
+        }
+        let raw: Raw = serde_json::from_slice(&bytes).map_err(|error| InvalidManifest::Json(error.to_string()))?;
+        let media_type = raw.settle_type(content_type)?;
+        let kind = media_type.manifest_kind();
+        raw.check_shape(kind)?;
+        let mut references = Vec::new();
+        if let Some(config) = &raw.config {
+            references.push(Reference::Blob(config.descriptor()?));
+        }
+        for layer in raw.layers.iter().chain(&raw.blobs).flatten() {
+            let descriptor = layer.descriptor()?;
+            let foreign = descriptor.media_type.is_non_distributable()
+                || layer.urls.as_ref().is_some_and(|urls| !urls.is_empty());
+            references.push(if foreign { Reference::ForeignBlob(descriptor) } else { Reference::Blob(descriptor) });
+        }
+        for child in raw.manifests.iter().flatten() {
+            references.push(Reference::Manifest(child.descriptor()?, child.platform.clone()));
+        }
+        Ok(Self {
+            config: raw.config.as_ref().map(RawDescriptor::descriptor).transpose()?,
+            subject: raw.subject.as_ref().map(RawDescriptor::descriptor).transpose()?,
+            artifact_type: raw.artifact_type.filter(|text| !text.is_empty()),
+            annotations: raw.annotations,
+            bytes,
+            media_type,
+            references,
+        })
+    }
+
+    /// The bytes as received.
+    #[must_use]
+    pub const fn bytes(&self) -> &Bytes {
+        &self.bytes
+    }
+
+    /// The type it is stored and served with.
+    #[must_use]
+    pub const fn media_type(&self) -> &MediaType {
+        &self.media_type
+    }
+
+    /// What it refers to, config first, then layers or listed manifests, in its own order.
+    #[must_use]
+    pub fn references(&self) -> &[Reference] {
+        &self.references
+    }
+
+    /// The digests of the blobs it refers to, foreign ones included.
+    pub fn blobs(&self) -> impl Iterator<Item = &Descriptor> {
+        self.references.iter().filter_map(|reference| match reference {
+            Reference::Blob(descriptor) | Reference::ForeignBlob(descriptor) => Some(descriptor),
+            Reference::Manifest(..) => None,
+        })
+    }
+
+    /// The manifests it lists, with their platforms.
+    pub fn children(&self) -> impl Iterator<Item = (&Descriptor, Option<&Platform>)> {
+        self.references.iter().filter_map(|reference| match reference {
+            Reference::Manifest(descriptor, platform) => Some((descriptor, platform.as_ref())),
+            _ => None,
+        })
+    }
+
+    /// The config, when it has one.
+    #[must_use]
+    pub const fn config(&self) -> Option<&Descriptor> {
+        self.config.as_ref()
+    }
+
+    /// The manifest this one is about (end-12).
+    #[must_use]
+    pub const fn subject(&self) -> Option<&Descriptor> {
+        self.subject.as_ref()
+    }
+
+    /// The type a referrers list gives it: its own `artifactType`, else, for an image manifest, its config's type.
+    #[must_use]
+    pub fn artifact_type(&self) -> Option<&str> {
+        self.artifact_type.as_deref().or_else(|| self.config.as_ref().map(|config| config.media_type.as_str()))
+    }
+
+    /// Its own annotations.
+    #[must_use]
+    pub const fn annotations(&self) -> Option<&BTreeMap<String, String>> {
+        self.annotations.as_ref()
+    }
+}
+
+/// The JSON parser skips unknown fields at any depth without recursion; clients' parsers may not.
+fn nests_deeper_than(json: &[u8], limit: usize) -> bool {
+    let (mut depth, mut in_string, mut escaped) = (0_usize, false, false);
+    for byte in json {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if in_string => escaped = true,
+            b'"' => in_string = !in_string,
+            b'{' | b'[' if !in_string => {
+                depth += 1;
+                if depth > limit {
+                    return true;
+                }
+            }
+            b'}' | b']' if !in_string => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    false
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Raw {
+    #[serde(default)]
+    schema_version: Option<u64>,
+    #[serde(default)]
+    media_type: Option<MediaType>,
+    #[serde(default)]
+    artifact_type: Option<String>,
+    #[serde(default)]
+    config: Option<RawDescriptor>,
+    #[serde(default)]
+    layers: Option<Vec<RawDescriptor>>,
+    #[serde(default)]
+    blobs: Option<Vec<RawDescriptor>>,
+    #[serde(default)]
+    manifests: Option<Vec<RawDescriptor>>,
+    #[serde(default)]
+    subject: Option<RawDescriptor>,
+    #[serde(default)]
+    annotations: Option<BTreeMap<String, String>>,
+    // Only schema 1 has these.
+    #[serde(default, rename = "fsLayers")]
+    fs_layers: Option<serde::de::IgnoredAny>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct RawDescriptor {
+    media_type: MediaType,
+    digest: Digest,
+    size: u64,
+    #[serde(default)]
+    urls: Option<Vec<String>>,
+    #[serde(default)]
+    platform: Option<Platform>,
+}
+
+impl RawDescriptor {
+    fn descriptor(&self) -> Result<Descriptor, InvalidManifest> {
+        // Go's int64, which every client reads it into.
+        if self.size > i64::MAX as u64 {
+            return Err(InvalidManifest::Size(self.digest));
+        }
+        Ok(Descriptor { media_type: self.media_type.clone(), digest: self.digest, size: self.size })
+    }
+}
+
+impl Raw {
+    fn settle_type(&self, content_type: Option<MediaType>) -> Result<MediaType, InvalidManifest> {
+        match (content_type, &self.media_type) {
+            (Some(pushed), Some(stated)) if pushed != *stated => {
+                Err(InvalidManifest::TypeMismatch { pushed, stated: stated.clone() })
+            }
+            (Some(pushed), _) => Ok(pushed),
+            (None, Some(stated)) => Ok(stated.clone()),
+            // Manifests without a type of their own are legal: Helm writes them.
+            (None, None) if self.manifests.is_some() => {
+                MediaType::IMAGE_INDEX.parse().map_err(|_| InvalidManifest::NoType)
+            }
+            (None, None) if self.config.is_some() && self.layers.is_some() => {
+                MediaType::IMAGE_MANIFEST.parse().map_err(|_| InvalidManifest::NoType)
+            }
+            (None, None) => Err(InvalidManifest::NoType),
+        }
+    }
+
+    fn check_shape(&self, kind: ManifestKind) -> Result<(), InvalidManifest> {
+        if kind == ManifestKind::Schema1 || self.fs_layers.is_some() || self.schema_version == Some(1) {
+            return Err(InvalidManifest::Schema1);
+        }
+        let image = self.config.is_some() || self.layers.is_some();
+        let index = self.manifests.is_some();
+        match kind {
+            _ if image && index => Err(InvalidManifest::Ambiguous),
+            ManifestKind::Image | ManifestKind::Index if self.schema_version != Some(2) => {
+                Err(InvalidManifest::SchemaVersion)
+            }
+            ManifestKind::Image if self.config.is_none() || self.layers.is_none() => {
+                Err(InvalidManifest::Missing("`config` and `layers`"))
+            }
+            ManifestKind::Index if !index => Err(InvalidManifest::Missing("`manifests`")),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Why bytes are not a manifest that is taken.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidManifest {
+    /// Over [`MAX_MANIFEST_SIZE`].
+    #[error("a manifest has at most {MAX_MANIFEST_SIZE} bytes")]
+    TooLarge,
+    /// Nested deeper than clients can read.
+    #[error("the manifest nests objects or arrays deeper than {MAX_DEPTH} levels")]
+    TooDeep,
+    /// Not the JSON of a manifest.
+    #[error("the manifest is not the JSON object it must be: {0}")]
+    Json(String),
+    /// Pushed as one type, stating another.
+    #[error("the manifest was pushed as `{pushed}` but says it is `{stated}`")]
+    TypeMismatch {
+        /// The request's `Content-Type`.
+        pushed: MediaType,
+        /// The body's `mediaType`.
+        stated: MediaType,
+    },
+    /// Neither pushed with a type nor stating one, nor of a known shape.
+    #[error("the manifest states no `mediaType` and was pushed without a `Content-Type`")]
+    NoType,
+    /// An image and an index at once.
+    #[error("the manifest has `config` or `layers` and also `manifests`, so it could be read two ways")]
+    Ambiguous,
+    /// `schemaVersion` is not 2.
+    #[error("`schemaVersion` must be 2")]
+    SchemaVersion,
+    /// Docker's first schema.
+    #[error("Docker manifests of schema 1 are not supported; push the image with a current client")]
+    Schema1,
+    /// A field its type must have.
+    #[error("a manifest of this type must have {0}")]
+    Missing(&'static str),
+    /// A size beyond what clients can read.
+    #[error("the size given for `{0}` is out of range")]
+    Size(Digest),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const EMPTY: &str = "sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a";
+
+    fn parse(text: &str) -> Result<Manifest, InvalidManifest> {
+        Manifest::parse(Bytes::copy_from_slice(text.as_bytes()), None)
+    }
+
+    fn image(extra: &str) -> String {
+        format!(
+            r#"{{"schemaVersion":2,"mediaType":"{}","config":{{"mediaType":"application/vnd.oci.empty.v1+json","digest":"{EMPTY}","size":2}},"layers":[]{extra}}}"#,
+            MediaType::IMAGE_MANIFEST
+        )
+    }
+
+    #[test]
+    fn an_image_without_layers_is_an_image() {
+        let manifest = parse(&image("")).unwrap();
+        assert_eq!(manifest.media_type().as_str(), MediaType::IMAGE_MANIFEST);
+        assert_eq!(manifest.blobs().count(), 1);
+        assert_eq!(manifest.artifact_type(), Some(MediaType::EMPTY));
+    }
+
+    #[test]
+    fn an_unknown_field_and_an_unknown_layer_type_are_taken() {
+        let manifest = parse(&image(r#","x-custom":{"a":[1]}"#)).unwrap();
+        assert_eq!(manifest.references().len(), 1);
+    }
+
+    #[test]
+    fn h14_a_manifest_that_reads_two_ways_is_refused() {
+        assert_eq!(parse(&image(r#","manifests":[]"#)).unwrap_err(), InvalidManifest::Ambiguous);
+        assert!(matches!(parse(&image(r#","layers":[]"#)).unwrap_err(), InvalidManifest::Json(_)), "duplicate key");
+    }
+
+    #[test]
+    fn h14_malformed_manifests_are_refused() {
+        let size = |size: &str| image("").replace("\"size\":2", &format!("\"size\":{size}"));
+        for bad in [
+            String::new(),
+            "[]".into(),
+            "null".into(),
+            format!("\u{feff}{}", image("")),
+            format!("{}x", image("")),
+            size("-1"),
+            size("1e400"),
+            size("NaN"),
+            size("9223372036854775808"),
+            size("2.5"),
+            image("").replace(EMPTY, "sha256:abc"),
+            image("").replace("\"schemaVersion\":2", "\"schemaVersion\":1"),
+            image("").replace("\"schemaVersion\":2,", ""),
+        ] {
+            assert!(parse(&bad).is_err(), "{bad}");
+        }
+    }
+
+    /// The corpus of `registry/fuzz`.
+    #[test]
+    fn the_fuzz_corpus_is_read_or_refused_and_never_changed() {
+        let corpus = concat!(env!("CARGO_MANIFEST_DIR"), "/fuzz/corpus/manifest");
+        let mut taken = 0;
+        for entry in std::fs::read_dir(corpus).unwrap() {
+            let bytes = Bytes::from(std::fs::read(entry.unwrap().path()).unwrap());
+            if let Ok(manifest) = Manifest::parse(bytes.clone(), None) {
+                assert_eq!(manifest.bytes(), &bytes);
+                taken += 1;
+            }
+        }
+        assert!(taken >= 2, "only {taken} of the corpus are manifests");
+    }
+
+    #[test]
+    fn h17_deep_nesting_is_refused_without_overflow() {
+        let deep = image(&format!(",\"x\":{}{}", "[".repeat(10_000), "]".repeat(10_000)));
+        assert_eq!(parse(&deep).unwrap_err(), InvalidManifest::TooDeep);
+        let quoted = image(&format!(",\"x\":\"{}\\\"[\"", "[".repeat(10_000)));
+        assert!(parse(&quoted).is_ok(), "brackets in a string are no nesting");
+    }
+
+    #[test]
+    fn h18_schema_1_is_refused() {
+        let schema1 = r#"{"schemaVersion":1,"name":"x","fsLayers":[]}"#;
+        let pushed = "application/vnd.docker.distribution.manifest.v1+prettyjws".parse().unwrap();
+        let refused = Manifest::parse(Bytes::from_static(schema1.as_bytes()), Some(pushed));
+        assert_eq!(refused.unwrap_err(), InvalidManifest::Schema1);
+    }
+
+    #[test]
+    fn a_manifest_without_media_type_takes_the_pushed_one_or_its_shape() {
+        let without = image("").replace(&format!("\"mediaType\":\"{}\",", MediaType::IMAGE_MANIFEST), "");
+        assert_eq!(parse(&without).unwrap().media_type().as_str(), MediaType::IMAGE_MANIFEST);
+        let docker = MediaType::DOCKER_MANIFEST.parse().unwrap();
+        let manifest = Manifest::parse(Bytes::from(without), Some(docker)).unwrap();
+        assert_eq!(manifest.media_type().as_str(), MediaType::DOCKER_MANIFEST);
+    }
+
+    #[test]
+    fn a_type_other_than_the_pushed_one_is_refused() {
+        let pushed = MediaType::DOCKER_MANIFEST.parse().unwrap();
+        let refused = Manifest::parse(Bytes::from(image("")), Some(pushed));
+        assert!(matches!(refused, Err(InvalidManifest::TypeMismatch { .. })));
+    }
+
+    #[test]
+    fn foreign_layers_are_told_apart() {
+        let layer = |kind: &str, urls: &str| {
+            image("").replace(
+                "\"layers\":[]",
+                &format!(r#""layers":[{{"mediaType":"{kind}","digest":"{EMPTY}","size":2{urls}}}]"#),
+            )
+        };
+        let foreign = |text: &str| matches!(parse(text).unwrap().references()[1], Reference::ForeignBlob(_));
+        assert!(foreign(&layer("application/vnd.oci.image.layer.nondistributable.v1.tar+gzip", "")));
+        assert!(foreign(&layer(MediaType::IMAGE_LAYER, r#","urls":["https://example.com/x"]"#)));
+        assert!(!foreign(&layer(MediaType::IMAGE_LAYER, "")));
+    }
+}

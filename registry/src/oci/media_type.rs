@@ -1,0 +1,152 @@
+//! Media types: stored and served as they came, and the few whose meaning the registry must know.
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+const MAX_LEN: usize = 255;
+
+/// A media type without parameters (RFC 6838, 4.2). Cheap to clone.
+#[derive(Clone, Hash, PartialEq, Eq, PartialOrd, Ord)]
+pub struct MediaType(Arc<str>);
+
+impl MediaType {
+    /// OCI image manifest.
+    pub const IMAGE_MANIFEST: &'static str = "application/vnd.oci.image.manifest.v1+json";
+    /// OCI image index.
+    pub const IMAGE_INDEX: &'static str = "application/vnd.oci.image.index.v1+json";
+    /// OCI image config.
+    pub const IMAGE_CONFIG: &'static str = "application/vnd.oci.image.config.v1+json";
+    /// OCI image layer, a plain tar.
+    pub const IMAGE_LAYER: &'static str = "application/vnd.oci.image.layer.v1.tar";
+    /// OCI image layer, gzip.
+    pub const IMAGE_LAYER_GZIP: &'static str = "application/vnd.oci.image.layer.v1.tar+gzip";
+    /// OCI image layer, zstd.
+    pub const IMAGE_LAYER_ZSTD: &'static str = "application/vnd.oci.image.layer.v1.tar+zstd";
+    /// The empty descriptor's type.
+    pub const EMPTY: &'static str = "application/vnd.oci.empty.v1+json";
+    /// Docker image manifest, version 2 schema 2.
+    pub const DOCKER_MANIFEST: &'static str = "application/vnd.docker.distribution.manifest.v2+json";
+    /// Docker manifest list.
+    pub const DOCKER_MANIFEST_LIST: &'static str = "application/vnd.docker.distribution.manifest.list.v2+json";
+    /// Helm chart config.
+    pub const HELM_CONFIG: &'static str = "application/vnd.cncf.helm.config.v1+json";
+    /// Helm chart archive.
+    pub const HELM_CHART: &'static str = "application/vnd.cncf.helm.chart.content.v1.tar+gzip";
+    /// Helm provenance file.
+    pub const HELM_PROVENANCE: &'static str = "application/vnd.cncf.helm.chart.provenance.v1.prov";
+    /// What a blob is served as.
+    pub const OCTET_STREAM: &'static str = "application/octet-stream";
+
+    /// The type as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// What a manifest of this type is.
+    #[must_use]
+    pub fn manifest_kind(&self) -> ManifestKind {
+        match self.as_str() {
+            Self::IMAGE_MANIFEST | Self::DOCKER_MANIFEST => ManifestKind::Image,
+            Self::IMAGE_INDEX | Self::DOCKER_MANIFEST_LIST => ManifestKind::Index,
+            "application/vnd.docker.distribution.manifest.v1+json"
+            | "application/vnd.docker.distribution.manifest.v1+prettyjws" => ManifestKind::Schema1,
+            _ => ManifestKind::Other,
+        }
+    }
+
+    /// Whether a layer of this type need not be in the registry (image-spec `layer.md`, "Non-Distributable Layers").
+    #[must_use]
+    pub fn is_non_distributable(&self) -> bool {
+        self.0.starts_with("application/vnd.oci.image.layer.nondistributable.")
+            || self.as_str() == "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip"
+    }
+}
+
+/// What the registry understands of a manifest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ManifestKind {
+    /// A config and layers.
+    Image,
+    /// A list of manifests.
+    Index,
+    /// Docker's signed first schema: refused, as current clients refuse to pull it.
+    Schema1,
+    /// Some other JSON object: kept and served, its references checked as far as they can be read.
+    Other,
+}
+
+impl FromStr for MediaType {
+    type Err = InvalidMediaType;
+
+    /// Takes a media type and drops its parameters: clients compare the stored type as a string, and
+    /// `; charset=utf-8` would make it another one.
+    fn from_str(text: &str) -> Result<Self, InvalidMediaType> {
+        let essence = text.split(';').next().unwrap_or_default().trim();
+        let token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$&-^_.+".contains(&byte);
+        match essence.split_once('/') {
+            Some((kind, subtype))
+                if essence.len() <= MAX_LEN
+                    && !kind.is_empty()
+                    && !subtype.is_empty()
+                    && kind.bytes().all(token)
+                    && subtype.bytes().all(token) =>
+            {
+                Ok(Self(essence.into()))
+            }
+            _ => Err(InvalidMediaType(text.chars().take(MAX_LEN).collect())),
+        }
+    }
+}
+
+impl fmt::Display for MediaType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for MediaType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl Serialize for MediaType {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for MediaType {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
+        text.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+/// A text that is not a media type; holds its start.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is not a media type")]
+pub struct InvalidMediaType(String);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parameters_are_dropped() {
+        let parsed: MediaType = "application/vnd.oci.image.index.v1+json; charset=utf-8".parse().unwrap();
+        assert_eq!(parsed.as_str(), MediaType::IMAGE_INDEX);
+        assert_eq!(parsed.manifest_kind(), ManifestKind::Index);
+    }
+
+    #[test]
+    fn texts_that_would_break_a_header_are_refused() {
+        for bad in ["", "json", "a/", "/b", "a/b\r\nX: y", "a/b c", "a/ü"] {
+            assert!(bad.parse::<MediaType>().is_err(), "{bad}");
+        }
+    }
+}

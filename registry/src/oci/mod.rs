@@ -1,0 +1,36 @@
+//! The vocabulary of the OCI specifications as types that are valid once made.
+//!
+//! Pure: no runtime, no file system, no HTTP. Everything here is parsed at the edge and trusted from there on; nothing
+//! in this room can be deserialised round its own check.
+
+mod digest;
+mod error_code;
+mod manifest;
+mod media_type;
+mod name;
+mod range;
+mod tag;
+mod upload_id;
+
+pub use digest::{Algorithm, Digest, Hasher, InvalidDigest};
+pub use error_code::ErrorCode;
+pub use manifest::{Descriptor, InvalidManifest, MAX_MANIFEST_SIZE, Manifest, Platform, Reference};
+pub use media_type::{InvalidMediaType, ManifestKind, MediaType};
+pub use name::{InvalidName, RepositoryName};
+pub use range::{ByteRange, ContentRange, InvalidContentRange, RangeSet, RequestedRanges};
+pub use tag::{InvalidTag, InvalidTagOrDigest, Tag, TagOrDigest};
+pub use upload_id::{InvalidUploadId, UploadId};
+
+/// A [`Digest`] from a literal, for tests and constants.
+///
+/// # Panics
+/// When the literal is not a digest.
+#[macro_export]
+macro_rules! digest {
+    ($text:literal) => {
+        match $text.parse::<$crate::oci::Digest>() {
+            Ok(digest) => digest,
+            Err(error) => panic!("{}: {error}", $text),
+        }
+    };
+}

@@ -1,0 +1,171 @@
+//! Tags, and what may stand where the specification writes `<tag-or-digest>`.
+//!
+//! Grammar: OCI distribution-spec, "Pulling manifests". Anything with a colon is a digest, everything else a tag.
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::{Digest, InvalidDigest};
+
+const MAX_LEN: usize = 128;
+
+/// A valid tag: `[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}`. Cheap to clone; ordered bytewise, as lists are (end-8).
+#[derive(Clone, Hash, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Tag(Arc<str>);
+
+impl Tag {
+    /// The tag as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The tag clients without the referrers API list the referrers of `subject` under:
+    /// `<algorithm>-<first 64 characters of the encoded part>` (distribution-spec, "Referrers Tag Schema").
+    #[must_use]
+    pub fn referrers_fallback(subject: &Digest) -> Self {
+        let mut encoded = subject.encoded();
+        encoded.truncate(64);
+        Self(format!("{}-{encoded}", subject.algorithm()).into())
+    }
+
+    /// Whether this tag is of the form [`Tag::referrers_fallback`] makes.
+    #[must_use]
+    pub fn is_referrers_fallback(&self) -> bool {
+        self.0.split_once('-').is_some_and(|(algorithm, encoded)| {
+            matches!(algorithm, "sha256" | "sha512")
+                && encoded.len() == 64
+                && encoded.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+        })
+    }
+}
+
+impl FromStr for Tag {
+    type Err = InvalidTag;
+
+    fn from_str(text: &str) -> Result<Self, InvalidTag> {
+        let tail = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-');
+        let bytes = text.as_bytes();
+        match bytes.first() {
+            Some(first)
+                if bytes.len() <= MAX_LEN
+                    && (first.is_ascii_alphanumeric() || *first == b'_')
+                    && bytes.iter().all(|byte| tail(*byte)) =>
+            {
+                Ok(Self(text.into()))
+            }
+            _ => Err(InvalidTag(text.chars().take(MAX_LEN + 1).collect())),
+        }
+    }
+}
+
+impl fmt::Display for Tag {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for Tag {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl Serialize for Tag {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for Tag {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
+        text.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+/// A text that is not a tag; holds its start.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("tag `{0}` is not 1 to {MAX_LEN} letters, digits, `_`, `.` or `-`, beginning with a letter, digit or `_`")]
+pub struct InvalidTag(String);
+
+/// A manifest's name within a repository.
+#[derive(Clone, Debug, Hash, PartialEq, Eq)]
+pub enum TagOrDigest {
+    /// By tag: may move.
+    Tag(Tag),
+    /// By digest: never changes.
+    Digest(Digest),
+}
+
+impl TagOrDigest {
+    /// Reads what a path holds.
+    ///
+    /// # Errors
+    /// A digest error when there is a colon, a tag error otherwise.
+    pub fn parse(text: &str) -> Result<Self, InvalidTagOrDigest> {
+        if text.contains(':') { Ok(Self::Digest(text.parse()?)) } else { Ok(Self::Tag(text.parse()?)) }
+    }
+}
+
+impl fmt::Display for TagOrDigest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tag(tag) => tag.fmt(f),
+            Self::Digest(digest) => digest.fmt(f),
+        }
+    }
+}
+
+/// Why a text names no manifest.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidTagOrDigest {
+    /// It has a colon and is no digest.
+    #[error(transparent)]
+    Digest(#[from] InvalidDigest),
+    /// It has no colon and is no tag.
+    #[error(transparent)]
+    Tag(#[from] InvalidTag),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn h11_texts_that_are_no_tag_are_refused() {
+        let long = "a".repeat(129);
+        for bad in ["", ".INVALID_MANIFEST_NAME", "-a", "a/b", "a b", "ä", "a+b", &long] {
+            assert!(bad.parse::<Tag>().is_err(), "{bad}");
+        }
+        assert!("a".repeat(128).parse::<Tag>().is_ok());
+        assert!("_A.b-C_9".parse::<Tag>().is_ok());
+    }
+
+    #[test]
+    fn a_colon_makes_it_a_digest() {
+        assert!(matches!(TagOrDigest::parse("sha256:abc"), Err(InvalidTagOrDigest::Digest(_))));
+        assert!(matches!(TagOrDigest::parse("v1"), Ok(TagOrDigest::Tag(_))));
+    }
+
+    #[test]
+    fn the_fallback_tag_truncates_sha512_to_64_characters() {
+        let digest = super::super::Algorithm::Sha512.digest(b"x");
+        let tag = Tag::referrers_fallback(&digest);
+        assert_eq!(tag.as_str().len(), "sha512-".len() + 64);
+        assert!(tag.is_referrers_fallback());
+        assert!(!"sha256-abc".parse::<Tag>().unwrap().is_referrers_fallback());
+        assert!(!format!("sha256-{}.sig", "0".repeat(64)).parse::<Tag>().unwrap().is_referrers_fallback());
+    }
+
+    proptest! {
+        #[test]
+        fn every_tag_of_the_grammar_round_trips(text in "[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}") {
+            prop_assert_eq!(text.parse::<Tag>().unwrap().to_string(), text);
+        }
+    }
+}

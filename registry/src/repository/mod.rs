@@ -1,0 +1,50 @@
+//! The use cases: what a client may ask of a repository, without HTTP.
+//!
+//! Reads go by whatever name was asked and look through the repositories it may mean; writes go to exactly one.
+//! Invariants kept here: a manifest is linked only after everything it names is there, its tag comes last, and deleting
+//! goes the other way round; a blob is visible only where it is linked; reads never write.
+
+mod delete;
+mod lists;
+mod pull;
+mod push;
+pub(crate) mod rebuild;
+mod referrers;
+mod release;
+mod upload;
+
+use std::sync::Arc;
+
+use crate::oci::RepositoryName;
+use crate::registry::Shared;
+
+pub use lists::{RepositoryPage, TagPage};
+pub use pull::ServedManifest;
+pub use push::{PutManifest, PutReference};
+pub use referrers::ReferrersPage;
+pub use release::{BlobWriter, Outcome, ReleaseDraft, ReleaseReport, TagOutcome, Written};
+pub use upload::Upload;
+
+/// One repository, to be changed.
+#[derive(Clone, Debug)]
+pub struct Repository {
+    shared: Arc<Shared>,
+    name: RepositoryName,
+}
+
+impl Repository {
+    pub(crate) const fn new(shared: Arc<Shared>, name: RepositoryName) -> Self {
+        Self { shared, name }
+    }
+
+    /// Its name.
+    #[must_use]
+    pub const fn name(&self) -> &RepositoryName {
+        &self.name
+    }
+}
+
+/// Seconds since 1970, for people to read in a tag's link.
+fn now() -> u64 {
+    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}

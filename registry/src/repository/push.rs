@@ -1,0 +1,188 @@
+//! Pushing manifests (end-7) and mounting blobs (end-11).
+
+use crate::error::Error;
+use crate::metadata::{Changes, Metadata};
+use crate::names::RequestedName;
+use crate::oci::{Algorithm, Digest, Manifest, Reference, RepositoryName, Tag, TagOrDigest};
+use crate::registry::Shared;
+use crate::settings::References;
+use crate::store::{ManifestLink, Provenance, TagLink};
+
+use super::{Repository, now};
+
+/// What a manifest is pushed as.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PutReference {
+    /// Under a tag; its digest is sha256 (end-7a).
+    Tag(Tag),
+    /// By digest, which it must have, with tags to be set to it (end-7b).
+    Digest(Digest, Vec<Tag>),
+}
+
+/// A manifest that was pushed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PutManifest {
+    /// Its digest.
+    pub digest: Digest,
+    /// The manifest it is about: says to the client that the referrers API knows it.
+    pub subject: Option<Digest>,
+    /// The tags that point at it now because of this push.
+    pub tags: Vec<Tag>,
+}
+
+impl Repository {
+    /// Stores a manifest, links it, and points the tags at it.
+    ///
+    /// # Errors
+    /// [`Error::DigestMismatch`] when it does not have the digest it was pushed by; [`Error::ManifestBlobUnknown`] when
+    /// it names what the repository does not have (unless references are lax); [`Error::SizeInvalid`].
+    ///
+    /// # Durability
+    /// Manifest, link and tags are durable when it returns.
+    ///
+    /// # Cancel safety
+    /// Goes on to its end when dropped.
+    pub async fn put_manifest(
+        &self,
+        reference: PutReference,
+        manifest: Manifest,
+        by: Provenance,
+    ) -> Result<PutManifest, Error> {
+        let (digest, tags) = match reference {
+            PutReference::Tag(tag) => (Algorithm::Sha256.digest(manifest.bytes()), vec![tag]),
+            PutReference::Digest(expected, tags) => {
+                let found = expected.algorithm().digest(manifest.bytes());
+                if found != expected {
+                    return Err(Error::DigestMismatch { expected, found });
+                }
+                (expected, tags)
+            }
+        };
+        let name = self.name.clone();
+        let put = move |shared: &Shared, metadata: &Metadata| {
+            shared.check_references(&name, &manifest, metadata)?;
+            shared.store_manifest(&name, &digest, &manifest)?;
+            shared.point(&name, &tags, &digest, &by)?;
+            let mut changes = Changes::default();
+            changes.add_manifest(&name, &digest, &manifest);
+            for tag in &tags {
+                changes.add_tag(&name, tag, &digest);
+            }
+            // First what lists are made of, then what a read of this very manifest may have kept.
+            let applied = metadata.apply(changes);
+            shared.manifests.remove(&(name.clone(), TagOrDigest::Digest(digest)));
+            for tag in &tags {
+                shared.manifests.remove(&(name.clone(), TagOrDigest::Tag(tag.clone())));
+            }
+            applied?;
+            Ok(PutManifest { digest, subject: manifest.subject().map(|subject| subject.digest), tags })
+        };
+        self.shared.change(&self.name, put).await
+    }
+
+    /// Makes a blob that may be seen elsewhere visible here; says whether it is. Without a source, any repository's
+    /// will do.
+    ///
+    /// # Errors
+    /// When the disk refuses. That there is no such blob, or no such source, is no error: the client uploads.
+    ///
+    /// # Durability
+    /// Durable when it returned `true`.
+    pub async fn mount(&self, digest: &Digest, from: Option<&RequestedName>) -> Result<bool, Error> {
+        let sources = from.map(|from| from.candidates(&self.shared.settings.names).collect::<Vec<_>>());
+        let (name, digest) = (self.name.clone(), *digest);
+        let mount = move |shared: &Shared, metadata: &Metadata| {
+            let Some(size) = shared.store.blobs.size(&digest)? else { return Ok(false) };
+            if metadata.has_blob(&name, &digest)? {
+                return Ok(true);
+            }
+            let mut seen = false;
+            match sources {
+                Some(sources) => {
+                    for source in sources {
+                        seen = seen || metadata.has_blob(&source, &digest)?;
+                    }
+                }
+                None => seen = metadata.find_blob(&digest)?.is_some(),
+            }
+            if seen {
+                let mut batch = shared.store.batch();
+                shared.store.links.link_blob(&mut batch, &name, &digest, size)?;
+                batch.commit()?;
+                let mut changes = Changes::default();
+                changes.add_blob(&name, &digest);
+                metadata.apply(changes)?;
+            }
+            Ok(seen)
+        };
+        self.shared.change(&self.name, mount).await
+    }
+}
+
+impl Shared {
+    /// A node must never be given a manifest whose content cannot be produced.
+    fn check_references(&self, name: &RepositoryName, manifest: &Manifest, metadata: &Metadata) -> Result<(), Error> {
+        let mut missing = Vec::new();
+        for reference in manifest.references() {
+            match reference {
+                Reference::Blob(blob) => {
+                    let found = match metadata.has_blob(name, &blob.digest)? {
+                        true => self.store.blobs.size(&blob.digest)?,
+                        false => None,
+                    };
+                    match found {
+                        Some(found) if found != blob.size => {
+                            return Err(Error::SizeInvalid { digest: blob.digest, stated: blob.size, found });
+                        }
+                        Some(_) => {}
+                        None => missing.push(blob.digest),
+                    }
+                }
+                Reference::Manifest(child, _) => {
+                    if self.store.links.manifest(name, &child.digest)?.is_none() {
+                        missing.push(child.digest);
+                    }
+                }
+                Reference::ForeignBlob(_) => {}
+            }
+        }
+        if missing.is_empty() || self.settings.references == References::Lax {
+            Ok(())
+        } else {
+            Err(Error::ManifestBlobUnknown { repository: name.clone(), missing })
+        }
+    }
+
+    /// Puts a manifest's bytes among the blobs and links it, each durable before the next.
+    pub(crate) fn store_manifest(
+        &self,
+        name: &RepositoryName,
+        digest: &Digest,
+        manifest: &Manifest,
+    ) -> Result<(), Error> {
+        let link = ManifestLink { media_type: manifest.media_type().clone(), size: manifest.bytes().len() as u64 };
+        if self.store.links.manifest(name, digest)?.as_ref() == Some(&link) {
+            return Ok(());
+        }
+        self.store.put_blob(digest, manifest.bytes())?;
+        let mut batch = self.store.batch();
+        self.store.links.link_manifest(&mut batch, name, digest, &link)?;
+        Ok(batch.commit()?)
+    }
+
+    /// Points tags at a manifest, with one number for all.
+    fn point(&self, name: &RepositoryName, tags: &[Tag], digest: &Digest, by: &Provenance) -> Result<(), Error> {
+        let mut batch = self.store.batch();
+        for tag in tags {
+            // The same again, from a source of the same rank: nothing to write.
+            let there = self.store.links.tag(name, tag);
+            if matches!(&there, Ok(Some(link)) if link.digest == *digest && link.provenance == *by) {
+                continue;
+            }
+            let sequence = self.store.sequence.next()?;
+            let link = TagLink { digest: *digest, sequence, at: now(), provenance: by.clone() };
+            self.store.links.link_tag(&mut batch, name, tag, &link)?;
+        }
+        Ok(batch.commit()?)
+    }
+}

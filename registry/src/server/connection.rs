@@ -1,0 +1,126 @@
+//! One connection, from accepted to closed: TLS if it is to be, HTTP as the client speaks it, and the watchdog.
+
+use std::io;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use hyper::body::Incoming;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use hyper_util::server::graceful::Watcher;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsAcceptor;
+use tower::Service;
+
+use super::deadlines::{Activity, missed};
+use super::drain::Stop;
+use super::io::Watched;
+use super::sendfile::{SendfileStream, map};
+use super::settings::Limits;
+use super::stack::Stack;
+use super::tls;
+use crate::api::BoxError;
+use crate::api::body::FileWindows;
+
+/// HTTP/2's bytes of one answer held before the client takes them.
+const HTTP2_SEND_BUFFER: usize = 256 * 1024;
+
+/// What all connections of a server have in common.
+pub(super) struct Common<S> {
+    service: S,
+    tls: Option<TlsAcceptor>,
+    limits: Limits,
+    http: auto::Builder<TokioExecutor>,
+}
+
+impl<S> Common<S> {
+    pub(super) fn new(service: S, tls: Option<TlsAcceptor>, limits: Limits) -> Self {
+        let mut http = auto::Builder::new(TokioExecutor::new());
+        http.http1()
+            // The watchdog's business: hyper would set and clear a timer for every request.
+            .header_read_timeout(None)
+            .max_buf_size(limits.max_header_bytes.max(MINIMUM_BUFFER));
+        http.http2()
+            .timer(TokioTimer::new())
+            .keep_alive_interval(limits.idle / 3)
+            .keep_alive_timeout(limits.first_byte)
+            .max_concurrent_streams(limits.max_streams)
+            .max_send_buf_size(HTTP2_SEND_BUFFER)
+            .max_header_list_size(u32::try_from(limits.max_header_bytes).unwrap_or(u32::MAX));
+        Self { service, tls, limits, http }
+    }
+}
+
+/// The least hyper takes.
+const MINIMUM_BUFFER: usize = 8192;
+
+/// Serves one connection to its end. Every way it can hang has a deadline.
+pub(super) async fn serve<S, B>(tcp: TcpStream, number: u64, common: Arc<Common<S>>, stop: Stop)
+where
+    S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
+    S::Error: Into<BoxError>,
+    S::Future: Send,
+    B: http_body::Body<Data = Bytes> + Send + Unpin + 'static,
+    B::Error: Into<BoxError>,
+{
+    let activity = Arc::new(Activity::default());
+    let (limits, watched) = (&common.limits, activity.clone());
+    let Stop { watcher, stopping, cut } = stop;
+    let work = async {
+        match &common.tls {
+            None => {
+                let windows = Arc::new(FileWindows::new(map));
+                let stream = SendfileStream::new(tcp, windows.clone());
+                speak(stream, number, &common, activity, Some(windows), watcher).await;
+            }
+            Some(acceptor) => {
+                // Nothing is lost by a handshake that is broken off.
+                let handshake = tokio::time::timeout(limits.first_byte, tls::accept(acceptor, tcp));
+                let accepted = tokio::select! {
+                    accepted = handshake => accepted,
+                    () = stopping.cancelled() => return,
+                };
+                match accepted {
+                    Ok(Ok(Some(stream))) => speak(stream, number, &common, activity, None, watcher).await,
+                    Ok(Ok(None)) => tracing::debug!(connection = number, "closed: it does not speak TLS"),
+                    Ok(Err(error)) => tracing::debug!(connection = number, %error, "closed: no TLS handshake"),
+                    Err(_) => tracing::debug!(connection = number, "closed: its TLS handshake did not end"),
+                }
+            }
+        }
+    };
+    tokio::select! {
+        () = work => {}
+        overdue = missed(&watched, limits) => {
+            tracing::debug!(connection = number, "closed: {}", overdue.reason());
+        }
+        () = cut.cancelled() => tracing::debug!(connection = number, "cut: the server stops"),
+    }
+}
+
+async fn speak<I, S, B>(
+    stream: I,
+    number: u64,
+    common: &Common<S>,
+    activity: Arc<Activity>,
+    windows: Option<Arc<FileWindows>>,
+    watcher: Watcher,
+) where
+    I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
+    S::Error: Into<BoxError>,
+    S::Future: Send,
+    B: http_body::Body<Data = Bytes> + Send + Unpin + 'static,
+    B::Error: Into<BoxError>,
+{
+    let stack = Stack { service: common.service.clone(), connection: number, activity: activity.clone(), windows };
+    let io = TokioIo::new(Watched::new(stream, activity));
+    let connection = common.http.serve_connection(io, stack).into_owned();
+    if let Err(error) = watcher.watch(connection).await {
+        // Clients hang up as they please: containerd does in the middle of every range it reads in parallel.
+        let hung_up = error.downcast_ref::<io::Error>().is_some();
+        tracing::debug!(connection = number, %error, hung_up, "closed early");
+    }
+}

@@ -1,0 +1,299 @@
+//! One watchdog per connection. hyper has no deadline before a request's first byte, none for a partial HTTP/2 preface,
+//! none for a client that stops reading; this has, for all of them, and costs a request nothing but counters.
+//!
+//! The body of a request is not its business: whoever reads it has a deadline of its own (`api::request_body`).
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::settings::Limits;
+
+/// What happened on a connection so far. Written by whoever does it, read by the watchdog now and then.
+#[derive(Debug, Default)]
+pub(super) struct Activity {
+    /// Requests that began.
+    requests: AtomicU64,
+    /// Requests being worked on.
+    working: AtomicU32,
+    /// Answers whose body is not handed over yet.
+    sending: AtomicU32,
+    /// Bytes that came in and went out.
+    read: AtomicU64,
+    written: AtomicU64,
+    /// The last attempt to write found no room.
+    blocked: AtomicBool,
+    /// HTTP/2 has frames between requests that mean nothing here.
+    http2: AtomicBool,
+    /// The answer before the close was given with a request's body unread.
+    unread: AtomicBool,
+}
+
+impl Activity {
+    pub(super) fn came_in(&self, bytes: usize) {
+        self.read.fetch_add(bytes as u64, Relaxed);
+    }
+
+    pub(super) fn went_out(&self, bytes: usize) {
+        self.written.fetch_add(bytes as u64, Relaxed);
+        self.blocked.store(false, Relaxed);
+    }
+
+    pub(super) fn found_no_room(&self) {
+        self.blocked.store(true, Relaxed);
+    }
+
+    /// Counts a request; it is being worked on until the guard is dropped.
+    pub(super) fn request(self: &Arc<Self>, http2: bool) -> (u64, Working) {
+        self.working.fetch_add(1, Relaxed);
+        if http2 {
+            self.http2.store(true, Relaxed);
+        }
+        (self.requests.fetch_add(1, Relaxed), Working(self.clone()))
+    }
+
+    pub(super) fn leaves_body_unread(&self) {
+        self.unread.store(true, Relaxed);
+    }
+
+    pub(super) fn left_body_unread(&self) -> bool {
+        self.unread.load(Relaxed)
+    }
+}
+
+/// A request is being worked on.
+#[derive(Debug)]
+pub(super) struct Working(Arc<Activity>);
+
+impl Working {
+    /// The request is answered; the answer's body is on its way until what is returned is dropped.
+    pub(super) fn answered(self) -> Sending {
+        self.0.sending.fetch_add(1, Relaxed);
+        Sending(self.0.clone())
+    }
+}
+
+impl Drop for Working {
+    fn drop(&mut self) {
+        self.0.working.fetch_sub(1, Relaxed);
+    }
+}
+
+/// An answer's body is on its way.
+#[derive(Debug)]
+pub(super) struct Sending(Arc<Activity>);
+
+impl Drop for Sending {
+    fn drop(&mut self) {
+        self.0.sending.fetch_sub(1, Relaxed);
+    }
+}
+
+/// What a connection is doing, and so which deadline it has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// Connected, and nothing came.
+    Silent,
+    /// Something came that is no whole request yet.
+    Header,
+    /// A handler runs: it may wait for the disk, and it has the deadline of the request's body.
+    Working,
+    /// An answer is being read by the client.
+    Sending,
+    /// Between two requests.
+    Idle,
+}
+
+/// Which deadline a connection missed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Overdue {
+    FirstByte,
+    Header,
+    Stalled,
+    Idle,
+}
+
+impl Overdue {
+    pub(super) const fn reason(self) -> &'static str {
+        match self {
+            Self::FirstByte => "it sent nothing",
+            Self::Header => "its request's header did not end",
+            Self::Stalled => "it does not read its answer",
+            Self::Idle => "it was idle",
+        }
+    }
+}
+
+/// Returns when the connection missed a deadline. Looks at it a few times per deadline, so it may return late by a
+/// quarter of the shortest one, at most by five seconds.
+pub(super) async fn missed(activity: &Activity, limits: &Limits) -> Overdue {
+    let shortest = limits.first_byte.min(limits.header).min(limits.idle).min(limits.stall);
+    let tick = (shortest / 4).clamp(Duration::from_millis(5), Duration::from_secs(5));
+    let mut watch = Watch::new(Instant::now());
+    loop {
+        tokio::time::sleep(tick).await;
+        if let Some(overdue) = watch.look(activity, limits, Instant::now()) {
+            return overdue;
+        }
+    }
+}
+
+/// What the watchdog remembers between two looks.
+struct Watch {
+    phase: Phase,
+    requests: u64,
+    since: Instant,
+    /// Bytes written when the phase began, or its last window.
+    written: u64,
+    /// Bytes read when the last request was over.
+    read: u64,
+}
+
+impl Watch {
+    const fn new(now: Instant) -> Self {
+        Self { phase: Phase::Silent, requests: 0, since: now, written: 0, read: 0 }
+    }
+
+    fn look(&mut self, activity: &Activity, limits: &Limits, now: Instant) -> Option<Overdue> {
+        let requests = activity.requests.load(Relaxed);
+        let (read, written) = (activity.read.load(Relaxed), activity.written.load(Relaxed));
+        let phase = if activity.working.load(Relaxed) > 0 {
+            Phase::Working
+        } else if activity.sending.load(Relaxed) > 0 || activity.blocked.load(Relaxed) {
+            Phase::Sending
+        } else if requests == 0 {
+            if read == 0 { Phase::Silent } else { Phase::Header }
+        } else if requests != self.requests || read == self.read || activity.http2.load(Relaxed) {
+            Phase::Idle
+        } else {
+            Phase::Header
+        };
+        if phase != Phase::Header {
+            self.read = read;
+        }
+        // Another request is progress, whatever the phase is again.
+        if phase != self.phase || requests != self.requests {
+            (self.phase, self.requests, self.since, self.written) = (phase, requests, now, written);
+            return None;
+        }
+        let waited = now - self.since;
+        match phase {
+            Phase::Silent => (waited >= limits.first_byte).then_some(Overdue::FirstByte),
+            Phase::Header => (waited >= limits.header).then_some(Overdue::Header),
+            Phase::Idle => (waited >= limits.idle).then_some(Overdue::Idle),
+            Phase::Working => None,
+            Phase::Sending if waited < limits.stall => None,
+            Phase::Sending => {
+                let wanted = limits.minimum_rate.saturating_mul(limits.stall.as_secs()).max(1);
+                if written - self.written < wanted {
+                    return Some(Overdue::Stalled);
+                }
+                (self.since, self.written) = (now, written);
+                None
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn limits() -> Limits {
+        Limits {
+            first_byte: 10 * SECOND,
+            header: 15 * SECOND,
+            idle: 90 * SECOND,
+            stall: 60 * SECOND,
+            minimum_rate: 1000,
+            ..Limits::default()
+        }
+    }
+
+    /// Looks every second; says after how many the connection was given up.
+    fn seconds(
+        activity: &Activity,
+        watch: &mut Watch,
+        now: &mut Instant,
+        mut meanwhile: impl FnMut(u64),
+    ) -> (u64, Overdue) {
+        for second in 1..1000 {
+            *now += SECOND;
+            meanwhile(second);
+            if let Some(overdue) = watch.look(activity, &limits(), *now) {
+                return (second, overdue);
+            }
+        }
+        panic!("never given up");
+    }
+
+    #[test]
+    fn each_phase_has_its_own_deadline() {
+        let activity = Arc::new(Activity::default());
+        let mut now = Instant::now();
+        assert_eq!(seconds(&activity, &mut Watch::new(now), &mut now, |_| ()), (10, Overdue::FirstByte));
+
+        let mut watch = Watch::new(now);
+        activity.came_in(5);
+        assert_eq!(
+            seconds(&activity, &mut watch, &mut now, |_| activity.came_in(1)),
+            (16, Overdue::Header),
+            "trickled"
+        );
+
+        let mut watch = Watch::new(now);
+        let (_, working) = activity.request(false);
+        drop(working.answered());
+        assert_eq!(seconds(&activity, &mut watch, &mut now, |_| ()), (91, Overdue::Idle));
+        let mut watch = Watch::new(now);
+        watch.look(&activity, &limits(), now);
+        assert_eq!(
+            seconds(&activity, &mut watch, &mut now, |second| if second > 20 {
+                activity.came_in(1)
+            }),
+            (36, Overdue::Header),
+            "the second request's header has a deadline too"
+        );
+    }
+
+    #[test]
+    fn a_handler_may_take_its_time_and_a_reader_must_move() {
+        let activity = Arc::new(Activity::default());
+        let mut now = Instant::now();
+        let mut watch = Watch::new(now);
+        let (_, working) = activity.request(false);
+        for _ in 0..1000 {
+            now += SECOND;
+            assert_eq!(watch.look(&activity, &limits(), now), None);
+        }
+        let sending = working.answered();
+        for _ in 0..1000 {
+            now += SECOND;
+            activity.went_out(1000);
+            assert_eq!(watch.look(&activity, &limits(), now), None, "at the minimum rate");
+        }
+        let (after, overdue) = seconds(&activity, &mut watch, &mut now, |_| activity.went_out(900));
+        assert_eq!(overdue, Overdue::Stalled);
+        assert!(after <= 120, "{after}");
+        drop(sending);
+        activity.found_no_room();
+        assert_eq!(
+            seconds(&activity, &mut watch, &mut now, |_| ()).1,
+            Overdue::Stalled,
+            "also what hyper holds already"
+        );
+    }
+
+    #[test]
+    fn frames_between_http2_requests_are_neither_header_nor_sign_of_life() {
+        let activity = Arc::new(Activity::default());
+        let mut now = Instant::now();
+        let mut watch = Watch::new(now);
+        drop(activity.request(true).1.answered());
+        assert_eq!(seconds(&activity, &mut watch, &mut now, |_| activity.came_in(17)), (91, Overdue::Idle));
+    }
+}

@@ -1,0 +1,140 @@
+//! What lies between hyper and the service, outermost first:
+//!
+//! 1. *count* - the watchdog must know of a request before anything can hang;
+//! 2. *arrival* - everything inside may name the request, and send files by this connection;
+//! 3. *catch panic* - inside of the counting, so that a panic ends one request and no connection;
+//! 4. *log* - outside of the panic, so that its answer is logged as well; nothing is formatted unless it is wanted;
+//! 5. *the service*.
+//!
+//! On the way back the answer's body carries the count of answers on their way, and an answer that closes the connection
+//! with a body unread says so to whoever closes it.
+
+use std::convert::Infallible;
+use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use futures_util::FutureExt;
+use http::{HeaderValue, Request, Response, StatusCode, Version, header};
+use http_body::{Frame, SizeHint};
+use hyper::body::Incoming;
+use tower::{Service, ServiceExt};
+use tracing::Level;
+
+use super::deadlines::{Activity, Sending};
+use crate::api::body::FileWindows;
+use crate::api::{self, Arrival, BoxError, RequestId};
+use crate::oci::ErrorCode;
+
+/// One connection's way to the service.
+#[derive(Debug)]
+pub(super) struct Stack<S> {
+    pub(super) service: S,
+    pub(super) connection: u64,
+    pub(super) activity: Arc<Activity>,
+    pub(super) windows: Option<Arc<FileWindows>>,
+}
+
+impl<S, B> hyper::service::Service<Request<Incoming>> for Stack<S>
+where
+    S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
+    S::Error: Into<BoxError>,
+    S::Future: Send,
+    B: http_body::Body<Data = Bytes> + Send + Unpin + 'static,
+    B::Error: Into<BoxError>,
+{
+    type Response = Response<Answer<B>>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
+
+    fn call(&self, mut request: Request<Incoming>) -> Self::Future {
+        let http2 = request.version() >= Version::HTTP_2;
+        let (number, working) = self.activity.request(http2);
+        let id = RequestId { connection: self.connection, request: number };
+        // HTTP/2 frames a body itself, and so its pieces can have no addresses.
+        let windows = if http2 { None } else { self.windows.clone() };
+        request.extensions_mut().insert(Arrival { request: Some(id), windows });
+        let line = tracing::enabled!(Level::DEBUG).then(|| (request.method().clone(), request.uri().clone()));
+        let (service, activity) = (self.service.clone(), self.activity.clone());
+        Box::pin(async move {
+            // `oneshot` within, so that a panic of `poll_ready` or `call` is caught too.
+            let answered = AssertUnwindSafe(async { service.oneshot(request).await }).catch_unwind().await;
+            let response = match answered {
+                Ok(Ok(response)) => response.map(Content::Service),
+                Ok(Err(error)) => {
+                    tracing::error!(request = %id, error = %error.into(), "a service failed");
+                    failure(id)
+                }
+                Err(_) => {
+                    // The panic's own message and place are on standard error already.
+                    tracing::error!(request = %id, "a request panicked; this is a defect");
+                    failure(id)
+                }
+            };
+            if let Some((method, uri)) = line {
+                tracing::debug!(request = %id, %method, %uri, status = response.status().as_u16(), "answered");
+            }
+            if closes(&response) {
+                activity.leaves_body_unread();
+            }
+            let sending = working.answered();
+            Ok(response.map(|content| Answer { content, _sending: sending }))
+        })
+    }
+}
+
+fn closes<B>(response: &Response<B>) -> bool {
+    response.headers().get(header::CONNECTION) == Some(&HeaderValue::from_static("close"))
+}
+
+fn failure<B>(id: RequestId) -> Response<Content<B>> {
+    let mut response = api::failure(StatusCode::INTERNAL_SERVER_ERROR, ErrorCode::Unknown, Some(id));
+    // How much of the request's body was read, nobody knows any more.
+    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    response.map(Content::Failure)
+}
+
+/// The body of an answer, counted until hyper has all of it.
+#[derive(Debug)]
+pub(super) struct Answer<B> {
+    content: Content<B>,
+    _sending: Sending,
+}
+
+#[derive(Debug)]
+enum Content<B> {
+    Service(B),
+    Failure(api::Body),
+}
+
+impl<B> http_body::Body for Answer<B>
+where
+    B: http_body::Body<Data = Bytes> + Unpin,
+    B::Error: Into<BoxError>,
+{
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        match &mut self.content {
+            Content::Service(body) => Pin::new(body).poll_frame(cx).map_err(Into::into),
+            Content::Failure(body) => Pin::new(body).poll_frame(cx).map_err(Into::into),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.content {
+            Content::Service(body) => body.is_end_stream(),
+            Content::Failure(body) => body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.content {
+            Content::Service(body) => body.size_hint(),
+            Content::Failure(body) => body.size_hint(),
+        }
+    }
+}

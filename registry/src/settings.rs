@@ -1,0 +1,47 @@
+//! What a [registry](crate) may be told. Plain values: where they come from (file, variables, flags) is
+//! not known here.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::names;
+
+/// The settings of one registry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// The data folder. Created when absent; one process at a time owns it.
+    pub data: PathBuf,
+    /// Whether clients may delete manifests, tags and blobs.
+    pub delete: bool,
+    /// Whether a manifest may name content that is not here.
+    pub references: References,
+    /// How long an upload may lie untouched before the sweep removes it.
+    pub upload_expiry: Duration,
+    /// How many uploads may be open at once.
+    pub max_uploads: usize,
+    /// How requested names find stored ones.
+    pub names: names::Settings,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            data: PathBuf::from("airdock-data"),
+            delete: true,
+            references: References::Strict,
+            upload_expiry: Duration::from_secs(24 * 60 * 60),
+            max_uploads: 10_000,
+            names: names::Settings::default(),
+        }
+    }
+}
+
+/// What a pushed manifest may name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum References {
+    /// Every blob and manifest it names must be in the repository already.
+    #[default]
+    Strict,
+    /// Content may be missing: sparse indexes are taken as they are.
+    Lax,
+}

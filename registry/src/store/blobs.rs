@@ -1,0 +1,136 @@
+//! Blobs by digest, once for all repositories.
+//!
+//! A blob is absent or whole: it takes its name only after its size and digest matched and it is synced. Nothing here
+//! knows which repository may see it.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
+
+use bytes::Bytes;
+
+use super::durable::sync_folder;
+use super::error::{Context, StoreError, absent_is_none};
+use super::layout::Layout;
+use crate::oci::{Algorithm, Digest};
+
+/// A blob opened for reading. Cheap to clone; keeps streaming if the blob is unlinked meanwhile.
+#[derive(Clone, Debug)]
+pub struct Blob(Arc<Opened>);
+
+#[derive(Debug)]
+struct Opened {
+    digest: Digest,
+    size: u64,
+    file: File,
+    // Filled by the server when it first sends the blob over a plain connection.
+    mapping: OnceLock<Option<Bytes>>,
+}
+
+impl Blob {
+    /// A blob that is in no store.
+    #[cfg(test)]
+    pub(crate) fn of(file: File, digest: Digest, size: u64) -> Self {
+        Self(Arc::new(Opened { digest, size, file, mapping: OnceLock::new() }))
+    }
+
+    /// Its digest, as it was asked for.
+    #[must_use]
+    pub fn digest(&self) -> Digest {
+        self.0.digest
+    }
+
+    /// Its size in bytes.
+    #[must_use]
+    pub fn size(&self) -> u64 {
+        self.0.size
+    }
+
+    /// The file, to be read by position only: its cursor is shared.
+    #[must_use]
+    pub fn file(&self) -> &File {
+        &self.0.file
+    }
+
+    /// What `make` made of the file the first time: the server's mapping, kept as long as the blob is open.
+    pub(crate) fn mapping(&self, make: impl FnOnce(&File, u64) -> Option<Bytes>) -> Option<Bytes> {
+        self.0.mapping.get_or_init(|| make(&self.0.file, self.0.size)).clone()
+    }
+}
+
+/// The blobs of a data folder.
+#[derive(Clone, Debug)]
+pub(crate) struct Blobs {
+    layout: Layout,
+}
+
+impl Blobs {
+    pub(crate) const fn new(layout: Layout) -> Self {
+        Self { layout }
+    }
+
+    /// The blob, or `None` where there is none.
+    pub(crate) fn open(&self, digest: &Digest) -> Result<Option<Blob>, StoreError> {
+        let path = self.layout.blob(digest);
+        let Some(file) = absent_is_none(File::open(&path)).on("open", &path)? else {
+            return Ok(None);
+        };
+        let size = file.metadata().on("read the size of", &path)?.len();
+        Ok(Some(Blob(Arc::new(Opened { digest: *digest, size, file, mapping: OnceLock::new() }))))
+    }
+
+    /// The blob's size in bytes, or `None` where there is none.
+    pub(crate) fn size(&self, digest: &Digest) -> Result<Option<u64>, StoreError> {
+        let path = self.layout.blob(digest);
+        Ok(absent_is_none(fs::metadata(&path)).on("look for", &path)?.map(|metadata| metadata.len()))
+    }
+
+    /// The whole of a small blob, checked against its digest: for manifests, whose bytes decide what a node runs.
+    pub(crate) fn read(&self, digest: &Digest, limit: usize) -> Result<Option<Bytes>, StoreError> {
+        let path = self.layout.blob(digest);
+        let Some(blob) = self.open(digest)? else { return Ok(None) };
+        if blob.size() > limit as u64 {
+            return Err(StoreError::damaged(
+                &path,
+                format!("it has {} bytes where at most {limit} belong", blob.size()),
+            ));
+        }
+        let mut bytes = vec![0; usize::try_from(blob.size()).unwrap_or(limit)];
+        std::os::unix::fs::FileExt::read_exact_at(blob.file(), &mut bytes, 0).on("read", &path)?;
+        if digest.algorithm().digest(&bytes) != *digest {
+            return Err(StoreError::damaged(&path, "its content does not have its digest"));
+        }
+        Ok(Some(bytes.into()))
+    }
+
+    /// Puts a synced file in place as `digest`. Says whether the blob is new; an equal one that is there stays.
+    ///
+    /// # Durability
+    /// The name is durable only after [`Blobs::sync`].
+    pub(crate) fn adopt(&self, file: &Path, digest: &Digest) -> Result<bool, StoreError> {
+        let path = self.layout.blob(digest);
+        let size = fs::metadata(file).on("read the size of", file)?.len();
+        match self.size(digest)? {
+            // Two writers of one digest at once: both succeed, the bytes are the same.
+            Some(there) if there == size => {
+                fs::remove_file(file).on("remove", file)?;
+                Ok(false)
+            }
+            // A blob cut short by a disk's fault: the verified copy takes its place.
+            Some(_) | None => {
+                fs::rename(file, &path).on("put in place", &path)?;
+                Ok(true)
+            }
+        }
+    }
+
+    /// Makes the names of the blobs of one algorithm durable.
+    pub(crate) fn sync(&self, algorithm: Algorithm) -> Result<(), StoreError> {
+        sync_folder(&self.layout.blobs(algorithm))
+    }
+
+    /// A new temporary file's path.
+    pub(crate) fn temporary(&self) -> PathBuf {
+        self.layout.incoming().join(uuid::Uuid::new_v4().to_string())
+    }
+}

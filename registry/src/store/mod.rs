@@ -1,0 +1,122 @@
+//! The store: blobs, uploads, links and releases as files. Everything that must not be lost is here, and it is all there
+//! is: the metadata is derived from it.
+//!
+//! Invariant: a blob is absent or whole; a link is absent or whole; what a caller was told is durable is.
+//! This room knows neither HTTP nor the metadata, nor who may see what. Its calls block on the disk: callers keep them
+//! off the runtime's threads, but for the appending of bytes that have just arrived.
+
+mod blobs;
+mod durable;
+mod error;
+mod identity;
+mod layout;
+mod link;
+mod links;
+mod releases;
+mod sequence;
+mod uploads;
+mod write_back;
+mod write_behind;
+mod writer;
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+pub use blobs::Blob;
+pub use error::StoreError;
+pub use identity::OpenError;
+pub use link::{ManifestLink, Provenance, TagLink};
+
+pub(crate) use blobs::Blobs;
+pub(crate) use durable::{Batch, sync_folder};
+pub(crate) use error::{Context, absent_is_none};
+pub(crate) use link::{parse as parse_link, render as render_link};
+pub(crate) use links::Links;
+pub(crate) use releases::{Release, ReleaseTag, Releases};
+pub(crate) use sequence::Sequence;
+pub(crate) use uploads::{OpenUpload, Unavailable, Uploads};
+pub(crate) use write_behind::WriteBehind;
+pub(crate) use writer::{Sealed, Writer};
+
+use crate::oci::Digest;
+use layout::Layout;
+
+/// One data folder, held by this process.
+#[derive(Debug)]
+pub(crate) struct Store {
+    layout: Layout,
+    pub(crate) blobs: Blobs,
+    pub(crate) links: Links,
+    pub(crate) uploads: Uploads,
+    pub(crate) releases: Releases,
+    pub(crate) sequence: Sequence,
+    incoming: PathBuf,
+    // Held as long as the store is; the operating system lets go of it however the process ends.
+    _lock: File,
+}
+
+impl Store {
+    /// Takes the folder, creates it where there is nothing yet, and finishes what a crash left half applied.
+    pub(crate) fn open(data: PathBuf) -> Result<Self, OpenError> {
+        let layout = Layout::new(data);
+        let lock = identity::open(&layout)?;
+        let store = Self {
+            blobs: Blobs::new(layout.clone()),
+            links: Links::new(layout.clone()),
+            uploads: Uploads::new(layout.clone()),
+            releases: Releases::new(layout.clone()),
+            sequence: Sequence::open(&layout)?,
+            incoming: layout.incoming(),
+            layout,
+            _lock: lock,
+        };
+        for release in store.releases.pending()? {
+            store.apply(&release)?;
+        }
+        Ok(store)
+    }
+
+    /// Writes a committed release to its tags' links. Doing it twice does no harm: a tag that changed later stays.
+    pub(crate) fn apply(&self, release: &Release) -> Result<(), StoreError> {
+        let mut batch = self.batch();
+        for ReleaseTag { repository, tag, link } in &release.tags {
+            let later = match self.links.tag(repository, tag) {
+                Ok(there) => there.is_some_and(|there| there.sequence >= link.sequence),
+                // The disk lost what it said; the release says it anew.
+                Err(StoreError::Damaged { .. }) => false,
+                Err(error) => return Err(error),
+            };
+            if !later {
+                self.links.link_tag(&mut batch, repository, tag, link)?;
+            }
+        }
+        batch.commit()?;
+        self.releases.settle(release.sequence)
+    }
+
+    /// Puts a small blob in place, durably, unless it is there. The digest must be the content's.
+    pub(crate) fn put_blob(&self, digest: &Digest, content: &[u8]) -> Result<(), StoreError> {
+        if self.blobs.size(digest)? == Some(content.len() as u64) {
+            // Whoever put it there may not have come to its own sync yet.
+            return self.blobs.sync(digest.algorithm());
+        }
+        let mut batch = self.batch();
+        batch.write(&self.layout.blob(digest), content)?;
+        batch.commit()
+    }
+
+    /// Small files to be put in place together.
+    pub(crate) fn batch(&self) -> Batch<'_> {
+        Batch::new(&self.incoming)
+    }
+
+    /// The data folder.
+    pub(crate) fn data(&self) -> &Path {
+        self.layout.root()
+    }
+
+    /// Where derived data lies, and the seal that says whether it can be believed.
+    pub(crate) fn metadata(&self) -> (PathBuf, PathBuf) {
+        (self.layout.metadata(), self.layout.metadata_seal())
+    }
+}

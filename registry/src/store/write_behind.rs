@@ -1,0 +1,160 @@
+//! Writing beside hashing: a thread that puts pieces on the disk while the next ones are read and hashed.
+//!
+//! On its own, hashing keeps a core busy and writing another; in turn they take as long as both. Memory is bounded by the
+//! pieces under way.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+
+use parking_lot::Mutex;
+
+use super::write_back::WriteBack;
+
+/// Size of a piece in bytes: small enough to be hot in the cache of the core that hashed it last.
+const PIECE: usize = 256 * 1024;
+
+/// Pieces under way at once.
+const DEPTH: usize = 8;
+
+/// The thread, for as many files in turn as one likes. It ends when the last handle is dropped.
+#[derive(Clone, Debug)]
+pub(crate) struct WriteBehind {
+    jobs: SyncSender<Job>,
+    spare: Arc<Mutex<Vec<Vec<u8>>>>,
+}
+
+/// One file being written behind. What fails is said by [`Behind::finish`].
+#[derive(Debug)]
+pub(crate) struct Behind {
+    thread: WriteBehind,
+    file: Arc<Tail>,
+    piece: Vec<u8>,
+}
+
+#[derive(Debug)]
+struct Tail {
+    file: File,
+    state: Mutex<Progress>,
+}
+
+#[derive(Debug, Default)]
+struct Progress {
+    written: u64,
+    write_back: WriteBack,
+    failed: Option<io::Error>,
+}
+
+enum Job {
+    Write(Arc<Tail>, Vec<u8>),
+    Reached(SyncSender<()>),
+}
+
+impl WriteBehind {
+    pub(crate) fn start() -> io::Result<Self> {
+        let (jobs, queue) = sync_channel(DEPTH);
+        let spare = Arc::new(Mutex::new(Vec::new()));
+        let returned = spare.clone();
+        std::thread::Builder::new().name("blob write".into()).spawn(move || run(&queue, &returned))?;
+        Ok(Self { jobs, spare })
+    }
+
+    /// Goes on writing a file behind, after its `written` bytes.
+    pub(crate) fn file(&self, file: File, written: u64) -> Behind {
+        let state = Mutex::new(Progress { written, write_back: WriteBack::after(written), failed: None });
+        Behind { thread: self.clone(), file: Arc::new(Tail { file, state }), piece: self.spare() }
+    }
+
+    fn spare(&self) -> Vec<u8> {
+        self.spare.lock().pop().unwrap_or_else(|| Vec::with_capacity(PIECE))
+    }
+}
+
+impl Behind {
+    /// Takes in bytes. Waits only when too many pieces are under way.
+    pub(crate) fn write(&mut self, mut bytes: &[u8]) {
+        while !bytes.is_empty() {
+            let (now, later) = bytes.split_at(bytes.len().min(PIECE - self.piece.len()));
+            self.piece.extend_from_slice(now);
+            bytes = later;
+            if self.piece.len() == PIECE {
+                self.send();
+            }
+        }
+    }
+
+    fn send(&mut self) {
+        let piece = std::mem::replace(&mut self.piece, self.thread.spare());
+        // The thread lives as long as a handle does.
+        let _ = self.thread.jobs.send(Job::Write(self.file.clone(), piece));
+    }
+
+    /// Waits until everything is written, and says whether it was.
+    pub(crate) fn finish(mut self) -> io::Result<()> {
+        if !self.piece.is_empty() {
+            self.send();
+        }
+        let (reached, wait) = sync_channel(1);
+        let gone = || io::Error::other("the writing thread ended");
+        self.thread.jobs.send(Job::Reached(reached)).map_err(|_| gone())?;
+        wait.recv().map_err(|_| gone())?;
+        self.file.state.lock().failed.take().map_or(Ok(()), Err)
+    }
+}
+
+fn run(queue: &Receiver<Job>, spare: &Mutex<Vec<Vec<u8>>>) {
+    while let Ok(job) = queue.recv() {
+        match job {
+            Job::Write(tail, mut piece) => {
+                let mut state = tail.state.lock();
+                if state.failed.is_none() {
+                    match (&tail.file).write_all(&piece) {
+                        Ok(()) => {
+                            state.written += piece.len() as u64;
+                            let written = state.written;
+                            state.write_back.grown(&tail.file, written);
+                        }
+                        Err(error) => state.failed = Some(error),
+                    }
+                }
+                piece.clear();
+                let mut spare = spare.lock();
+                if spare.len() < DEPTH {
+                    spare.push(piece);
+                }
+            }
+            // Whoever asked may have gone.
+            Job::Reached(reached) => drop(reached.send(())),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_written_behind_in_turn_hold_what_was_given_in_order() {
+        let folder = tempfile::tempdir().unwrap();
+        let thread = WriteBehind::start().unwrap();
+        for (number, size) in [0, 1, PIECE, PIECE + 1, 5 * PIECE + 7, 20 * PIECE].into_iter().enumerate() {
+            let content: Vec<u8> = (0..size).map(|at| (at / 1000 + at + number) as u8).collect();
+            let path = folder.path().join(number.to_string());
+            let mut behind = thread.file(File::create(&path).unwrap(), 0);
+            for piece in content.chunks(100_001) {
+                behind.write(piece);
+            }
+            behind.finish().unwrap();
+            assert!(std::fs::read(&path).unwrap() == content, "{size} bytes");
+        }
+    }
+
+    #[test]
+    fn a_disk_that_refuses_is_said_at_the_end() {
+        let thread = WriteBehind::start().unwrap();
+        let mut behind = thread.file(File::options().write(true).open("/dev/full").unwrap(), 0);
+        behind.write(&[0; 3 * PIECE]);
+        assert_eq!(behind.finish().unwrap_err().kind(), io::ErrorKind::StorageFull);
+    }
+}

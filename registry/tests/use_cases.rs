@@ -1,0 +1,640 @@
+//! The use cases against a real folder, without HTTP: each invariant of ARCHITECTURE.md has its sentence here.
+#![allow(clippy::unwrap_used, reason = "a test that unwraps says what it expects")]
+
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+use airdock_registry::names::RequestedName;
+use airdock_registry::oci::{Algorithm, Digest, Manifest, MediaType, RepositoryName, Tag, TagOrDigest};
+use airdock_registry::{Error, OpenError, Outcome, Provenance, PutReference, Registry, Settings};
+use bytes::Bytes;
+
+fn settings(data: &Path) -> Settings {
+    Settings { data: data.to_owned(), ..Settings::default() }
+}
+
+async fn open(data: &Path) -> Registry {
+    Registry::open(settings(data)).await.unwrap()
+}
+
+fn name(text: &str) -> RepositoryName {
+    text.parse().unwrap()
+}
+
+fn asked(text: &str) -> RequestedName {
+    RequestedName::bare(name(text))
+}
+
+fn tag(text: &str) -> Tag {
+    text.parse().unwrap()
+}
+
+fn by_tag(text: &str) -> TagOrDigest {
+    TagOrDigest::Tag(tag(text))
+}
+
+fn pushed() -> Provenance {
+    Provenance::Pushed { by: "a test".into() }
+}
+
+fn bundle() -> Provenance {
+    Provenance::Ingested { bundle: "a bundle".into() }
+}
+
+async fn push_blob(registry: &Registry, repository: &str, content: &[u8]) -> Digest {
+    let mut upload = registry.repository(name(repository)).start_upload(Algorithm::Sha256).await.unwrap();
+    upload.append(Bytes::copy_from_slice(content)).await.unwrap();
+    let digest = Algorithm::Sha256.digest(content);
+    assert_eq!(upload.finish(digest).await.unwrap(), content.len() as u64);
+    digest
+}
+
+fn image(config: &[u8], layers: &[&[u8]], extra: &str) -> Manifest {
+    let descriptor = |kind: &str, content: &[u8]| {
+        let digest = Algorithm::Sha256.digest(content);
+        format!(r#"{{"mediaType":"{kind}","digest":"{digest}","size":{}}}"#, content.len())
+    };
+    let layers: Vec<_> = layers.iter().map(|layer| descriptor(MediaType::IMAGE_LAYER, layer)).collect();
+    let text = format!(
+        r#"{{"schemaVersion":2,"mediaType":"{}","config":{},"layers":[{}]{extra}}}"#,
+        MediaType::IMAGE_MANIFEST,
+        descriptor(MediaType::IMAGE_CONFIG, config),
+        layers.join(",")
+    );
+    Manifest::parse(text.into(), None).unwrap()
+}
+
+async fn push_image(registry: &Registry, repository: &str, tags: &str, content: &[u8]) -> Digest {
+    push_blob(registry, repository, b"{}").await;
+    push_blob(registry, repository, content).await;
+    let manifest = image(b"{}", &[content], "");
+    let repository = registry.repository(name(repository));
+    repository.put_manifest(PutReference::Tag(tag(tags)), manifest, pushed()).await.unwrap().digest
+}
+
+async fn digest_of(registry: &Registry, repository: &str, tags: &str) -> Option<Digest> {
+    match registry.manifest(&asked(repository), &by_tag(tags)).await {
+        Ok(manifest) => Some(manifest.digest),
+        Err(Error::ManifestUnknown { .. }) => None,
+        Err(error) => panic!("{error}"),
+    }
+}
+
+async fn tags_of(registry: &Registry, repository: &str) -> Vec<String> {
+    match registry.tags(&asked(repository), None, 1000).await {
+        Ok(page) => page.tags.iter().map(ToString::to_string).collect(),
+        Err(Error::NameUnknown(_)) => Vec::new(),
+        Err(error) => panic!("{error}"),
+    }
+}
+
+/// Everything a client can see of these repositories.
+async fn seen(registry: &Registry, repositories: &[&str], blobs: &[Digest]) -> Vec<String> {
+    let mut seen = Vec::new();
+    let all = registry.repositories(None, 1000).await.unwrap();
+    seen.push(format!("{:?}", all.names));
+    for repository in repositories {
+        for tags in tags_of(registry, repository).await {
+            seen.push(format!("{repository}:{tags} {:?}", digest_of(registry, repository, &tags).await));
+        }
+        for blob in blobs {
+            let size = registry.blob(&asked(repository), blob).await.map(|blob| blob.size()).ok();
+            seen.push(format!("{repository}@{blob} {size:?}"));
+            let referrers = registry.referrers(&asked(repository), blob, &[], None).await.unwrap();
+            seen.push(String::from_utf8(referrers.json.to_vec()).unwrap());
+        }
+    }
+    seen
+}
+
+#[tokio::test]
+async fn a_pushed_image_is_served_byte_for_byte_by_tag_and_by_digest() {
+    let folder = tempfile::tempdir().unwrap();
+    let registry = open(folder.path()).await;
+    let digest = push_image(&registry, "a/b", "1.0", b"layer").await;
+    let bytes = image(b"{}", &[b"layer"], "").bytes().clone();
+    for reference in [by_tag("1.0"), TagOrDigest::Digest(digest)] {
+        let served = registry.manifest(&asked("a/b"), &reference).await.unwrap();
+        assert_eq!((served.digest, &served.bytes), (digest, &bytes));
+        assert_eq!(served.media_type.as_str(), MediaType::IMAGE_MANIFEST);
+    }
+}
+
+#[tokio::test]
+async fn h21_a_blob_is_visible_only_where_it_is_linked() {
+    let folder = tempfile::tempdir().unwrap();
+    let registry = open(folder.path()).await;
+    let digest = push_blob(&registry, "a", b"content").await;
+    assert_eq!(registry.blob(&asked("a"), &digest).await.unwrap().size(), 7);
+    assert!(matches!(registry.blob(&asked("b"), &digest).await, Err(Error::BlobUnknown { .. })));
+    assert!(registry.repository(name("b")).mount(&digest, Some(&asked("a"))).await.unwrap());
+    assert_eq!(registry.blob(&asked("b"), &digest).await.unwrap().size(), 7);
+    registry.repository(name("a")).delete_blob(&digest).await.unwrap();
+    assert!(matches!(registry.blob(&asked("a"), &digest).await, Err(Error::BlobUnknown { .. })), "CVE-2026-35172");
+    assert_eq!(registry.blob(&asked("b"), &digest).await.unwrap().size(), 7);
+}
+
+#[tokio::test]
+async fn end_11_a_mount_of_what_is_not_seen_there_is_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let registry = open(folder.path()).await;
+    let digest = push_blob(&registry, "a", b"content").await;
+    let target = registry.repository(name("b"));
+    assert!(!target.mount(&digest, Some(&asked("c"))).await.unwrap());
+    assert!(!target.mount(&Algorithm::Sha256.digest(b"nowhere"), None).await.unwrap());
+    assert!(target.mount(&digest, None).await.unwrap(), "without a source, any repository's will do");
+}
+
+#[tokio::test]
+async fn h13_a_manifest_is_taken_only_when_everything_it_names_is_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let registry = open(folder.path()).await;
+    push_blob(&registry, "a", b"{}").await;
+    // In the store, but not in this repository.
+    push_blob(&registry, "elsewhere", b"layer").await;
+    let repository = registry.repository(name("a"));
+    let put = |manifest| repository.put_manifest(PutReference::Tag(tag("1")), manifest, pushed());
+    let refused = put(image(b"{}", &[b"layer"], "")).await;
+    assert!(matches!(refused, Err(Error::ManifestBlobUnknown { .. })), "{refused:?}");
+    assert_eq!(digest_of(&registry, "a", "1").await, None);
+    push_blob(&registry, "a", b"layer").await;
+    put(image(b"{}", &[b"layer"], "")).await.unwrap();
+}
+
+#[tokio::test]
+async fn h14_a_size_other_than_the_blobs_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let registry = open(folder.path()).await;
+    push_blob(&registry, "a", b"{}").await;
+    let text = String::from_utf8(image(b"{}", &[], "").bytes().to_vec()).unwrap().replace("\"size\":2", "\"size\":3");
+    let manifest = Manifest::parse(text.into(), None).unwrap();
+    let refused = registry.repository(name("a")).put_manifest(PutReference::Tag(tag("1")), manifest, pushed()).await;
+    assert!(matches!(refused, Err(Error::SizeInvalid { .. })), "{refused:?}");
+}
+
+#[tokio::test]
+async fn end_9_deleting_a_manifest_takes_its_tags_and_leaves_the_others() {
+    let folder = tempfile::tempdir().unwrap();
+    let registry = open(folder.path()).await;
+    let one = push_image(&registry, "a", "1", b"one").await;
+    push_image(&registry, "a", "also-1", b"one").await;
+    push_image(&registry, "a", "2", b"two").await;
+    let repository = registry.repository(name("a"));
+    // Kept by the cache when it was read.
+    assert!(digest_of(&registry, "a", "1").await.is_some());
+    repository.delete_manifest(&TagOrDigest::Digest(one)).await.unwrap();
+    assert_eq!(tags_of(&registry, "a").await, ["2"]);
+    assert_eq!(digest_of(&registry, "a", "1").await, None);
+    assert!(repository.delete_manifest(&TagOrDigest::Digest(one)).await.is_err(), "it is gone");
+    repository.delete_manifest(&by_tag("2")).await.unwrap();
+    assert_eq!(tags_of(&registry, "a").await, [""; 0]);
+}
+
+#[tokio::test]
+async fn end_10_a_blob_that_a_manifest_needs_is_not_deleted() {
+    let folder = tempfile::tempdir().unwrap();
+    let registry = open(folder.path()).await;
+    let manifest = push_image(&registry, "a", "1", b"layer").await;
+    let repository = registry.repository(name("a"));
+    let layer = Algorithm::Sha256.digest(b"layer");
+    let refused = repository.delete_blob(&layer).await;
+    assert!(matches!(refused, Err(Error::BlobInUse { manifest: named, .. }) if named == manifest), "{refused:?}");
+    repository.delete_manifest(&TagOrDigest::Digest(manifest)).await.unwrap();
+    repository.delete_blob(&layer).await.unwrap();
+    push_blob(&registry, "a", b"layer").await;
+    assert!(registry.blob(&asked("a"), &layer).await.is_ok(), "pushed again at once");
+}
+
+#[tokio::test]
+async fn h19_nothing_is_deleted_when_deleting_is_off() {
+    let folder = tempfile::tempdir().unwrap();
+    let registry = Registry::open(Settings { delete: false, ..settings(folder.path()) }).await.unwrap();
+    let digest = push_image(&registry, "a", "1", b"layer").await;
+    let repository = registry.repository(name("a"));
+    let layer = Algorithm::Sha256.digest(b"layer");
+    assert!(matches!(repository.delete_manifest(&by_tag("1")).await, Err(Error::DeleteDisabled)));
+    assert!(matches!(repository.delete_manifest(&TagOrDigest::Digest(digest)).await, Err(Error::DeleteDisabled)));
+    assert!(matches!(repository.delete_blob(&layer).await, Err(Error::DeleteDisabled)));
+}
+
+#[tokio::test]
+async fn an_upload_survives_a_restart_and_goes_on_from_its_size() {
+    let folder = tempfile::tempdir().unwrap();
+    let registry = open(folder.path()).await;
+    let mut upload = registry.repository(name("a")).start_upload(Algorithm::Sha256).await.unwrap();
+    let id = upload.id();
+    upload.append(Bytes::from_static(b"first ")).await.unwrap();
+    drop(upload);
+    drop(registry);
+    let registry = reopen(folder.path()).await;
+    let repository = registry.repository(name("a"));
+    assert_eq!(repository.upload_size(id).await.unwrap(), 6);
+    let mut upload = repository.upload(id).await.unwrap();
+    upload.append(Bytes::from_static(b"second")).await.unwrap();
+    upload.finish(Algorithm::Sha256.digest(b"first second")).await.unwrap();
+    assert!(matches!(repository.upload(id).await, Err(Error::UploadUnknown(_))));
+}
+
+/// The lock goes with the last clone, which a thread that opens the metadata may hold a moment longer.
+async fn reopen(data: &Path) -> Registry {
+    for _ in 0..200 {
+        match Registry::open(settings(data)).await {
+            Err(OpenError::Locked { .. }) => tokio::time::sleep(Duration::from_millis(10)).await,
+            opened => return opened.unwrap(),
+        }
+    }
+    panic!("the folder stays locked");
+}
+
+#[tokio::test]
+async fn h02_a_wrong_digest_leaves_the_upload_as_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let registry = open(folder.path()).await;
+    let repository = registry.repository(name("a"));
+    let mut upload = repository.start_upload(Algorithm::Sha256).await.unwrap();
+    let id = upload.id();
+    upload.append(Bytes::from_static(b"content")).await.unwrap();
+    let wrong = Algorithm::Sha256.digest(b"other");
+    assert!(matches!(upload.finish(wrong).await, Err(Error::DigestMismatch { .. })));
+    assert!(matches!(registry.blob(&asked("a"), &wrong).await, Err(Error::BlobUnknown { .. })));
+    // Another algorithm than was hashed on the way.
+    let right = Algorithm::Sha512.digest(b"content");
+    repository.upload(id).await.unwrap().finish(right).await.unwrap();
+    assert_eq!(registry.blob(&asked("a"), &right).await.unwrap().size(), 7);
+}
+
+#[tokio::test]
+async fn h32_an_upload_belongs_to_one_repository_and_to_one_request_at_a_time() {
+    let folder = tempfile::tempdir().unwrap();
+    let registry = open(folder.path()).await;
+    let upload = registry.repository(name("a")).start_upload(Algorithm::Sha256).await.unwrap();
+    let other = registry.repository(name("b"));
+    assert!(matches!(other.upload(upload.id()).await, Err(Error::UploadUnknown(_))));
+    assert!(matches!(other.upload_size(upload.id()).await, Err(Error::UploadUnknown(_))));
+    assert!(matches!(other.cancel_upload(upload.id()).await, Err(Error::UploadUnknown(_))));
+    let again = registry.repository(name("a")).upload(upload.id()).await;
+    assert!(matches!(again, Err(Error::UploadBusy)), "{again:?}");
+}
+
+#[tokio::test]
+async fn h33_uploads_are_bounded_and_the_abandoned_ones_are_swept() {
+    let folder = tempfile::tempdir().unwrap();
+    let registry = Registry::open(Settings { max_uploads: 2, ..settings(folder.path()) }).await.unwrap();
+    let repository = registry.repository(name("a"));
+    let held = repository.start_upload(Algorithm::Sha256).await.unwrap();
+    let left = repository.start_upload(Algorithm::Sha256).await.unwrap().id();
+    let refused = repository.start_upload(Algorithm::Sha256).await;
+    assert!(matches!(refused, Err(Error::TooManyUploads(2))), "{refused:?}");
+    let later = SystemTime::now() + Duration::from_secs(25 * 60 * 60);
+    assert_eq!(registry.sweep_uploads(SystemTime::now()).await.unwrap(), 0);
+    assert_eq!(registry.sweep_uploads(later).await.unwrap(), 1, "not the one a request holds");
+    assert!(matches!(repository.upload(left).await, Err(Error::UploadUnknown(_))));
+    assert_eq!(repository.upload_size(held.id()).await.unwrap(), 0);
+}
+
+/// Fills a release with an image and commits it.
+async fn release(registry: &Registry, content: &[u8], tags: &[(&str, &str)]) -> Vec<(String, Outcome)> {
+    let mut draft = registry.release(bundle());
+    for blob in [&b"{}"[..], content] {
+        let mut writer = draft.writer().unwrap();
+        writer.write(blob).unwrap();
+        writer.commit(Some(Algorithm::Sha256.digest(blob))).unwrap();
+    }
+    let manifest = image(b"{}", &[content], "");
+    let digest = Algorithm::Sha256.digest(manifest.bytes());
+    for (repository, tags) in tags {
+        draft.add_manifest(&name(repository), digest, manifest.clone());
+        draft.add_tag(&name(repository), tag(tags), digest);
+    }
+    let report = draft.commit().await.unwrap();
+    report.tags.into_iter().map(|tag| (format!("{}:{}", tag.repository, tag.tag), tag.outcome)).collect()
+}
+
+#[tokio::test]
+async fn a_release_is_seen_whole_and_a_second_one_of_the_same_writes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let registry = open(folder.path()).await;
+    let tags = [("docker.io/zenmldocker/zenml", "1"), ("zenml/zenml", "1")];
+    let outcomes = release(&registry, b"layer", &tags).await;
+    assert!(outcomes.iter().all(|(_, outcome)| *outcome == Outcome::New), "{outcomes:?}");
+    let digest = digest_of(&registry, "zenml/zenml", "1").await;
+    assert!(digest.is_some());
+    assert_eq!(digest_of(&registry, "docker.io/zenmldocker/zenml", "1").await, digest);
+    let layer = Algorithm::Sha256.digest(b"layer");
+    assert_eq!(registry.blob(&asked("zenml/zenml"), &layer).await.unwrap().size(), 5);
+
+    let before = modified(folder.path());
+    let mut draft = registry.release(bundle());
+    assert_eq!(draft.has_blob(&layer), Some(5));
+    let manifest = image(b"{}", &[b"layer"], "");
+    draft.add_manifest(&name("zenml/zenml"), digest.unwrap(), manifest);
+    draft.add_tag(&name("zenml/zenml"), tag("1"), digest.unwrap());
+    let report = draft.commit().await.unwrap();
+    assert!(!report.wrote);
+    assert_eq!(report.tags[0].outcome, Outcome::AlreadyThere);
+    assert_eq!(modified(folder.path()), before, "no file of the store was touched");
+}
+
+#[tokio::test]
+async fn reads_never_write() {
+    let folder = tempfile::tempdir().unwrap();
+    let registry = open(folder.path()).await;
+    let digest = push_image(&registry, "a", "1", b"layer").await;
+    registry.close().await.unwrap();
+    drop(registry);
+    let registry = reopen(folder.path()).await;
+    let blobs = [digest, Algorithm::Sha256.digest(b"layer")];
+    let first = seen(&registry, &["a"], &blobs).await;
+    let files = |data: &Path| {
+        let db = data.join("metadata/db");
+        (modified(data), std::fs::metadata(&db).unwrap().modified().unwrap(), std::fs::read(&db).unwrap())
+    };
+    let before = files(folder.path());
+    for _ in 0..20 {
+        assert_eq!(seen(&registry, &["a"], &blobs).await, first);
+    }
+    assert!(files(folder.path()) == before);
+}
+
+/// Every file of the truth with its time of change.
+fn modified(data: &Path) -> Vec<(std::path::PathBuf, SystemTime)> {
+    let mut found = Vec::new();
+    let mut folders: Vec<_> = ["blobs", "repositories", "releases"].iter().map(|part| data.join(part)).collect();
+    while let Some(folder) = folders.pop() {
+        found.push((folder.clone(), std::fs::metadata(&folder).unwrap().modified().unwrap()));
+        for entry in std::fs::read_dir(&folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                let time = std::fs::metadata(&path).unwrap().modified().unwrap();
+                found.push((path, time));
+            }
+        }
+    }
+    found.sort();
+    found
+}
+
+#[tokio::test]
+async fn a_tag_that_was_pushed_is_never_replaced_by_a_release() {
+    let folder = tempfile::tempdir().unwrap();
+    let registry = open(folder.path()).await;
+    let own = push_image(&registry, "zenml/zenml", "1", b"with our CA").await;
+    let outcomes = release(&registry, b"layer", &[("zenml/zenml", "1"), ("zenml/zenml", "2")]).await;
+    assert!(matches!(&outcomes[0].1, Outcome::Kept { current, .. } if *current == own), "{outcomes:?}");
+    assert_eq!(outcomes[1].1, Outcome::New);
+    assert_eq!(digest_of(&registry, "zenml/zenml", "1").await, Some(own));
+    // A bundle's own tags move with the next bundle, and a push replaces them.
+    let outcomes = release(&registry, b"other", &[("zenml/zenml", "2")]).await;
+    assert!(matches!(outcomes[0].1, Outcome::Moved { .. }));
+    let pushed = push_image(&registry, "zenml/zenml", "2", b"pushed").await;
+    assert_eq!(digest_of(&registry, "zenml/zenml", "2").await, Some(pushed));
+}
+
+#[tokio::test]
+async fn a_release_whose_manifest_lacks_a_blob_changes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let registry = open(folder.path()).await;
+    let mut draft = registry.release(bundle());
+    let manifest = image(b"{}", &[b"never written"], "");
+    let digest = Algorithm::Sha256.digest(manifest.bytes());
+    draft.add_manifest(&name("a"), digest, manifest);
+    draft.add_tag(&name("a"), tag("1"), digest);
+    assert!(matches!(draft.commit().await, Err(Error::ManifestBlobUnknown { .. })));
+    assert_eq!(digest_of(&registry, "a", "1").await, None);
+    assert!(registry.manifest(&asked("a"), &TagOrDigest::Digest(digest)).await.is_err());
+}
+
+#[tokio::test]
+async fn a_blob_of_a_dropped_release_is_seen_by_nobody_and_leaves_no_temporary_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let registry = open(folder.path()).await;
+    let mut draft = registry.release(bundle());
+    let mut writer = draft.writer().unwrap();
+    writer.write(b"content").unwrap();
+    let wrong = writer.commit(Some(Algorithm::Sha256.digest(b"other")));
+    assert!(matches!(wrong, Err(Error::DigestMismatch { .. })));
+    let mut writer = draft.writer().unwrap();
+    writer.write(b"half").unwrap();
+    drop((writer, draft));
+    assert_eq!(std::fs::read_dir(folder.path().join("incoming")).unwrap().count(), 0);
+    assert!(registry.blob(&asked("a"), &Algorithm::Sha256.digest(b"content")).await.is_err());
+}
+
+#[tokio::test]
+async fn end_12_referrers_are_found_with_the_fallback_tag_merged_in_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let registry = open(folder.path()).await;
+    let subject = push_image(&registry, "a", "1", b"layer").await;
+    let size = image(b"{}", &[b"layer"], "").bytes().len();
+    let about = format!(
+        r#","subject":{{"mediaType":"{}","digest":"{subject}","size":{size}}},"artifactType":"application/x.sbom","annotations":{{"k":"v"}}"#,
+        MediaType::IMAGE_MANIFEST
+    );
+    let repository = registry.repository(name("a"));
+    let by_api = image(b"{}", &[], &about);
+    let by_api_digest = Algorithm::Sha256.digest(by_api.bytes());
+    let put = repository.put_manifest(PutReference::Digest(by_api_digest, vec![]), by_api, pushed()).await.unwrap();
+    assert_eq!(put.subject, Some(subject));
+    // As a client writes it that does not know the API: the same manifest and one more, listed under the tag.
+    let by_tag = image(b"{}", &[b"layer"], r#","artifactType":"application/x.signature""#);
+    let by_tag_digest = Algorithm::Sha256.digest(by_tag.bytes());
+    let by_tag_size = by_tag.bytes().len();
+    repository.put_manifest(PutReference::Digest(by_tag_digest, vec![]), by_tag, pushed()).await.unwrap();
+    let entry = |digest: &Digest, size: usize| {
+        format!(r#"{{"mediaType":"{}","digest":"{digest}","size":{size}}}"#, MediaType::IMAGE_MANIFEST)
+    };
+    let by_api_size = registry.manifest(&asked("a"), &TagOrDigest::Digest(by_api_digest)).await.unwrap().bytes.len();
+    let index = format!(
+        r#"{{"schemaVersion":2,"manifests":[{},{}]}}"#,
+        entry(&by_tag_digest, by_tag_size),
+        entry(&by_api_digest, by_api_size)
+    );
+    let index = Manifest::parse(index.into(), None).unwrap();
+    repository.put_manifest(PutReference::Tag(Tag::referrers_fallback(&subject)), index, pushed()).await.unwrap();
+
+    let page = registry.referrers(&asked("a"), &subject, &[], None).await.unwrap();
+    let answer: serde_json::Value = serde_json::from_slice(&page.json).unwrap();
+    let mut found: Vec<_> = answer["manifests"].as_array().unwrap().iter().map(|entry| &entry["digest"]).collect();
+    found.sort_by_key(|digest| digest.as_str());
+    let mut expected = [by_api_digest.to_string(), by_tag_digest.to_string()];
+    expected.sort();
+    assert_eq!(found, expected.iter().collect::<Vec<_>>());
+
+    let filter = ["application/x.sbom".to_owned()];
+    let page = registry.referrers(&asked("a"), &subject, &filter, None).await.unwrap();
+    let answer: serde_json::Value = serde_json::from_slice(&page.json).unwrap();
+    assert_eq!(answer["manifests"].as_array().unwrap().len(), 1);
+    assert_eq!(answer["manifests"][0]["annotations"], serde_json::json!({ "k": "v" }));
+    let none = registry.referrers(&asked("never/pushed"), &subject, &[], None).await.unwrap();
+    assert!(String::from_utf8(none.json.to_vec()).unwrap().contains(r#""manifests":[]"#));
+}
+
+#[tokio::test]
+async fn h26_many_referrers_come_in_pages_that_miss_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let registry = open(folder.path()).await;
+    let subject = push_image(&registry, "a", "1", b"layer").await;
+    let size = image(b"{}", &[b"layer"], "").bytes().len();
+    let repository = registry.repository(name("a"));
+    // Eight of a good megabyte: three pages at least.
+    for number in 0..8 {
+        let extra = format!(
+            r#","subject":{{"mediaType":"{}","digest":"{subject}","size":{size}}},"annotations":{{"{number}":"{}"}}"#,
+            MediaType::IMAGE_MANIFEST,
+            "x".repeat(1_100_000)
+        );
+        let manifest = image(b"{}", &[], &extra);
+        let digest = Algorithm::Sha256.digest(manifest.bytes());
+        repository.put_manifest(PutReference::Digest(digest, vec![]), manifest, pushed()).await.unwrap();
+    }
+    let (mut found, mut pages, mut after) = (Vec::new(), 0, None);
+    loop {
+        let page = registry.referrers(&asked("a"), &subject, &[], after.as_ref()).await.unwrap();
+        assert!(page.json.len() < 4 * 1024 * 1024);
+        let answer: serde_json::Value = serde_json::from_slice(&page.json).unwrap();
+        found.extend(answer["manifests"].as_array().unwrap().iter().map(|entry| entry["digest"].to_string()));
+        pages += 1;
+        match page.next {
+            Some(next) => after = Some(next),
+            None => break,
+        }
+    }
+    let count = found.len();
+    found.sort();
+    found.dedup();
+    assert_eq!((found.len(), count), (8, 8));
+    assert!(pages >= 3, "{pages}");
+}
+
+#[tokio::test]
+async fn s13_the_same_is_seen_after_the_metadata_was_deleted_cut_or_filled_with_noise() {
+    type Harm = fn(&Path);
+    let harms: [(&str, Harm); 4] = [
+        ("deleted", |data| std::fs::remove_dir_all(data.join("metadata")).unwrap()),
+        ("cut", |data| {
+            let file = std::fs::File::options().write(true).open(data.join("metadata/db")).unwrap();
+            file.set_len(file.metadata().unwrap().len() / 3).unwrap();
+        }),
+        ("noise", |data| {
+            let size = std::fs::metadata(data.join("metadata/db")).unwrap().len();
+            std::fs::write(data.join("metadata/db"), vec![0x5a; usize::try_from(size).unwrap()]).unwrap();
+        }),
+        ("not closed", |data| std::fs::remove_file(data.join("metadata.seal")).unwrap()),
+    ];
+    for (what, harm) in harms {
+        let folder = tempfile::tempdir().unwrap();
+        let registry = open(folder.path()).await;
+        let digest = push_image(&registry, "a/b", "1", b"layer").await;
+        push_image(&registry, "a/b", "2", b"other").await;
+        release(&registry, b"ingested", &[("docker.io/x/y", "3"), ("x", "3")]).await;
+        let unreferenced = push_blob(&registry, "a/b", b"of no manifest").await;
+        registry.repository(name("mounted/there")).mount(&unreferenced, Some(&asked("a/b"))).await.unwrap();
+        let about =
+            format!(r#","subject":{{"mediaType":"{}","digest":"{digest}","size":7}}"#, MediaType::IMAGE_MANIFEST);
+        let referrer = image(b"{}", &[], &about);
+        let put = PutReference::Digest(Algorithm::Sha256.digest(referrer.bytes()), vec![]);
+        registry.repository(name("a/b")).put_manifest(put, referrer, pushed()).await.unwrap();
+
+        let repositories = ["a/b", "docker.io/x/y", "x", "mounted/there"];
+        let blobs = [Algorithm::Sha256.digest(b"layer"), Algorithm::Sha256.digest(b"ingested"), unreferenced, digest];
+        let before = seen(&registry, &repositories, &blobs).await;
+        registry.close().await.unwrap();
+        drop(registry);
+        harm(folder.path());
+        let registry = reopen(folder.path()).await;
+        assert_eq!(seen(&registry, &repositories, &blobs).await, before, "{what}");
+    }
+}
+
+#[tokio::test]
+async fn a_rebuild_asked_for_while_the_metadata_is_opened_waits_for_it() {
+    let folder = tempfile::tempdir().unwrap();
+    for _ in 0..20 {
+        let registry = open(folder.path()).await;
+        registry.rebuild().await.unwrap();
+        registry.close().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_rebuild_of_a_running_registry_changes_nothing_that_is_seen() {
+    let folder = tempfile::tempdir().unwrap();
+    let registry = open(folder.path()).await;
+    let digest = push_image(&registry, "a", "1", b"layer").await;
+    let blobs = [digest, Algorithm::Sha256.digest(b"layer")];
+    let before = seen(&registry, &["a"], &blobs).await;
+    let report = registry.rebuild().await.unwrap();
+    assert_eq!((report.repositories, report.manifests, report.tags), (1, 1, 1));
+    assert_eq!(report.problems, [""; 0]);
+    assert_eq!(seen(&registry, &["a"], &blobs).await, before);
+}
+
+#[tokio::test]
+async fn s04_a_damaged_tag_is_reported_and_the_others_are_served() {
+    let folder = tempfile::tempdir().unwrap();
+    let registry = open(folder.path()).await;
+    push_image(&registry, "a", "1", b"one").await;
+    let two = push_image(&registry, "b", "2", b"two").await;
+    drop(registry);
+    std::fs::write(folder.path().join("repositories/a/_tags/1"), b"").unwrap();
+    let registry = reopen(folder.path()).await;
+    let damaged = registry.manifest(&asked("a"), &by_tag("1")).await;
+    assert!(matches!(&damaged, Err(Error::Store(error)) if error.to_string().contains("_tags/1")), "{damaged:?}");
+    assert_eq!(digest_of(&registry, "b", "2").await, Some(two));
+    let report = registry.rebuild().await.unwrap();
+    assert_eq!(report.problems.len(), 1, "{:?}", report.problems);
+    push_image(&registry, "a", "1", b"one").await;
+    assert!(digest_of(&registry, "a", "1").await.is_some(), "a push mends it");
+}
+
+#[tokio::test]
+async fn s03_a_manifest_whose_bytes_changed_on_disk_is_never_served() {
+    let folder = tempfile::tempdir().unwrap();
+    let registry = open(folder.path()).await;
+    let digest = push_image(&registry, "a", "1", b"one").await;
+    drop(registry);
+    let path = folder.path().join("blobs/sha256").join(digest.encoded());
+    let mut bytes = std::fs::read(&path).unwrap();
+    bytes[20] ^= 1;
+    std::fs::write(&path, bytes).unwrap();
+    let registry = reopen(folder.path()).await;
+    assert!(matches!(registry.manifest(&asked("a"), &by_tag("1")).await, Err(Error::Store(_))));
+}
+
+#[tokio::test]
+async fn c05_of_many_writers_to_one_tag_one_wins_and_every_one_stays_pullable() {
+    let folder = tempfile::tempdir().unwrap();
+    let registry = open(folder.path()).await;
+    let mut tasks = tokio::task::JoinSet::new();
+    for number in 0..20_u8 {
+        let registry = registry.clone();
+        tasks.spawn(async move { push_image(&registry, "a", "latest", &[number; 10]).await });
+    }
+    let digests = tasks.join_all().await;
+    let winner = digest_of(&registry, "a", "latest").await.unwrap();
+    assert!(digests.contains(&winner));
+    for digest in digests {
+        registry.manifest(&asked("a"), &TagOrDigest::Digest(digest)).await.unwrap();
+    }
+    drop(registry);
+    let registry = reopen(folder.path()).await;
+    assert_eq!(digest_of(&registry, "a", "latest").await, Some(winner), "and it is the one on disk");
+}
+
+#[tokio::test]
+async fn c07_one_blob_pushed_to_many_repositories_at_once_is_one_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let registry = open(folder.path()).await;
+    let mut tasks = tokio::task::JoinSet::new();
+    for number in 0..20 {
+        let registry = registry.clone();
+        tasks.spawn(async move { push_blob(&registry, &format!("a{number}"), b"the same").await });
+    }
+    let digests = tasks.join_all().await;
+    assert_eq!(std::fs::read_dir(folder.path().join("blobs/sha256")).unwrap().count(), 1);
+    for number in 0..20 {
+        assert!(registry.blob(&asked(&format!("a{number}")), &digests[0]).await.is_ok());
+    }
+}

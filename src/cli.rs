@@ -1,0 +1,212 @@
+//! The command line: every command, its arguments, and the help that stands in for a manual.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use airdock_config::Overrides;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+const AFTER: &str = "\
+Settings come from defaults, then a TOML file, then the environment, then flags. The file is the one --config
+or AIRDOCK_CONFIG names, else `FILE` in the working directory if it is there. A variable for a key is
+its path with two underscores between levels: AIRDOCK__SERVER__LISTEN=127.0.0.1:5000,10.0.0.1:443.
+`airdock config check` prints the settings in effect, in the form of a file.
+
+Exit codes:
+   0  done
+   1  failed; the message says at what and what to do
+   2  the command line cannot be understood
+  65  some of the bundle was refused, and the rest is in (with --strict: nothing is)
+  75  another process has the data folder and does not answer; try again
+  78  a setting cannot be used; every one is listed
+
+Examples:
+  airdock serve --bundle zenml-air-gapped-bundle.tar.zst
+  airdock serve --listen 0.0.0.0:443 --tls-certificate tls.crt --tls-key tls.key --data /srv/airdock
+  airdock ingest /media/disc/zenml-air-gapped-bundle
+  zstd -dc bundle.tar.zst | airdock ingest --strict -";
+
+fn after() -> String {
+    AFTER.replace("FILE", airdock_config::FILE)
+}
+
+const AFTER_SERVE: &str = "\
+The first lines on standard output are `airdock serves URL from FOLDER`, one per listener; then what is served and
+how to pull it. Logs go to standard error. SIGTERM or SIGINT stops it once running answers are out (at most
+`server.limits.drain`); a second signal stops it at once.
+
+Examples:
+  airdock serve
+  airdock serve --bundle examples/zenml-air-gapped-bundle
+  AIRDOCK__LOG__FORMAT=json airdock serve --listen 127.0.0.1:5000 --listen 10.0.0.1:5000";
+
+const AFTER_INGEST: &str = "\
+A PATH is a bundle folder, or a tar of one, or a single `docker save` or OCI archive, or a Helm chart; plain, gzip
+or zstd, told by content. All tags appear together at the end, or none do. A tag that somebody pushed stays and is
+reported as kept.
+
+While a server runs on the same data folder, it does the work: the command finds it through the folder, as the
+same user, and stopping the command stops the ingest.
+
+With --json, standard output is one JSON object a line: `started`, `advanced`, `item`, `warning`, `failed`, and at
+the end `finished` with the whole report, or `error`.
+
+Exit codes: 0 done, 1 failed, 65 some of it was refused, 75 the folder is taken and nobody answers, 78 settings.
+
+Examples:
+  airdock ingest /media/disc/zenml-air-gapped-bundle
+  airdock ingest --strict api.tar dashboard.tar charts/zenml-0.93.2.tgz
+  ssh outside cat bundle.tar | airdock ingest -";
+
+/// A lightweight OCI registry for air-gapped networks.
+#[derive(Debug, Parser)]
+#[command(version, after_help = after(), max_term_width = 110)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// One verb.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Serve the registry
+    #[command(after_help = AFTER_SERVE)]
+    Serve(ServeArguments),
+    /// Take bundles into the registry, by the running server if there is one
+    #[command(after_help = AFTER_INGEST)]
+    Ingest(IngestArguments),
+    /// Make the derived metadata anew from what is on disk
+    ///
+    /// Nothing is lost by it: blobs and links are the truth, and every tag and manifest comes back. A running server
+    /// does it itself and goes on serving.
+    Rebuild(FolderArguments),
+    /// Look at the settings
+    #[command(subcommand)]
+    Config(ConfigCommand),
+}
+
+/// Commands about settings.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ConfigCommand {
+    /// Check every setting; print what is in effect, or everything that is wrong
+    Check(FileArguments),
+}
+
+/// Where settings come from.
+#[derive(Debug, Args)]
+pub(crate) struct FileArguments {
+    /// The settings file
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+/// Where settings and content are.
+#[derive(Debug, Args)]
+pub(crate) struct FolderArguments {
+    #[command(flatten)]
+    file: FileArguments,
+    /// The data folder, `store.path` [default: airdock-data]
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+}
+
+/// What `serve` takes.
+#[derive(Debug, Args)]
+pub(crate) struct ServeArguments {
+    #[command(flatten)]
+    folder: FolderArguments,
+    /// An address to listen on, `server.listen`; may be said several times, port 0 takes a free one [default: 127.0.0.1:5000]
+    #[arg(long, value_name = "ADDR")]
+    listen: Vec<SocketAddr>,
+    /// Serve HTTPS with this certificate chain
+    #[arg(long, value_name = "PEM", requires = "tls_key")]
+    tls_certificate: Option<PathBuf>,
+    /// The private key of the certificate
+    #[arg(long, value_name = "PEM", requires = "tls_certificate")]
+    tls_key: Option<PathBuf>,
+    /// A bundle to take in once listening; may be said several times
+    #[arg(long = "bundle", value_name = "PATH")]
+    bundles: Vec<PathBuf>,
+    /// Keep a whole bundle out if anything in it is bad
+    #[arg(long)]
+    strict: bool,
+}
+
+/// What `ingest` takes.
+#[derive(Debug, Args)]
+pub(crate) struct IngestArguments {
+    #[command(flatten)]
+    folder: FolderArguments,
+    /// Take all of it or nothing
+    #[arg(long)]
+    strict: bool,
+    /// Print events and the report as JSON, one object a line
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Progress on standard error: a bar on a terminal, plain lines otherwise; with --json only when `always`
+    #[arg(long, value_name = "WHEN", value_enum, default_value_t = When::Auto)]
+    pub(crate) progress: When,
+    /// What to take in; `-` is a tar on standard input
+    #[arg(required = true, value_name = "PATH")]
+    pub(crate) paths: Vec<PathBuf>,
+}
+
+/// When to show something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum When {
+    /// If a person is likely to look
+    Auto,
+    /// In any case
+    Always,
+    /// Not at all
+    Never,
+}
+
+impl Command {
+    /// What the flags say about settings.
+    pub(crate) fn overrides(&self) -> Overrides {
+        match self {
+            Self::Serve(arguments) => Overrides {
+                listen: arguments.listen.clone(),
+                tls_certificate: arguments.tls_certificate.clone(),
+                tls_key: arguments.tls_key.clone(),
+                bundles: arguments.bundles.clone(),
+                strict: arguments.strict,
+                ..arguments.folder.overrides()
+            },
+            Self::Ingest(arguments) => Overrides { strict: arguments.strict, ..arguments.folder.overrides() },
+            Self::Rebuild(folder) => folder.overrides(),
+            Self::Config(ConfigCommand::Check(file)) => file.overrides(),
+        }
+    }
+}
+
+impl FileArguments {
+    fn overrides(&self) -> Overrides {
+        Overrides { file: self.config.clone(), ..Overrides::default() }
+    }
+}
+
+impl FolderArguments {
+    fn overrides(&self) -> Overrides {
+        Overrides { data: self.data.clone(), ..self.file.overrides() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        use clap::CommandFactory as _;
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_exit_code_is_in_the_help() {
+        for exit in crate::exit::Exit::ALL {
+            assert!(AFTER.contains(&format!("\n  {:>2}  ", exit as u8)), "{exit:?}");
+        }
+    }
+}

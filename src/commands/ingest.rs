@@ -1,0 +1,101 @@
+//! `airdock ingest`: bundles into the registry, here or by the server that has the folder.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use airdock_config::Config;
+use airdock_sync::ingest::{IngestError, Input, Notice, Report};
+use anyhow::{Context as _, bail};
+
+use super::{Worker, runtime};
+use crate::cli::IngestArguments;
+use crate::control::RequestedInput;
+use crate::exit::Exit;
+use crate::ingester::Ingester;
+use crate::output::{self, printable};
+use crate::progress::Progress;
+use crate::report;
+
+pub(crate) fn run(config: Config, arguments: &IngestArguments) -> anyhow::Result<Exit> {
+    let inputs = inputs(&arguments.paths)?;
+    let progress = Arc::new(Progress::new(arguments.progress, arguments.json));
+    let runtime = runtime()?;
+    let outcome = runtime.block_on(ingest(config, inputs, progress.clone()));
+    progress.end();
+    // A thread may still be waiting for standard input; nothing of the registry is open any more.
+    runtime.shutdown_background();
+    match outcome? {
+        Ok(report) => {
+            if !arguments.json {
+                output::text(report::render(&report));
+            }
+            Ok(if report.failures.is_empty() { Exit::Done } else { Exit::Refused })
+        }
+        Err(error) => {
+            if arguments.json {
+                output::line(serde_json::json!({ "event": "error", "message": error.to_string() }));
+            }
+            refused(error)
+        }
+    }
+}
+
+/// What to take in, with every path made whole: the server has a working directory of its own.
+fn inputs(paths: &[PathBuf]) -> anyhow::Result<Vec<RequestedInput>> {
+    let stream = Path::new("-");
+    if paths.iter().filter(|path| *path == stream).count() > 1 {
+        bail!("`-` is given twice, and there is one standard input");
+    }
+    let whole = |path: &PathBuf| {
+        if path == stream {
+            return Ok(RequestedInput::Stream);
+        }
+        // Said here, where the person is: the server would say it about a path nobody typed.
+        path.metadata().with_context(|| format!("cannot read `{}`", path.display()))?;
+        let path = std::path::absolute(path).with_context(|| format!("cannot find `{}`", path.display()))?;
+        Ok(RequestedInput::Path(path))
+    };
+    paths.iter().map(whole).collect()
+}
+
+async fn ingest(
+    config: Config,
+    inputs: Vec<RequestedInput>,
+    progress: Arc<Progress>,
+) -> anyhow::Result<Result<Report, IngestError>> {
+    let strict = config.ingest.strict;
+    match Worker::find(config.registry.clone()).await? {
+        Worker::Here(registry) => {
+            let ingester = Ingester::new(registry.clone(), &config);
+            let inputs = inputs
+                .into_iter()
+                .map(|input| match input {
+                    RequestedInput::Path(path) => Input::Path(path),
+                    RequestedInput::Stream => Input::Stream(Box::new(io::stdin()), "standard input".to_owned()),
+                })
+                .collect();
+            let outcome = ingester.run(inputs, strict, move |event| progress.show(&event)).await;
+            registry.close().await.context("cannot close the registry")?;
+            Ok(outcome)
+        }
+        Worker::There(server) => {
+            let stream = inputs.contains(&RequestedInput::Stream).then(|| Box::new(io::stdin()) as _);
+            server.ingest(inputs, strict, stream, |event| progress.show(&event)).await
+        }
+    }
+}
+
+/// Why nothing went in, item by item where that is known.
+pub(crate) fn refused(error: IngestError) -> anyhow::Result<Exit> {
+    match &error {
+        IngestError::Strict { failures } | IngestError::Nothing { failures } => {
+            for Notice { file, message } in failures {
+                eprintln!("refused: {}: {}", printable(file), printable(message));
+            }
+            eprintln!("airdock: {error}");
+            Ok(Exit::Refused)
+        }
+        _ => Err(error.into()),
+    }
+}

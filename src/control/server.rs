@@ -1,0 +1,301 @@
+//! The side that has the data folder.
+
+use std::convert::Infallible;
+use std::io::{self, Read};
+use std::path::Path;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use airdock_registry::Registry;
+use airdock_sync::ingest::{Event, Input};
+use bytes::{Buf as _, Bytes};
+use futures_util::stream;
+use http::{Method, Request, Response, StatusCode};
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt as _, Full, StreamBody};
+use hyper::body::{Frame, Incoming};
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::runtime::Handle;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::address::Address;
+use super::{Answer, IngestRequest, MAX_REQUEST, RebuildCounts, Rebuilt, RequestedInput};
+use crate::ingester::Ingester;
+
+/// Commands connected at once; all but one of them wait for their turn anyway.
+const MAX_CLIENTS: usize = 16;
+
+/// Events on their way to a client.
+const QUEUE: usize = 64;
+
+/// A client that takes nothing for this long is told no more events, so that it cannot hold up the ingest.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How often a client hears of bytes.
+const PACE: Duration = Duration::from_millis(100);
+
+type Body = UnsyncBoxBody<Bytes, Infallible>;
+
+/// The socket, while there is one.
+pub(crate) struct Control {
+    listener: UnixListener,
+    address: Address,
+}
+
+impl Control {
+    /// Makes the socket in a data folder whose lock the caller has.
+    ///
+    /// # Errors
+    /// The folder cannot be written, or its file system has no sockets.
+    pub(crate) fn bind(data: &Path) -> io::Result<Self> {
+        let address = Address::of(data)?;
+        match std::fs::remove_file(address.path()) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+        let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
+        rustix::net::bind(&socket, &SocketAddrUnix::new(address.path())?)?;
+        // Between binding and listening nobody can connect: there is no moment in which the mode is too wide.
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+        std::fs::set_permissions(address.path(), mode)?;
+        rustix::net::listen(&socket, MAX_CLIENTS as i32)?;
+        let listener = UnixListener::from_std(socket.into())?;
+        Ok(Self { listener, address })
+    }
+
+    /// Answers until told to stop; what is under way then is broken off.
+    pub(crate) async fn serve(self, ingester: Ingester, registry: Registry, stop: CancellationToken) {
+        let mut clients = JoinSet::new();
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => break,
+                Some(_) = clients.join_next() => {}
+                accepted = self.listener.accept(), if clients.len() < MAX_CLIENTS => match accepted {
+                    Ok((stream, _)) => {
+                        clients.spawn(serve_one(stream, ingester.clone(), registry.clone()));
+                    }
+                    Err(error) => {
+                        tracing::warn!(%error, "the control socket cannot accept");
+                        // Out of descriptors, most likely: trying again at once would only spin.
+                        tokio::time::sleep(Duration::from_millis(200)).await;
+                    }
+                },
+            }
+        }
+        clients.shutdown().await;
+    }
+}
+
+impl Drop for Control {
+    fn drop(&mut self) {
+        // Dropped before the folder's lock is: what is removed here is this process's own socket.
+        let _ = std::fs::remove_file(self.address.path());
+    }
+}
+
+async fn serve_one(stream: UnixStream, ingester: Ingester, registry: Registry) {
+    let service = service_fn(move |request| {
+        let (ingester, registry) = (ingester.clone(), registry.clone());
+        async move { Ok::<_, Infallible>(answer(request, ingester, registry).await) }
+    });
+    let served = hyper::server::conn::http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(Duration::from_secs(10))
+        .serve_connection(TokioIo::new(stream), service)
+        .await;
+    if let Err(error) = served {
+        // A command that was interrupted looks like this.
+        tracing::debug!(%error, "a control connection broke");
+    }
+}
+
+async fn answer(request: Request<Incoming>, ingester: Ingester, registry: Registry) -> Response<Body> {
+    match (request.method(), request.uri().path()) {
+        (&Method::POST, "/ingest") => match read_request(request.into_body()).await {
+            Ok((request, rest)) => ingest(request, rest, ingester),
+            Err(problem) => plain(StatusCode::BAD_REQUEST, problem),
+        },
+        (&Method::POST, "/rebuild") => {
+            let rebuilt: Rebuilt =
+                registry.rebuild().await.map(RebuildCounts::from).map_err(|error| with_causes(&error));
+            plain(StatusCode::OK, serde_json::to_string(&rebuilt).unwrap_or_default())
+        }
+        _ => plain(StatusCode::NOT_FOUND, "no such request on the control socket".to_owned()),
+    }
+}
+
+fn plain(status: StatusCode, text: String) -> Response<Body> {
+    let mut response = Response::new(Full::new(Bytes::from(text)).boxed_unsync());
+    *response.status_mut() = status;
+    response
+}
+
+fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text += &format!(": {error}");
+        cause = error.source();
+    }
+    text
+}
+
+/// Reads the request's line; whatever else has come already belongs to the stream.
+async fn read_request(mut body: Incoming) -> Result<(IngestRequest, Streamed), String> {
+    let mut line = Vec::new();
+    loop {
+        let Some(frame) = body.frame().await else { return Err("the request has no end of line".to_owned()) };
+        let Ok(mut bytes) = frame.map_err(|error| error.to_string())?.into_data() else { continue };
+        let end = bytes.iter().position(|byte| *byte == b'\n');
+        let part = bytes.split_to(end.unwrap_or(bytes.len()));
+        if line.len() + part.len() > MAX_REQUEST {
+            return Err(format!("the request is longer than {MAX_REQUEST} bytes"));
+        }
+        line.extend_from_slice(&part);
+        if end.is_some() {
+            bytes.advance(1);
+            let request: IngestRequest =
+                serde_json::from_slice(&line).map_err(|error| format!("not a request: {error}"))?;
+            let mut rest = Streamed { body, unread: bytes, runtime: Handle::current() };
+            // Only of a request that was read to its end does hyper notice at once that the client has gone.
+            if !request.inputs.contains(&RequestedInput::Stream) && rest.has_more().await {
+                return Err("the request goes on after its line and asks for no stream".to_owned());
+            }
+            return Ok((request, rest));
+        }
+    }
+}
+
+/// The rest of a request's body, for a thread that may block.
+struct Streamed {
+    body: Incoming,
+    unread: Bytes,
+    runtime: Handle,
+}
+
+impl Streamed {
+    /// Whether there is anything to read; waits until that is known.
+    async fn has_more(&mut self) -> bool {
+        while self.unread.is_empty() {
+            match self.body.frame().await {
+                Some(Ok(frame)) => self.unread = frame.into_data().unwrap_or_default(),
+                Some(Err(_)) | None => return false,
+            }
+        }
+        true
+    }
+}
+
+impl Read for Streamed {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        while self.unread.is_empty() {
+            match self.runtime.block_on(self.body.frame()) {
+                None => return Ok(0),
+                Some(frame) => {
+                    if let Ok(bytes) = frame.map_err(io::Error::other)?.into_data() {
+                        self.unread = bytes;
+                    }
+                }
+            }
+        }
+        let read = self.unread.len().min(buffer.len());
+        self.unread.copy_to_slice(&mut buffer[..read]);
+        Ok(read)
+    }
+}
+
+/// Starts an ingest that lives as long as its answer: a client that hangs up stops it.
+fn ingest(request: IngestRequest, rest: Streamed, ingester: Ingester) -> Response<Body> {
+    let mut rest = Some(rest);
+    let mut inputs = Vec::new();
+    for input in request.inputs {
+        match (input, rest.take()) {
+            (RequestedInput::Path(path), kept) => {
+                rest = kept;
+                inputs.push(Input::Path(path));
+            }
+            (RequestedInput::Stream, Some(stream)) => {
+                inputs.push(Input::Stream(Box::new(stream), "standard input".to_owned()));
+            }
+            (RequestedInput::Stream, None) => {
+                return plain(StatusCode::BAD_REQUEST, "there is one standard input, not two".to_owned());
+            }
+        }
+    }
+    let (sender, events) = mpsc::channel(QUEUE);
+    let teller = Teller::new(sender, Handle::current());
+    let strict = request.strict || ingester.is_strict();
+    let work = async move { ingester.run(inputs, strict, move |event| teller.tell(event)).await };
+    let answers = stream::unfold((Box::pin(work), events, false), |(mut work, mut events, ended)| async move {
+        if ended {
+            return None;
+        }
+        // Events first: the outcome is there only when no more of them can come.
+        let answer = tokio::select! {
+            biased;
+            Some(event) = events.recv() => Answer::Event(event),
+            outcome = &mut work => Answer::Ended(outcome),
+        };
+        let ended = matches!(answer, Answer::Ended(_));
+        let mut line = serde_json::to_vec(&answer).unwrap_or_default();
+        line.push(b'\n');
+        Some((Ok(Frame::data(Bytes::from(line))), (work, events, ended)))
+    });
+    Response::new(StreamBody::new(answers).boxed_unsync())
+}
+
+/// Hands events from the ingest's thread to the connection, bytes at a measured pace.
+struct Teller {
+    runtime: Handle,
+    state: Mutex<TellerState>,
+}
+
+struct TellerState {
+    sender: Option<mpsc::Sender<Event>>,
+    untold: u64,
+    told_at: Instant,
+}
+
+impl Teller {
+    fn new(sender: mpsc::Sender<Event>, runtime: Handle) -> Self {
+        let state = TellerState { sender: Some(sender), untold: 0, told_at: Instant::now() };
+        Self { runtime, state: Mutex::new(state) }
+    }
+
+    fn tell(&self, event: Event) {
+        let mut state = self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if let Event::Advanced { bytes } = event {
+            state.untold = state.untold.saturating_add(bytes);
+            if state.told_at.elapsed() < PACE {
+                return;
+            }
+        } else {
+            self.send_untold(&mut state);
+            self.send(&mut state, event);
+            return;
+        }
+        self.send_untold(&mut state);
+    }
+
+    fn send_untold(&self, state: &mut TellerState) {
+        let bytes = std::mem::take(&mut state.untold);
+        if bytes > 0 {
+            state.told_at = Instant::now();
+            self.send(state, Event::Advanced { bytes });
+        }
+    }
+
+    fn send(&self, state: &mut TellerState, event: Event) {
+        let Some(sender) = &state.sender else { return };
+        let sent = self.runtime.block_on(sender.send_timeout(event, PATIENCE));
+        if sent.is_err() {
+            state.sender = None;
+        }
+    }
+}

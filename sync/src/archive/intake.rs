@@ -1,0 +1,215 @@
+//! Where what is found in archives goes: blobs straight into the store, seen by nobody; images and charts onto a list
+//! that becomes visible, all of it together, when the ingest commits.
+//!
+//! An archive that fails takes back what it put on the list; blobs it has written lie unreferenced.
+
+use std::collections::HashMap;
+
+use airdock_registry::oci::{Algorithm, Digest, Manifest, RepositoryName, Tag};
+use airdock_registry::{BlobWriter, Error, ReleaseDraft};
+use bytes::Bytes;
+
+use super::chart::Chart;
+use super::diff_id::DiffId;
+use super::problem::{Problem, printable};
+use super::source::{Meter, Source};
+use crate::ingest::{Event, Limits, Notice};
+
+/// Manifests wait in memory for the commit; together they have at most this many bytes.
+const MAX_MANIFESTS: usize = 64 * 1024 * 1024;
+/// Provenance files and `manifest.txt` wait in memory, too.
+const MAX_TEXTS: usize = 4 * 1024 * 1024;
+/// Warnings and failures told in full; a hostile bundle could have millions.
+const MAX_NOTICES: usize = 1000;
+
+/// A repository and tag content is found under.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Place {
+    pub(crate) repository: RepositoryName,
+    pub(crate) tag: Option<Tag>,
+    /// The name as the archive gives it.
+    pub(crate) shown: String,
+}
+
+/// An image, chart or other artifact, whole in the store.
+#[derive(Debug)]
+pub(crate) struct Found {
+    pub(crate) file: String,
+    pub(crate) places: Vec<Place>,
+    /// Every manifest of it that is here, children before what lists them, the root last.
+    pub(crate) manifests: Vec<(Digest, Manifest)>,
+    pub(crate) root: Digest,
+    pub(crate) platforms: Vec<String>,
+    pub(crate) size: u64,
+    pub(crate) notes: Vec<String>,
+    /// Without a name of its own it goes where this manifest goes: a signature beside what it signs.
+    pub(crate) beside: Option<(Digest, Option<Tag>)>,
+}
+
+/// Where an archive began on the lists, to take back what it added.
+pub(crate) struct Mark {
+    found: usize,
+    charts: usize,
+}
+
+/// What an ingest takes in.
+pub(crate) struct Intake<'a> {
+    pub(crate) draft: ReleaseDraft,
+    pub(crate) meter: &'a Meter<'a>,
+    pub(crate) limits: &'a Limits,
+    pub(crate) found: Vec<Found>,
+    pub(crate) charts: Vec<Chart>,
+    /// Provenance files by the chart they lie beside.
+    pub(crate) provenance: HashMap<String, Bytes>,
+    /// Every `manifest.txt`.
+    pub(crate) texts: Vec<(String, String)>,
+    pub(crate) warnings: Vec<Notice>,
+    pub(crate) failures: Vec<Notice>,
+    manifest_bytes: usize,
+    text_bytes: usize,
+}
+
+impl<'a> Intake<'a> {
+    pub(crate) fn new(draft: ReleaseDraft, meter: &'a Meter<'a>, limits: &'a Limits) -> Self {
+        Self {
+            draft,
+            meter,
+            limits,
+            found: Vec::new(),
+            charts: Vec::new(),
+            provenance: HashMap::new(),
+            texts: Vec::new(),
+            warnings: Vec::new(),
+            failures: Vec::new(),
+            manifest_bytes: 0,
+            text_bytes: 0,
+        }
+    }
+
+    pub(crate) const fn mark(&self) -> Mark {
+        Mark { found: self.found.len(), charts: self.charts.len() }
+    }
+
+    /// Takes back everything found since.
+    pub(crate) fn take_back(&mut self, mark: &Mark) {
+        self.found.truncate(mark.found);
+        self.charts.truncate(mark.charts);
+    }
+
+    /// How much was found since, failures aside.
+    pub(crate) const fn found_since(&self, mark: &Mark) -> usize {
+        self.found.len() + self.charts.len() - mark.found - mark.charts
+    }
+
+    pub(crate) fn add(&mut self, found: Found) -> Result<(), Problem> {
+        if self.found.len() + self.charts.len() >= self.limits.images {
+            return Err(Problem::OverLimit {
+                what: "the number of images and charts".into(),
+                limit: self.limits.images.to_string(),
+                cure: "raise `ingest.limits.images` or ingest in parts",
+            });
+        }
+        self.manifest_bytes += found.manifests.iter().map(|(_, manifest)| manifest.bytes().len()).sum::<usize>();
+        if self.manifest_bytes > MAX_MANIFESTS {
+            return Err(Problem::OverLimit {
+                what: "all manifests of the ingest together".into(),
+                limit: format!("{MAX_MANIFESTS} bytes"),
+                cure: "ingest in parts",
+            });
+        }
+        let name = found.places.first().map_or_else(|| found.file.clone(), |place| place.shown.clone());
+        self.meter.tell(Event::Item { name, file: found.file.clone(), digest: found.root.to_string() });
+        self.found.push(found);
+        Ok(())
+    }
+
+    pub(crate) fn warn(&mut self, file: &str, message: impl Into<String>) {
+        let notice = Notice { file: printable(file), message: message.into() };
+        if self.warnings.len() < MAX_NOTICES && !self.warnings.contains(&notice) {
+            self.meter.tell(Event::Warning(notice.clone()));
+            self.warnings.push(notice);
+        }
+    }
+
+    /// Records what does not go in. What would make every other file fail, too, is handed back.
+    pub(crate) fn fail(&mut self, file: &str, problem: Problem) -> Result<(), Problem> {
+        if problem.is_fatal() {
+            return Err(problem);
+        }
+        if self.failures.len() < MAX_NOTICES {
+            let notice = Notice { file: printable(file), message: problem.sentence() };
+            self.meter.tell(Event::Failed(notice.clone()));
+            self.failures.push(notice);
+        }
+        Ok(())
+    }
+
+    /// Keeps a small text for the end.
+    pub(crate) fn keep_text(&mut self, file: &str, text: Bytes, provenance: bool) {
+        self.text_bytes += text.len();
+        if self.text_bytes > MAX_TEXTS {
+            self.warn(file, "left out: the texts of the bundle are too large together");
+        } else if provenance {
+            self.provenance.insert(file.to_owned(), text);
+        } else {
+            self.texts.push((file.to_owned(), String::from_utf8_lossy(&text).into_owned()));
+        }
+    }
+
+    /// Whether the store has the blob, of this size.
+    pub(crate) fn has(&self, digest: &Digest, size: u64) -> bool {
+        self.draft.has_blob(digest) == Some(size)
+    }
+
+    /// Writes all of `source` as one blob, which must have the `expected` digest if there is one.
+    pub(crate) fn write(
+        &mut self,
+        source: &mut dyn Source,
+        entry: &str,
+        expected: Option<Digest>,
+        mut diff_id: Option<&mut DiffId>,
+    ) -> Result<(Digest, u64), Problem> {
+        let algorithm = expected.map_or(Algorithm::Sha256, |digest| digest.algorithm());
+        let mut writer = self.draft.writer_with(algorithm).map_err(Problem::Registry)?;
+        loop {
+            let piece = source.fill_buf()?;
+            let count = piece.len();
+            if count == 0 {
+                break;
+            }
+            writer.write(piece).map_err(Problem::Registry)?;
+            if let Some(diff_id) = diff_id.as_deref_mut() {
+                diff_id.update(piece);
+            }
+            source.consume(count);
+            if writer.size() > self.limits.layer {
+                return Err(Problem::OverLimit {
+                    what: format!("`{}`", printable(entry)),
+                    limit: format!("{} bytes", self.limits.layer),
+                    cure: "raise `ingest.limits.layer` if the image is honest",
+                });
+            }
+        }
+        finish(writer, entry, expected)
+    }
+
+    /// Puts a small blob into the store, unless it is there.
+    pub(crate) fn put(&mut self, bytes: &[u8], entry: &str, expected: Digest) -> Result<(), Problem> {
+        if self.has(&expected, bytes.len() as u64) {
+            return Ok(());
+        }
+        let mut writer = self.draft.writer_with(expected.algorithm()).map_err(Problem::Registry)?;
+        writer.write(bytes).map_err(Problem::Registry)?;
+        finish(writer, entry, Some(expected)).map(|_| ())
+    }
+}
+
+fn finish(writer: BlobWriter, entry: &str, expected: Option<Digest>) -> Result<(Digest, u64), Problem> {
+    match writer.commit(expected) {
+        Ok(written) => Ok((written.digest, written.size)),
+        Err(Error::DigestMismatch { expected, found }) => {
+            Err(Problem::Digest { entry: printable(entry), expected, found })
+        }
+        Err(error) => Err(Problem::Registry(error)),
+    }
+}

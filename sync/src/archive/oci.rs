@@ -1,0 +1,325 @@
+//! OCI image layouts (image-spec `image-layout.md`), as folders or in archives: containerd, BuildKit, Docker from 25 on,
+//! podman, skopeo, oras, crane, regctl, and the bundles Airdock writes.
+//!
+//! Manifests keep their bytes and so their digests. An index whose other platforms are absent is normal: what is here is
+//! taken, what is not is reported. A manifest whose own blobs are absent is not taken.
+
+use std::collections::{BTreeMap, HashMap};
+
+use airdock_registry::oci::{Digest, Manifest, ManifestKind, MediaType, Platform, Reference};
+use bytes::Bytes;
+use serde::Deserialize;
+
+use super::docker::Config;
+use super::intake::{Found, Intake};
+use super::names::{self, Names};
+use super::oci_index::{Root, roots};
+use super::parts::{Parts, join};
+use super::problem::{Problem, printable};
+
+/// Manifests in one layout: an index of indexes could name very many.
+const MAX_MANIFESTS: usize = 20_000;
+/// Manifests of one image wait in memory; an honest one has some kilobytes per platform.
+const MAX_MANIFEST_BYTES: usize = 32 * 1024 * 1024;
+/// Configs are read to tell the platform; `docker save` puts the whole build history in them.
+pub(crate) const MAX_CONFIG: u64 = 8 * 1024 * 1024;
+/// The empty object that artifacts have for a config (image-spec `manifest.md`); tools leave it out of layouts.
+const EMPTY: &[u8] = b"{}";
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct LayoutVersion {
+    image_layout_version: String,
+}
+
+/// An image of a layout and the configs of all its platforms, by which `manifest.json` is matched to it.
+pub(crate) struct Image {
+    pub(crate) found: Found,
+    pub(crate) configs: Vec<Digest>,
+    /// Every layer of it is an uncompressed tar.
+    pub(crate) plain: bool,
+}
+
+/// What a layout holds.
+#[derive(Default)]
+pub(crate) struct Layout {
+    pub(crate) images: Vec<Image>,
+    /// Names of images that failed, so that `manifest.json` does not bring them in by the back door.
+    pub(crate) failed: Vec<String>,
+}
+
+/// Reads the layout in `folder`.
+pub(crate) fn read(
+    parts: &mut dyn Parts,
+    intake: &mut Intake<'_>,
+    folder: &str,
+    file: &str,
+) -> Result<Layout, Problem> {
+    let limit = intake.limits.document;
+    let path = join(folder, "index.json");
+    let Some(index) = parts.document(intake, &path, limit)? else { return Err(Problem::missing("`index.json`")) };
+    if let Some(version) = parts.document(intake, &join(folder, "oci-layout"), limit)? {
+        let version: LayoutVersion =
+            serde_json::from_slice(&version).map_err(|error| Problem::document("oci-layout", error))?;
+        if version.image_layout_version != "1.0.0" {
+            let version = printable(&version.image_layout_version);
+            return Err(Problem::Unusable(format!("its image layout has version `{version}`, only `1.0.0` is known")));
+        }
+    }
+    let mut layout = Layout::default();
+    for Root { digest, size, media_type, names } in roots(&index, &path)?.into_iter().take(intake.limits.images) {
+        let label = names.label(&digest);
+        // A layout may list what is no manifest at all, and must then be read all the same.
+        if media_type.as_ref().is_some_and(|kind| kind.manifest_kind() == ManifestKind::Other) {
+            intake.warn(
+                file,
+                format!(
+                    "`{label}` is no image and no artifact but `{}`; it is left out",
+                    media_type.map_or_else(String::new, |kind| kind.to_string())
+                ),
+            );
+            continue;
+        }
+        let mut walk = Walk { parts, folder, seen: HashMap::new(), taken: Vec::new(), bytes: 0, tree: Tree::default() };
+        match walk.root(intake, digest, size, media_type).and_then(|()| walk.image(intake, names, file, digest)) {
+            Ok(image) => layout.images.push(image),
+            Err(problem) => {
+                intake.fail(&format!("{file}: {label}"), problem)?;
+                layout.failed.push(label);
+            }
+        }
+    }
+    Ok(layout)
+}
+
+/// What is known of one manifest.
+#[derive(Clone)]
+enum State {
+    Whole,
+    /// Not here, or not all of it; what is missing.
+    Absent(String),
+}
+
+#[derive(Default)]
+struct Tree {
+    configs: Vec<Digest>,
+    blobs: BTreeMap<Digest, u64>,
+    platforms: Vec<String>,
+    missing: Vec<String>,
+    compressed: bool,
+}
+
+struct Walk<'w> {
+    parts: &'w mut dyn Parts,
+    folder: &'w str,
+    seen: HashMap<Digest, State>,
+    taken: Vec<(Digest, Manifest)>,
+    bytes: usize,
+    tree: Tree,
+}
+
+impl Walk<'_> {
+    fn path(&self, digest: &Digest) -> String {
+        join(self.folder, &format!("blobs/{}/{}", digest.algorithm(), digest.encoded()))
+    }
+
+    fn root(
+        &mut self,
+        intake: &mut Intake<'_>,
+        digest: Digest,
+        size: u64,
+        kind: Option<MediaType>,
+    ) -> Result<(), Problem> {
+        match self.manifest(intake, digest, size, kind, None, 0)? {
+            State::Whole => Ok(()),
+            State::Absent(what) => Err(Problem::missing(what)),
+        }
+    }
+
+    /// Takes a manifest and everything it names, children first. Each digest is looked at once, however many name it.
+    fn manifest(
+        &mut self,
+        intake: &mut Intake<'_>,
+        digest: Digest,
+        size: u64,
+        kind: Option<MediaType>,
+        platform: Option<&Platform>,
+        depth: usize,
+    ) -> Result<State, Problem> {
+        if let Some(state) = self.seen.get(&digest) {
+            return Ok(state.clone());
+        }
+        if depth > intake.limits.depth || self.seen.len() >= MAX_MANIFESTS {
+            return Err(Problem::OverLimit {
+                what: "the nesting or number of its manifests".into(),
+                limit: format!("{} levels, {MAX_MANIFESTS} manifests", intake.limits.depth),
+                cure: "raise `ingest.limits.depth` if the image is honest",
+            });
+        }
+        // A manifest that names itself, directly or not, finds itself here.
+        self.seen.insert(digest, State::Absent(format!("manifest `{digest}`, which names itself")));
+        let state = match self.bytes(intake, &digest, size)? {
+            None => State::Absent(format!("manifest `{digest}`")),
+            Some(bytes) => {
+                let manifest = Manifest::parse(bytes, kind).map_err(|source| Problem::Manifest { digest, source })?;
+                let state = match manifest.media_type().manifest_kind() {
+                    ManifestKind::Index => self.index(intake, &manifest, depth)?,
+                    _ => self.blobs(intake, &manifest, platform)?,
+                };
+                if matches!(state, State::Whole) {
+                    self.taken.push((digest, manifest));
+                }
+                state
+            }
+        };
+        self.seen.insert(digest, state.clone());
+        Ok(state)
+    }
+
+    fn bytes(&mut self, intake: &mut Intake<'_>, digest: &Digest, size: u64) -> Result<Option<Bytes>, Problem> {
+        let path = self.path(digest);
+        if self.bytes > MAX_MANIFEST_BYTES {
+            return Err(Problem::OverLimit {
+                what: "all manifests of the image together".into(),
+                limit: format!("{MAX_MANIFEST_BYTES} bytes"),
+                cure: "save fewer platforms at a time",
+            });
+        }
+        let Some(bytes) = self.parts.document(intake, &path, airdock_registry::oci::MAX_MANIFEST_SIZE as u64)? else {
+            return Ok(None);
+        };
+        check(&path, &bytes, digest, size)?;
+        self.bytes += bytes.len();
+        Ok(Some(bytes))
+    }
+
+    fn index(&mut self, intake: &mut Intake<'_>, manifest: &Manifest, depth: usize) -> Result<State, Problem> {
+        let mut whole = 0;
+        let mut first_missing = None;
+        for (child, platform) in manifest.children() {
+            let kind = Some(child.media_type.clone());
+            let shown =
+                platform.filter(|platform| platform.os != "unknown").map(|platform| printable(&platform.to_string()));
+            match self.manifest(intake, child.digest, child.size, kind, platform, depth + 1)? {
+                State::Whole => {
+                    whole += 1;
+                    note(&mut self.tree.platforms, shown);
+                }
+                State::Absent(what) => {
+                    note(&mut self.tree.missing, shown);
+                    first_missing.get_or_insert(what);
+                }
+            }
+        }
+        Ok(match first_missing {
+            Some(what) if whole == 0 => State::Absent(what),
+            _ => State::Whole,
+        })
+    }
+
+    fn blobs(
+        &mut self,
+        intake: &mut Intake<'_>,
+        manifest: &Manifest,
+        platform: Option<&Platform>,
+    ) -> Result<State, Problem> {
+        // First whether all are here, so that a manifest without its layers costs nothing.
+        let mut missing = Vec::new();
+        for reference in manifest.references() {
+            let Reference::Blob(blob) = reference else { continue };
+            let path = self.path(&blob.digest);
+            match self.parts.size(&path)? {
+                Some(found) if found != blob.size => {
+                    return Err(Problem::Size { entry: path, expected: blob.size, found });
+                }
+                Some(_) => {}
+                None if intake.has(&blob.digest, blob.size) => {}
+                None if is_empty(&blob.digest) => intake.put(EMPTY, "{}", blob.digest)?,
+                None => missing.push(format!("`{}`", blob.digest)),
+            }
+        }
+        if !missing.is_empty() {
+            let plural = if missing.len() > 1 { "blobs" } else { "blob" };
+            return Ok(State::Absent(format!("{plural} {}", names::list(&missing))));
+        }
+        let is_image = manifest.config().is_some_and(|config| names::is_image_config(&config.media_type));
+        if is_image && manifest.blobs().count() < 2 {
+            return Err(Problem::Unusable("the image has no layers; save it again".into()));
+        }
+        let all = manifest.blobs().map(|blob| (self.path(&blob.digest), blob.digest)).collect::<Vec<_>>();
+        self.parts.ahead(intake, &all, true)?;
+        for blob in manifest.blobs() {
+            let path = self.path(&blob.digest);
+            if self.parts.size(&path)?.is_some() {
+                self.parts.blob(intake, &path, blob.digest)?;
+            }
+            self.tree.blobs.insert(blob.digest, blob.size);
+            let is_config = manifest.config().is_some_and(|config| config.digest == blob.digest);
+            self.tree.compressed |= !is_config && blob.media_type.as_str() != MediaType::IMAGE_LAYER;
+        }
+        if let Some(config) = manifest.config().filter(|_| is_image) {
+            self.tree.configs.push(config.digest);
+            if platform.is_none()
+                && let Some(bytes) = self.parts.document(intake, &self.path(&config.digest), MAX_CONFIG)?
+            {
+                note(&mut self.tree.platforms, Config::parse(&bytes).ok().and_then(|config| config.platform()));
+            }
+        }
+        Ok(State::Whole)
+    }
+
+    fn image(&mut self, intake: &mut Intake<'_>, names: Names, file: &str, root: Digest) -> Result<Image, Problem> {
+        let taken = std::mem::take(&mut self.taken);
+        let tree = std::mem::take(&mut self.tree);
+        let manifest = taken.last().map(|(_, manifest)| manifest).ok_or_else(|| Problem::missing("its manifest"))?;
+        // A chart, packed by Helm or oras, says its name in its config.
+        let chart = manifest.config().filter(|config| config.media_type.as_str() == MediaType::HELM_CONFIG);
+        let chart = match chart {
+            Some(config) => self.parts.document(intake, &self.path(&config.digest), intake.limits.document)?,
+            None => None,
+        };
+        let settled = names.settle(root, manifest, chart.as_deref());
+        let mut notes = settled.notes;
+        if !tree.missing.is_empty() {
+            notes.push(format!("without {}, which the archive does not hold", names::list(&tree.missing)));
+        }
+        let size = tree.blobs.values().sum::<u64>()
+            + taken.iter().map(|(_, manifest)| manifest.bytes().len() as u64).sum::<u64>();
+        let platforms = tree.platforms;
+        let beside = settled.beside;
+        let found = Found {
+            file: file.to_owned(),
+            places: settled.places,
+            manifests: taken,
+            root,
+            platforms,
+            size,
+            notes,
+            beside,
+        };
+        Ok(Image { found, configs: tree.configs, plain: !tree.compressed })
+    }
+}
+
+/// Adds a platform to what the report shows, of which an honest index has some dozens.
+fn note(platforms: &mut Vec<String>, platform: Option<String>) {
+    if let Some(platform) = platform.filter(|platform| platforms.len() < 64 && !platforms.contains(platform)) {
+        platforms.push(platform);
+    }
+}
+
+fn is_empty(digest: &Digest) -> bool {
+    digest.algorithm().digest(EMPTY) == *digest
+}
+
+/// Whether a document is what its name and descriptor say.
+pub(crate) fn check(path: &str, bytes: &[u8], expected: &Digest, size: u64) -> Result<(), Problem> {
+    let found = expected.algorithm().digest(bytes);
+    if found != *expected {
+        return Err(Problem::Digest { entry: printable(path), expected: *expected, found });
+    }
+    if bytes.len() as u64 != size {
+        return Err(Problem::Size { entry: printable(path), expected: size, found: bytes.len() as u64 });
+    }
+    Ok(())
+}

@@ -1,0 +1,56 @@
+//! `index.json` of an image layout: which manifests it is about, and what they are called.
+
+use std::collections::HashMap;
+
+use airdock_registry::oci::{Digest, MediaType};
+use serde::Deserialize;
+
+use super::names::{Annotations, Names};
+use super::problem::Problem;
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Index {
+    #[serde(default)]
+    manifests: Option<Vec<IndexEntry>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct IndexEntry {
+    #[serde(default)]
+    media_type: Option<MediaType>,
+    digest: Digest,
+    size: u64,
+    #[serde(default)]
+    annotations: Option<Annotations>,
+}
+
+/// One manifest `index.json` names.
+pub(crate) struct Root {
+    pub(crate) digest: Digest,
+    pub(crate) size: u64,
+    pub(crate) media_type: Option<MediaType>,
+    pub(crate) names: Names,
+}
+
+/// Reads `index.json`. It has one entry per tag: entries of one digest are one image.
+pub(crate) fn roots(bytes: &[u8], path: &str) -> Result<Vec<Root>, Problem> {
+    let index: Index = serde_json::from_slice(bytes).map_err(|error| Problem::document(path, error))?;
+    let mut roots: Vec<Root> = Vec::new();
+    let mut places: HashMap<Digest, usize> = HashMap::new();
+    for IndexEntry { media_type, digest, size, annotations } in index.manifests.into_iter().flatten() {
+        let place = *places.entry(digest).or_insert_with(|| {
+            roots.push(Root { digest, size, media_type, names: Names::default() });
+            roots.len() - 1
+        });
+        roots[place].names.read(&annotations.unwrap_or_default());
+    }
+    Ok(roots)
+}
+
+/// For fuzzing: reads an `index.json` and says how many manifests it names.
+pub(crate) fn probe_index(bytes: &[u8]) -> usize {
+    let roots = roots(bytes, "index.json").unwrap_or_default();
+    roots.iter().map(|root| root.names.label(&root.digest).len().min(1)).sum()
+}

@@ -1,0 +1,113 @@
+//! What an entry of an archive may be, told by its name alone: needed where the entry that explains the others
+//! (`manifest.json`, `index.json`) comes last and nothing can be read twice.
+
+use airdock_registry::oci::{Algorithm, Digest};
+
+/// What an entry may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// `blobs/<algorithm>/<hex>` of an image layout: its content has this digest.
+    Blob(Digest),
+    /// A layer of a `docker save` archive; tools name it by its own digest, by the digest of what it unpacks to, or by
+    /// an identifier without meaning.
+    Layer,
+    /// A config named by its digest: `<hex>.json`, `sha256:<hex>`.
+    Config(Digest),
+    /// `manifest.json`, `index.json`, `oci-layout`: the documents that explain an archive.
+    Document,
+    /// Left over from Docker's first image format.
+    Legacy,
+    /// `Chart.yaml`, one folder down from wherever this archive begins.
+    Chart,
+    /// `manifest.txt`.
+    Text,
+    /// A chart's provenance file.
+    Provenance,
+    /// Anything else: told by its content.
+    Other,
+}
+
+impl Role {
+    /// Tells from a normalised path.
+    pub(crate) fn of(path: &str) -> Self {
+        let mut parts = path.rsplit('/');
+        let name = parts.next().unwrap_or_default();
+        let (parent, grandparent) = (parts.next(), parts.next());
+        if let (Some(algorithm), Some("blobs")) = (parent, grandparent)
+            && let Ok(digest) = format!("{algorithm}:{name}").parse()
+        {
+            return Self::Blob(digest);
+        }
+        match name {
+            "manifest.json" | "index.json" | "oci-layout" => return Self::Document,
+            "layer.tar" if parent.is_some() => return Self::Layer,
+            "manifest.txt" => return Self::Text,
+            "Chart.yaml" if parent.is_some() => return Self::Chart,
+            "repositories" => return Self::Legacy,
+            "json" | "VERSION" if parent.is_some_and(|parent| hex(parent).is_some()) => return Self::Legacy,
+            _ => {}
+        }
+        if let Ok(digest) = name.parse::<Digest>() {
+            return Self::Config(digest);
+        }
+        match name.split_once('.') {
+            Some((stem, "json")) => hex(stem).map_or(Self::Other, Self::Config),
+            Some((stem, "tar" | "tar.gz" | "tar.zst" | "tgz" | "tar.gzip" | "tar.zstd")) if hex(stem).is_some() => {
+                Self::Layer
+            }
+            _ if name.ends_with(".prov") => Self::Provenance,
+            _ => Self::Other,
+        }
+    }
+}
+
+fn hex(text: &str) -> Option<Digest> {
+    (text.len() == 64).then(|| format!("{}:{text}", Algorithm::Sha256).parse().ok()).flatten()
+}
+
+/// The digest a layer's file name gives: what unpacks from it (podman) or itself (kaniko, crane). A hint, never trusted.
+pub(crate) fn digest_in_name(path: &str) -> Option<Digest> {
+    let name = path.rsplit('/').next()?;
+    match Role::of(path) {
+        Role::Blob(digest) | Role::Config(digest) => Some(digest),
+        _ => hex(name.split('.').next()?),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_dialect_names_its_parts() {
+        let hex = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+        let digest: Digest = format!("sha256:{hex}").parse().unwrap();
+        for (path, role) in [
+            (format!("blobs/sha256/{hex}"), Role::Blob(digest)),
+            (format!("bundle/images/app/blobs/sha256/{hex}"), Role::Blob(digest)),
+            (format!("{hex}/layer.tar"), Role::Layer),
+            (format!("{hex}.tar"), Role::Layer),
+            (format!("x/{hex}.tar.gz"), Role::Layer),
+            (format!("sha256:{hex}"), Role::Config(digest)),
+            (format!("{hex}.json"), Role::Config(digest)),
+            (format!("{hex}/json"), Role::Legacy),
+            (format!("{hex}/VERSION"), Role::Legacy),
+            ("repositories".into(), Role::Legacy),
+            ("index.json".into(), Role::Document),
+            ("a/oci-layout".into(), Role::Document),
+            ("zenml/Chart.yaml".into(), Role::Chart),
+            ("Chart.yaml".into(), Role::Other),
+            ("charts/zenml-1.tgz.prov".into(), Role::Provenance),
+            ("zenml-air-gapped-bundle/manifest.txt".into(), Role::Text),
+            ("images/zenml-client.tar".into(), Role::Other),
+            ("layer.tar".into(), Role::Other),
+            (format!("blobs/md5/{hex}"), Role::Other),
+            (format!("{}.tar", &hex[1..]), Role::Other),
+            (String::new(), Role::Other),
+        ] {
+            assert_eq!(Role::of(&path), role, "{path}");
+        }
+        assert_eq!(digest_in_name(&format!("a/{hex}.tar.gz")), Some(digest));
+        assert_eq!(digest_in_name("v1/layer.tar"), None);
+    }
+}

@@ -1,0 +1,9 @@
+//! Taking in what crossed the gap: archives and bundles into the registry, all tags together at the end.
+
+mod report;
+mod run;
+mod settings;
+
+pub use report::{Event, ImageRow, IngestError, Notice, Report};
+pub use run::{ingest, ingest_until};
+pub use settings::{Cancel, Input, Limits, Settings};

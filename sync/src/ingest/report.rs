@@ -1,0 +1,136 @@
+//! What an ingest tells while it runs and at its end. Serialised as it is: a running server streams it to the command.
+
+use serde::{Deserialize, Serialize};
+
+/// Something that happened during an ingest, in order.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum Event {
+    /// It begins. The total is unknown when something is read from a pipe.
+    Started {
+        /// Bytes of all files given.
+        total_bytes: Option<u64>,
+    },
+    /// More of the input is dealt with: read, or found to be there already.
+    Advanced {
+        /// Bytes since the last time.
+        bytes: u64,
+    },
+    /// An image or chart is whole in the store; it has no tag yet.
+    Item {
+        /// Its name as the archive gives it.
+        name: String,
+        /// The file it was in.
+        file: String,
+        /// Its digest.
+        digest: String,
+    },
+    /// Something to know that stops nothing.
+    Warning(Notice),
+    /// A file, image or chart that does not go in.
+    Failed(Notice),
+    /// It is over and everything that goes in is in.
+    Finished(Report),
+}
+
+/// A sentence about a file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Notice {
+    /// The file, and within it the entry or image: `bundle.tar: images/a.tar`.
+    pub file: String,
+    /// What is the matter and what to do.
+    pub message: String,
+}
+
+/// What an ingest brought.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Report {
+    /// One row per image or chart and name.
+    pub images: Vec<ImageRow>,
+    /// What stopped nothing.
+    pub warnings: Vec<Notice>,
+    /// What did not go in.
+    pub failures: Vec<Notice>,
+    /// Whether anything that can be seen changed. `false`: everything was there already.
+    pub wrote: bool,
+    /// Bytes read from the input; far less than its size when the content was there already.
+    pub bytes_read: u64,
+    /// How long it took.
+    pub seconds: f64,
+}
+
+/// One image or chart under one name.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ImageRow {
+    /// Its name as the archive gives it; without one, where it lay.
+    pub image: String,
+    /// `repository:tag` for each internal name and each alias; `image` is not repeated.
+    pub internal: Vec<String>,
+    /// The digest it is served under.
+    pub digest: String,
+    /// The platforms it can be pulled for.
+    pub platforms: Vec<String>,
+    /// Bytes of its manifests, configs and layers, each once.
+    pub size: u64,
+    /// `new`, `updated`, `already there`, `kept` (somebody's own tag stays), or `by digest` (it has no tag).
+    pub state: String,
+    /// What else to know: a lost digest, missing platforms.
+    pub note: Option<String>,
+}
+
+/// Why an ingest brought nothing. What failed file by file is in [`Report::failures`].
+#[derive(Clone, Debug, PartialEq, thiserror::Error, Serialize, Deserialize)]
+#[serde(tag = "error", rename_all = "snake_case")]
+pub enum IngestError {
+    /// Somebody stopped it.
+    #[error("the ingest was stopped; no tag was changed")]
+    Cancelled,
+    /// In strict mode something failed.
+    #[error("{} of the files or images cannot go in, and `strict` asks for all or nothing; no tag was changed", failures.len())]
+    Strict {
+        /// Each of them.
+        failures: Vec<Notice>,
+    },
+    /// Nothing of what was given could go in.
+    #[error("there is no image and no chart in what was given that can go in; no tag was changed")]
+    Nothing {
+        /// Why, where something was wrong.
+        failures: Vec<Notice>,
+    },
+    /// The publish rules cannot work.
+    #[error("a publish rule cannot work: {message}")]
+    Settings {
+        /// Which and why.
+        message: String,
+    },
+    /// The registry's own side failed: disk full, folder gone.
+    #[error("the registry could not take the content: {message}; no tag was changed")]
+    Registry {
+        /// What it said, with causes.
+        message: String,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn events_and_errors_survive_the_way_to_the_command() {
+        let notice = Notice { file: "a.tar".into(), message: "damaged".into() };
+        for event in [
+            Event::Started { total_bytes: None },
+            Event::Advanced { bytes: 7 },
+            Event::Item { name: "a".into(), file: "b".into(), digest: "c".into() },
+            Event::Warning(notice.clone()),
+            Event::Failed(notice.clone()),
+            Event::Finished(Report { images: vec![ImageRow::default()], ..Report::default() }),
+        ] {
+            let text = serde_json::to_string(&event).unwrap();
+            assert!(text.contains("\"event\":"), "{text}");
+            assert_eq!(serde_json::from_str::<Event>(&text).unwrap(), event);
+        }
+        let error = IngestError::Strict { failures: vec![notice] };
+        assert_eq!(serde_json::from_str::<IngestError>(&serde_json::to_string(&error).unwrap()).unwrap(), error);
+    }
+}

@@ -1,0 +1,139 @@
+//! Helm charts, as Helm itself would push them.
+
+use crate::support::{Tarball, World, chart, chart_files, failures, gzip, zstd};
+
+const SIGNED: &[u8] = b"-----BEGIN PGP SIGNED MESSAGE-----\nname: app\n";
+
+#[test]
+fn a_chart_becomes_the_artifact_helm_would_push() {
+    let world = World::new();
+    let archive = chart("app", "1.2.3+build.5");
+    let report = world.ingest("whatever.bin", &archive);
+    assert_eq!(report.failures, []);
+    let served = world.manifest("charts/app", "1.2.3_build.5");
+    let digest = airdock_registry::oci::Algorithm::Sha256.digest(&archive);
+    let config = r#"{"name":"app","version":"1.2.3+build.5","description":"a chart","apiVersion":"v2"}"#;
+    let config_digest = airdock_registry::oci::Algorithm::Sha256.digest(config.as_bytes());
+    let expected = format!(
+        r#"{{"schemaVersion":2,"config":{{"mediaType":"application/vnd.cncf.helm.config.v1+json","digest":"{config_digest}","size":{}}},"layers":[{{"mediaType":"application/vnd.cncf.helm.chart.content.v1.tar+gzip","digest":"{digest}","size":{}}}],"annotations":{{"org.opencontainers.image.created":"2023-11-14T22:13:20Z","org.opencontainers.image.description":"a chart","org.opencontainers.image.title":"app","org.opencontainers.image.version":"1.2.3+build.5"}}}}"#,
+        config.len(),
+        archive.len()
+    );
+    assert_eq!(String::from_utf8(served.bytes.to_vec()).unwrap(), expected);
+    assert_eq!(world.blob("charts/app", &digest).unwrap(), archive);
+    assert_eq!(report.images[0].image, "app 1.2.3+build.5");
+    let again = world.ingest("whatever.bin", &archive);
+    assert!(!again.wrote);
+    assert_eq!(again.images[0].state, "already there");
+}
+
+#[test]
+fn the_zenml_charts_answer_to_their_upstream_names_too() {
+    let world = World::new();
+    let report = world.ingest("zenml.tgz", &chart("zenml", "0.93.2"));
+    assert_eq!(report.images[0].internal, ["charts/zenml:0.93.2", "public.ecr.aws/zenml/zenml:0.93.2"]);
+    assert!(world.try_manifest("public.ecr.aws/zenml/zenml", "0.93.2").is_some());
+    let other = world.ingest("other.tgz", &chart("other", "1.0.0"));
+    assert_eq!(other.images[0].internal, ["charts/other:1.0.0"]);
+}
+
+#[test]
+fn a_provenance_file_goes_along_wherever_it_lies() {
+    let archive = chart("app", "1.0.0");
+    let digest = airdock_registry::oci::Algorithm::Sha256.digest(&archive);
+    let provenance = [SIGNED, format!("files:\n  app-1.0.0.tgz: {digest}\n").as_bytes()].concat();
+    let has_it = |world: &World| {
+        let served = String::from_utf8(world.manifest("charts/app", "1.0.0").bytes.to_vec()).unwrap();
+        assert!(served.contains("application/vnd.cncf.helm.chart.provenance.v1.prov"), "{served}");
+        world.check_whole();
+    };
+    // Beside a chart that was given by itself.
+    let world = World::new();
+    world.file("app-1.0.0.tgz.prov", &provenance);
+    world.ingest("app-1.0.0.tgz", &archive);
+    has_it(&world);
+    // In a folder.
+    let folder = World::new();
+    folder.file("charts/app-1.0.0.tgz.prov", &provenance);
+    let path = folder.file("charts/app-1.0.0.tgz", &archive);
+    folder.path(path.parent().unwrap());
+    has_it(&folder);
+    // In a stream, before or behind the chart.
+    let first = Tarball::new().file("b/charts/a.tgz.prov", &provenance).file("b/charts/a.tgz", &archive).end();
+    let last = Tarball::new().file("b/charts/a.tgz", &archive).file("b/charts/a.tgz.prov", &provenance).end();
+    let mut manifests = Vec::new();
+    for bundle in [first, last] {
+        let world = World::new();
+        assert_eq!(failures(&world.pipe(&zstd(&bundle))), "");
+        has_it(&world);
+        manifests.push(world.manifest("charts/app", "1.0.0").digest);
+    }
+    assert_eq!(manifests[0], manifests[1]);
+}
+
+#[test]
+fn a_provenance_file_of_another_archive_is_remarked() {
+    let world = World::new();
+    world.file("app-1.0.0.tgz.prov", SIGNED);
+    let report = world.ingest("app-1.0.0.tgz", &chart("app", "1.0.0"));
+    assert!(report.warnings[0].message.contains("another archive"), "{:?}", report.warnings);
+}
+
+#[test]
+fn a_chart_without_chart_yaml_is_refused_and_an_open_one_is_left_out_with_a_word() {
+    let told = World::new().refused("app-1.0.0.tgz", &chart_files(&[("app/values.yaml", b"a: 1\n")]));
+    assert!(told.contains("Chart.yaml"), "{told}");
+    let bundle = Tarball::new()
+        .file("b/charts/open/Chart.yaml", b"name: open\nversion: 1.0.0\n")
+        .file("b/charts/open/charts/sub/Chart.yaml", b"name: sub\nversion: 1.0.0\n")
+        .file("b/charts/app.tgz", &chart("app", "1.0.0"));
+    let world = World::new();
+    let report = world.pipe(&bundle.end());
+    assert_eq!(report.warnings.len(), 1, "{:?}", report.warnings);
+    assert!(report.warnings[0].message.contains("helm package"));
+}
+
+#[test]
+fn a17_hostile_charts_are_refused_with_the_file_and_the_cause() {
+    let yaml = |text: &str| chart_files(&[("app/Chart.yaml", text.as_bytes())]);
+    let huge = [b"name: app\nversion: 1.0.0\ndescription: ".as_slice(), &vec![b'x'; 6 << 20]].concat();
+    let two =
+        chart_files(&[("a/Chart.yaml", b"name: a\nversion: 1.0.0"), ("b/Chart.yaml", b"name: b\nversion: 1.0.0")]);
+    let laughs: String =
+        (1..12).map(|n| format!("a{n}: &a{n} [{}]\n", vec![format!("*a{}", n - 1); 10].join(","))).collect();
+    for (archive, cause) in [
+        (yaml("name: ..\nversion: 1.0.0"), "name"),
+        (yaml("name: APP\nversion: 1.0.0"), "repository"),
+        (yaml("name: app\nversion: 1.0.0\nname: again"), "Chart.yaml"),
+        (yaml("name: app\nversion: 1.0.0\ndependencies: [null]"), "dependency"),
+        (yaml(&format!("name: app\nversion: 1.0.0\na0: &a0 [x]\n{laughs}")), "Chart.yaml"),
+        (yaml(&format!("name: app\nversion: 1.0.0\nx: {}", "[".repeat(100_000))), "Chart.yaml"),
+        (yaml("name: app"), "version"),
+        (yaml("name: app\nversion: 1.0.0!"), "tag"),
+        (chart_files(&[("app/Chart.yaml", &huge)]), "limit"),
+        (two, "several"),
+    ] {
+        let told = World::new().refused("app.tgz", &archive);
+        assert!(told.contains("app.tgz") && told.contains(cause), "{cause}: {told}");
+    }
+}
+
+#[test]
+fn a_chart_cut_short_or_grown_too_large_is_refused() {
+    let archive = chart_files(&[
+        ("app/Chart.yaml", b"name: app\nversion: 1.0.0\n"),
+        ("app/templates/x.yaml", &crate::support::bytes(5, 100_000)),
+    ]);
+    for end in [archive.len() - 1, archive.len() / 2, 3000] {
+        let told = World::new().refused("app.tgz", &archive[..end]);
+        assert!(told.contains("incomplete") || told.contains("damaged"), "{told}");
+    }
+    let mut world = World::new();
+    world.settings.limits.chart = 10_000;
+    let told = format!("{:?}", world.try_ingest("app.tgz", &archive));
+    assert!(told.contains("ingest.limits.chart"), "{told}");
+    let bomb =
+        Tarball::new().file("app/Chart.yaml", b"name: app\nversion: 1.0.0\n").file("app/zeros", &vec![0; 101 << 20]);
+    let told = World::new().refused("app.tgz", &gzip(&bomb.end()));
+    assert!(told.contains("unpacks to"), "{told}");
+}

@@ -1,0 +1,37 @@
+//! The fuzz corpora, replayed.
+
+use std::path::PathBuf;
+
+use airdock_sync::probe;
+
+/// What a probe answers means nothing; that it answers is the test.
+fn seen(answer: u64) {
+    std::hint::black_box(answer);
+}
+
+#[test]
+fn the_fuzz_corpora_are_read_or_refused_without_panic() {
+    let corpora = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus");
+    let mut replayed = Vec::new();
+    for target in std::fs::read_dir(corpora).unwrap() {
+        let target = target.unwrap();
+        let name = target.file_name().into_string().unwrap();
+        let mut inputs = 0;
+        for input in std::fs::read_dir(target.path()).unwrap() {
+            let bytes = std::fs::read(input.unwrap().path()).unwrap();
+            match name.as_str() {
+                "tar" => seen(probe::tar(&bytes) as u64),
+                "compressed" => seen(probe::compressed(&bytes)),
+                "docker_manifest" => seen(probe::docker_manifest(&bytes) as u64),
+                "index" => seen(probe::index(&bytes) as u64),
+                "chart" => seen(probe::chart(&bytes) as u64),
+                "text" => seen(probe::text(&bytes) as u64),
+                other => panic!("no target reads `{other}`"),
+            }
+            inputs += 1;
+        }
+        assert!(inputs > 0, "`{name}` has no inputs");
+        replayed.push(name);
+    }
+    assert_eq!(replayed.len(), 6, "{replayed:?}");
+}

@@ -1,0 +1,15 @@
+//! Ingest into a real registry on a real folder.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that unwraps says what it expects")]
+#![allow(missing_docs, unreachable_pub, reason = "tests are sentences")]
+
+mod bundles;
+mod charts;
+mod corpora;
+mod dialects;
+mod example;
+mod hostile_archives;
+mod hostile_content;
+mod large_layers;
+mod layouts;
+mod streams;
+mod support;

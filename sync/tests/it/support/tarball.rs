@@ -1,0 +1,78 @@
+//! Tars, honest and otherwise: headers can be written as no tool would.
+
+use tar::{EntryType, Header};
+
+/// A tar being written.
+#[derive(Clone, Default)]
+pub struct Tarball(pub Vec<u8>);
+
+/// A header and its content, padded; what the header says can be changed before its checksum is made.
+pub fn entry(path: &[u8], kind: EntryType, content: &[u8], change: impl FnOnce(&mut Header)) -> Vec<u8> {
+    let mut header = Header::new_ustar();
+    header.as_old_mut().name[..path.len().min(100)].copy_from_slice(&path[..path.len().min(100)]);
+    header.set_entry_type(kind);
+    header.set_size(content.len() as u64);
+    header.set_mode(0o644);
+    header.set_mtime(1_700_000_000);
+    change(&mut header);
+    header.set_cksum();
+    let mut bytes = header.as_bytes().to_vec();
+    bytes.extend_from_slice(content);
+    bytes.resize(bytes.len().next_multiple_of(512), 0);
+    bytes
+}
+
+/// A PAX header with these records.
+pub fn pax(records: &[(&str, &str)]) -> Vec<u8> {
+    let mut body = Vec::new();
+    for (key, value) in records {
+        let rest = format!(" {key}={value}\n");
+        let mut length = rest.len();
+        while format!("{length}{rest}").len() != length {
+            length = format!("{length}{rest}").len();
+        }
+        body.extend_from_slice(format!("{length}{rest}").as_bytes());
+    }
+    entry(b"pax", EntryType::XHeader, &body, |_| {})
+}
+
+impl Tarball {
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    pub fn raw(mut self, bytes: &[u8]) -> Self {
+        self.0.extend_from_slice(bytes);
+        self
+    }
+
+    pub fn file(mut self, path: &str, content: &[u8]) -> Self {
+        if path.len() > 100 {
+            self.0.extend(pax(&[("path", path)]));
+        }
+        self.0.extend(entry(path.as_bytes(), EntryType::Regular, content, |_| {}));
+        self
+    }
+
+    pub fn folder(mut self, path: &str) -> Self {
+        self.0.extend(entry(path.as_bytes(), EntryType::Directory, b"", |_| {}));
+        self
+    }
+
+    pub fn link(self, kind: EntryType, path: &str, target: &str) -> Self {
+        let link = entry(path.as_bytes(), kind, b"", |header| {
+            header.as_old_mut().linkname[..target.len()].copy_from_slice(target.as_bytes());
+        });
+        self.raw(&link)
+    }
+
+    pub fn symlink(self, path: &str, target: &str) -> Self {
+        self.link(EntryType::Symlink, path, target)
+    }
+
+    /// The finished archive.
+    pub fn end(mut self) -> Vec<u8> {
+        self.0.resize(self.0.len() + 1024, 0);
+        self.0
+    }
+}

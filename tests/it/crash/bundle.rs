@@ -1,0 +1,177 @@
+//! Bundles in the documented layout, each with its own version of the same images, and whether what is served of them
+//! is one release or another, and never a mixture.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{self, File};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use super::ledger::digest;
+use super::pusher::connect;
+use super::random::Random;
+use super::verify::{get, tags};
+use crate::support::client::Connection;
+
+/// The images of a bundle as they are named in it, and every repository they are served from.
+const IMAGES: [(&str, &str, [&str; 2]); 3] = [
+    (
+        "zenml-pro-api.tar",
+        "715803424590.dkr.ecr.eu-west-1.amazonaws.com/zenml-pro-api",
+        ["715803424590.dkr.ecr.eu-west-1.amazonaws.com/zenml-pro-api", "zenml/zenml-pro-api"],
+    ),
+    (
+        "zenml-pro-server.tar",
+        "715803424590.dkr.ecr.eu-central-1.amazonaws.com/zenml-pro-server",
+        ["715803424590.dkr.ecr.eu-central-1.amazonaws.com/zenml-pro-server", "zenml/zenml-pro-server"],
+    ),
+    ("zenml-client.tar", "zenmldocker/zenml", ["docker.io/zenmldocker/zenml", "zenml/zenml"]),
+];
+
+/// A tag every version of the bundle moves.
+const MOVING: &str = "current";
+
+/// The bundles made for one data folder, and what was told of them.
+#[derive(Default)]
+pub(super) struct Bundles {
+    /// The configurations of each version's images, in the order of [`IMAGES`].
+    versions: Vec<[String; 3]>,
+    /// The version that was acknowledged last.
+    now: Option<usize>,
+    /// A version that was begun and not acknowledged.
+    perhaps: Option<usize>,
+}
+
+impl Bundles {
+    /// Writes the next version of the bundle: three images of two layers, one of them shared. Returns its folder.
+    pub(super) fn make(&mut self, random: &mut Random, at: &Path, layer: usize) -> PathBuf {
+        let version = self.versions.len();
+        let folder = at.join(format!("bundle-{version}"));
+        fs::create_dir_all(folder.join("images")).unwrap();
+        fs::write(folder.join("manifest.txt"), "ZenML Pro air-gapped bundle\n").unwrap();
+        let shared = layer_of(random, layer);
+        let configs = IMAGES.map(|(file, name, _)| {
+            let tags = [format!("{name}:v{version}"), format!("{name}:{MOVING}")];
+            save(&folder.join("images").join(file), &tags, &[&shared, &layer_of(random, layer)])
+        });
+        self.versions.push(configs);
+        self.perhaps = Some(version);
+        folder
+    }
+
+    /// When the ingest of the last version was acknowledged.
+    pub(super) fn acknowledge(&mut self) {
+        self.now = self.perhaps.take();
+        assert!(self.now.is_some(), "made before");
+    }
+
+    /// Whether a version was begun and neither acknowledged nor settled.
+    pub(super) fn is_in_doubt(&self) -> bool {
+        self.perhaps.is_some()
+    }
+
+    /// After a crash: all tags of the last version are there or none, as acknowledged; it counts from here on. Returns
+    /// whether a version in doubt turned out to be there.
+    pub(super) fn settle(&mut self, address: SocketAddr) -> bool {
+        let mut connection = connect(address).unwrap();
+        let current = self.current(&mut connection);
+        let there = current == self.perhaps && current.is_some();
+        assert!(there || current == self.now, "{current:?} is served, {:?} was, {:?} came", self.now, self.perhaps);
+        // A version that came in stays, also when the next one moved the common tag; one that did not has no tag.
+        let last = self.versions.len().checked_sub(1);
+        for version in [last, current].into_iter().flatten() {
+            let in_part = self.perhaps == Some(version) && !there;
+            for (image, (_, _, repositories)) in IMAGES.iter().enumerate() {
+                for repository in repositories {
+                    let found = config_of(&mut connection, repository, &format!("v{version}"));
+                    let expected = (!in_part).then(|| &self.versions[version][image]);
+                    assert_eq!(found.as_ref(), expected, "`{repository}:v{version}`");
+                }
+            }
+        }
+        self.now = current;
+        if self.perhaps.take().is_some() && !there {
+            self.versions.pop();
+        }
+        let mut expected: BTreeSet<_> = (0..self.versions.len()).map(|version| format!("v{version}")).collect();
+        expected.extend(current.map(|_| MOVING.to_owned()));
+        for repository in IMAGES.iter().flat_map(|(_, _, repositories)| repositories) {
+            let listed: BTreeSet<_> = tags(&mut connection, repository).unwrap().into_iter().collect();
+            assert_eq!(listed, expected, "the list of `{repository}`");
+        }
+        there
+    }
+
+    /// The version the moving tag of every repository points at; every blob of its images is fetched and hashed.
+    fn current(&self, connection: &mut Connection) -> Option<usize> {
+        let mut found = BTreeMap::new();
+        for (image, (_, _, repositories)) in IMAGES.iter().enumerate() {
+            for repository in repositories {
+                let config = config_of(connection, repository, MOVING);
+                let version = config.map(|config| {
+                    self.versions.iter().position(|configs| configs[image] == config).expect("a version made here")
+                });
+                found.insert(*repository, version);
+            }
+        }
+        let mut versions: Vec<_> = found.values().collect();
+        versions.dedup();
+        assert_eq!(versions.len(), 1, "the tags of two releases are seen at once: {found:?}");
+        *versions[0]
+    }
+}
+
+/// The digest of the configuration of a tagged image, after its manifest and all its blobs were fetched and hashed.
+fn config_of(connection: &mut Connection, repository: &str, tag: &str) -> Option<String> {
+    let bytes = get(connection, &format!("{repository}/manifests/{tag}")).unwrap()?;
+    let by_digest = get(connection, &format!("{repository}/manifests/{}", digest(&bytes))).unwrap();
+    assert_eq!(by_digest.as_ref(), Some(&bytes), "`{repository}:{tag}` by its digest");
+    let manifest: serde_json::Value = serde_json::from_slice(&bytes).unwrap();
+    let config = manifest["config"]["digest"].as_str().unwrap().to_owned();
+    let layers = manifest["layers"].as_array().unwrap().iter().map(|layer| layer["digest"].as_str().unwrap());
+    for blob in layers.chain([config.as_str()]) {
+        let content = get(connection, &format!("{repository}/blobs/{blob}")).unwrap();
+        let content = content.unwrap_or_else(|| panic!("`{repository}:{tag}` is there and its blob {blob} is not"));
+        assert_eq!(digest(&content), blob, "of `{repository}:{tag}`");
+    }
+    Some(config)
+}
+
+/// One layer: a tar with one file of noise.
+fn layer_of(random: &mut Random, size: usize) -> Vec<u8> {
+    let mut layer = tar::Builder::new(Vec::new());
+    let content = random.bytes(size);
+    append(&mut layer, "content", &content);
+    layer.into_inner().unwrap()
+}
+
+/// Writes what `docker save` of Docker 24 writes. Returns the configuration's digest.
+fn save(path: &Path, tags: &[String], layers: &[&Vec<u8>]) -> String {
+    let diff_ids: Vec<_> = layers.iter().map(|layer| digest(layer)).collect();
+    let config = serde_json::json!({
+        "architecture": "amd64", "os": "linux", "config": { "Cmd": ["/hello"] },
+        "rootfs": { "type": "layers", "diff_ids": diff_ids },
+    });
+    let config = config.to_string().into_bytes();
+    let digest = digest(&config);
+    let mut file = tar::Builder::new(File::create(path).unwrap());
+    let mut layer_paths = Vec::new();
+    for (layer, diff_id) in layers.iter().zip(&diff_ids) {
+        let folder = diff_id.trim_start_matches("sha256:");
+        append(&mut file, &format!("{folder}/VERSION"), b"1.0");
+        append(&mut file, &format!("{folder}/layer.tar"), layer);
+        layer_paths.push(format!("{folder}/layer.tar"));
+    }
+    let config_path = format!("{}.json", digest.trim_start_matches("sha256:"));
+    append(&mut file, &config_path, &config);
+    let manifest = serde_json::json!([{ "Config": config_path, "RepoTags": tags, "Layers": layer_paths }]);
+    append(&mut file, "manifest.json", manifest.to_string().as_bytes());
+    file.into_inner().unwrap();
+    digest
+}
+
+fn append(tar: &mut tar::Builder<impl std::io::Write>, path: &str, content: &[u8]) {
+    let mut header = tar::Header::new_gnu();
+    header.set_size(content.len() as u64);
+    header.set_mode(0o644);
+    tar.append_data(&mut header, path, content).unwrap();
+}

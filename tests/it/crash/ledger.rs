@@ -1,0 +1,114 @@
+//! What a client was told: for each path, the content that was acknowledged, and the one whose acknowledgement never
+//! came. After a crash the first must be there, or the second, and nothing else.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use sha2::{Digest as _, Sha256};
+
+/// What a GET of a path answers with; `None` is 404.
+pub(super) type Content = Option<Arc<[u8]>>;
+
+/// One path as far as the client was told.
+#[derive(Clone, Default)]
+struct Told {
+    now: Content,
+    /// What a change without an answer would make of it.
+    perhaps: Option<Content>,
+}
+
+/// What one client was told. Paths are those below `/v2/`.
+#[derive(Clone, Default)]
+pub(super) struct Ledger {
+    told: BTreeMap<String, Told>,
+    /// Uploads that were begun and not finished.
+    pub(super) uploads: Vec<OpenUpload>,
+    /// Changes that were acknowledged, to show that a test had any.
+    pub(super) acknowledged: usize,
+}
+
+/// An upload that was begun.
+#[derive(Clone)]
+pub(super) struct OpenUpload {
+    pub(super) repository: String,
+    pub(super) location: String,
+    pub(super) content: Arc<[u8]>,
+    /// How many bytes were acknowledged.
+    pub(super) size: usize,
+    /// Whether its end was asked for and no answer came: then it may be gone.
+    pub(super) finishing: bool,
+}
+
+impl Ledger {
+    /// Before a change is sent.
+    pub(super) fn ask(&mut self, path: &str, content: Content) {
+        self.told.entry(path.to_owned()).or_default().perhaps = Some(content);
+    }
+
+    /// When the change was acknowledged.
+    pub(super) fn acknowledge(&mut self, path: &str) {
+        let told = self.told.get_mut(path).expect("asked before");
+        told.now = told.perhaps.take().expect("asked before");
+        self.acknowledged += 1;
+    }
+
+    /// Whether any change has no answer yet.
+    pub(super) fn is_in_doubt(&self) -> bool {
+        self.told.values().any(|told| told.perhaps.is_some()) || self.uploads.iter().any(|upload| upload.finishing)
+    }
+
+    pub(super) fn now(&self, path: &str) -> &Content {
+        const NOTHING: &Content = &None;
+        self.told.get(path).map_or(NOTHING, |told| &told.now)
+    }
+
+    /// Every path of the kind that is there, or was.
+    pub(super) fn paths(&self) -> impl Iterator<Item = &str> {
+        self.told.keys().map(String::as_str)
+    }
+
+    /// Every path that is there, with its content.
+    pub(super) fn present(&self) -> impl Iterator<Item = (&str, &Arc<[u8]>)> {
+        self.told.iter().filter_map(|(path, told)| Some((path.as_str(), told.now.as_ref()?)))
+    }
+
+    /// After a crash: whether what a path answers is what it may answer; it counts from here on.
+    pub(super) fn settle(&mut self, path: &str, seen: Content) -> Result<(), String> {
+        let told = self.told.entry(path.to_owned()).or_default();
+        let allowed = seen == told.now || told.perhaps.as_ref() == Some(&seen);
+        if !allowed {
+            let perhaps = told.perhaps.as_ref().map(describe);
+            return Err(format!(
+                "`{path}` is {}, acknowledged was {}, without an answer {perhaps:?}",
+                describe(&seen),
+                describe(&told.now)
+            ));
+        }
+        *told = Told { now: seen, perhaps: None };
+        Ok(())
+    }
+
+    /// The tags of a repository that are there.
+    pub(super) fn tags(&self, repository: &str) -> BTreeSet<String> {
+        let prefix = format!("{repository}/manifests/");
+        let tag = |path: &str| path.strip_prefix(&prefix).filter(|tag| !tag.contains(':')).map(str::to_owned);
+        self.present().filter_map(|(path, _)| tag(path)).collect()
+    }
+
+    /// The manifests of a repository that are there.
+    pub(super) fn manifests(&self, repository: &str) -> Vec<(String, Arc<[u8]>)> {
+        let prefix = format!("{repository}/manifests/");
+        let digest = |path: &str| path.strip_prefix(&prefix).filter(|digest| digest.contains(':')).map(str::to_owned);
+        self.present().filter_map(|(path, content)| Some((digest(path)?, content.clone()))).collect()
+    }
+}
+
+fn describe(content: &Content) -> String {
+    content.as_ref().map_or_else(|| "absent".into(), |bytes| format!("{} bytes of {}", bytes.len(), digest(bytes)))
+}
+
+/// The sha256 digest of `bytes`, as it is written in a path.
+pub(super) fn digest(bytes: &[u8]) -> String {
+    let hash = Sha256::digest(bytes);
+    hash.iter().fold("sha256:".to_owned(), |text, byte| text + &format!("{byte:02x}"))
+}

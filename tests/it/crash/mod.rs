@@ -1,0 +1,19 @@
+//! Crashes and faults of the disk, against the real program: what was acknowledged survives, nothing is ever half there,
+//! and what fails says so.
+
+#![allow(clippy::disallowed_methods, reason = "the seed and the switch of these tests are not the program's settings")]
+#![allow(clippy::print_stdout, reason = "a failure is repeated from the seed, and a test left out says so")]
+
+mod bundle;
+mod disk;
+mod files;
+mod folder;
+mod full;
+mod kill;
+mod ledger;
+mod metadata;
+mod power;
+mod pusher;
+mod random;
+mod site;
+mod verify;

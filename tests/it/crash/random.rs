@@ -1,0 +1,59 @@
+//! Numbers that look random and come again with the same seed, so that a failure can be repeated.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// A splitmix64 generator: small, and good enough to choose moments and contents.
+#[derive(Clone)]
+pub(super) struct Random(u64);
+
+impl Random {
+    /// From `AIRDOCK_SEED` if it is set, else from the clock; prints the seed either way. What the threads and the disk do
+    /// meanwhile is not repeated, only what is chosen here.
+    pub(super) fn seeded(test: &str) -> Self {
+        let clock = || u64::from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().subsec_nanos());
+        let seed = std::env::var("AIRDOCK_SEED").map_or_else(|_| clock(), |seed| seed.parse().unwrap());
+        println!("{test}: AIRDOCK_SEED={seed}");
+        Self(seed)
+    }
+
+    /// A generator of its own for a thread.
+    pub(super) fn fork(&mut self) -> Self {
+        Self(self.next())
+    }
+
+    pub(super) fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+
+    /// A number below `limit`.
+    pub(super) fn below(&mut self, limit: usize) -> usize {
+        usize::try_from(self.next() % limit.max(1) as u64).unwrap()
+    }
+
+    pub(super) fn one_in(&mut self, times: usize) -> bool {
+        self.below(times) == 0
+    }
+
+    pub(super) fn pick<'a, T>(&mut self, of: &'a [T]) -> Option<&'a T> {
+        (!of.is_empty()).then(|| &of[self.below(of.len())])
+    }
+
+    /// A duration between two.
+    pub(super) fn between(&mut self, shortest: Duration, longest: Duration) -> Duration {
+        let span = usize::try_from((longest - shortest).as_micros()).unwrap();
+        shortest + Duration::from_micros(self.below(span + 1) as u64)
+    }
+
+    pub(super) fn bytes(&mut self, size: usize) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(size + 8);
+        while bytes.len() < size {
+            bytes.extend_from_slice(&self.next().to_le_bytes());
+        }
+        bytes.truncate(size);
+        bytes
+    }
+}

@@ -1,0 +1,16 @@
+//! The integration tests: the real binary, a real disk, real sockets. One binary, one module per subject.
+#![allow(clippy::unwrap_used, reason = "a test that unwraps says what it expects")]
+
+mod architecture;
+mod cli;
+mod crash;
+mod delete;
+mod hostile_requests;
+mod names;
+mod pull;
+mod push;
+mod referrers;
+mod support;
+mod tags;
+mod tls;
+mod uploads;
