@@ -21,6 +21,9 @@ pub use crate::repository::rebuild::RebuildReport;
 /// Locks for writers: one per so many repositories.
 const STRIPES: usize = 64;
 
+/// How often a read is tried that metadata fails under: the disk that failed one may fail the next being made.
+const READ_ATTEMPTS: usize = 3;
+
 /// Manifests kept: their number and their bytes together.
 const MANIFESTS: (usize, usize) = (8192, 8 * 1024 * 1024);
 
@@ -293,13 +296,22 @@ impl Shared {
         WriteGuard { _stripe: self.stripes[stripe].clone().lock_owned().await, _releases: releases }
     }
 
-    /// Reads with the metadata, off the runtime's threads.
+    /// Reads with the metadata, off the runtime's threads. A read that comes upon metadata whose disk has just failed does
+    /// not fail with it: it waits for the new one and reads that (S08).
     pub(crate) async fn read<T: Send + 'static>(
         self: &Arc<Self>,
-        use_case: impl FnOnce(&Self, &Metadata) -> Result<T, Error> + Send + 'static,
+        use_case: impl Fn(&Self, &Metadata) -> Result<T, Error> + Send + Sync + 'static,
     ) -> Result<T, Error> {
-        let metadata = self.metadata().await?;
-        self.run(metadata, use_case).await
+        let use_case = Arc::new(use_case);
+        let mut attempts = READ_ATTEMPTS;
+        loop {
+            let (metadata, use_case) = (self.metadata().await?, use_case.clone());
+            attempts -= 1;
+            match self.run(metadata, move |shared, metadata| use_case(shared, metadata)).await {
+                Err(Error::Metadata(_)) if attempts > 0 => {}
+                done => return done,
+            }
+        }
     }
 
     /// Changes one repository: alone, off the runtime's threads, and to the end even when the client hangs up.

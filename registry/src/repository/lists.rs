@@ -35,10 +35,10 @@ impl Registry {
         let candidates = name.candidates(&self.0.settings.names).collect::<Vec<_>>();
         let after = after.map(str::to_owned);
         let page = self.0.read(move |_, metadata| {
-            for repository in candidates {
-                if metadata.has_manifests(&repository)? {
-                    let (tags, more) = metadata.tags(&repository, after.as_deref(), limit)?;
-                    return Ok(Some(TagPage { repository, tags, more }));
+            for repository in &candidates {
+                if metadata.has_manifests(repository)? {
+                    let (tags, more) = metadata.tags(repository, after.as_deref(), limit)?;
+                    return Ok(Some(TagPage { repository: repository.clone(), tags, more }));
                 }
             }
             Ok(None)

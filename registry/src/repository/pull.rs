@@ -49,8 +49,8 @@ impl Registry {
         }
         let (digest, repositories) = (*digest, candidates().collect::<Vec<_>>());
         let opened = shared.read(move |shared, metadata| {
-            for repository in repositories {
-                let key = (repository, digest);
+            for repository in &repositories {
+                let key = (repository.clone(), digest);
                 let ticket = shared.blobs.ticket(&key);
                 if metadata.has_blob(&key.0, &digest)?
                     && let Some(blob) = shared.store.blobs.open(&digest)?

@@ -64,10 +64,10 @@ impl Registry {
         let candidates = name.candidates(&self.0.settings.names).collect::<Vec<_>>();
         let (subject, after, artifact_types) = (*subject, after.copied(), artifact_types.to_vec());
         let page = self.0.read(move |shared, metadata| {
-            for repository in candidates {
-                let referrers = shared.referrers_of(&repository, &subject, metadata)?;
+            for repository in &candidates {
+                let referrers = shared.referrers_of(repository, &subject, metadata)?;
                 if !referrers.is_empty() {
-                    return shared.page(&repository, &referrers, &artifact_types, after);
+                    return shared.page(repository, &referrers, &artifact_types, after);
                 }
             }
             Ok(ReferrersPage { json: render(Vec::new()), next: None })
