@@ -15,10 +15,10 @@ LOGS=$AIRDOCK_TOOLS/logs
 mkdir -p "$AIRDOCK_TOOLS/bin" "$LOGS"
 
 DEBIAN_12=(
-  buildah conmon containerd crun debootstrap docker-registry docker.io e2fsprogs gpg iproute2 netavark nginx-light
+  buildah bzip2 conmon containerd crun debootstrap docker-registry docker.io e2fsprogs gpg iproute2 netavark nginx-light
   openssl podman runc skopeo uidmap wrk xfsprogs xz-utils zstd
 )
-DEBIAN_13=(buildah conmon containerd cosign docker-cli docker.io netavark oras podman runc skopeo)
+DEBIAN_13=(buildah conmon containerd cosign docker-buildx docker-cli docker.io netavark oras podman runc skopeo)
 GO_TOOLS=( # name=package@version
   crane=github.com/google/go-containerregistry/cmd/crane@v0.22.1
   helm3=helm.sh/helm/v3/cmd/helm@v3.22.0
