@@ -3,9 +3,13 @@
 use std::process::ExitCode;
 
 use airdock_registry::OpenError;
+use serde::{Deserialize, Serialize};
+
+use crate::request::Failure;
 
 /// How a run of the program ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 #[repr(u8)]
 pub(crate) enum Exit {
     /// Everything asked for was done.
@@ -13,7 +17,6 @@ pub(crate) enum Exit {
     /// It failed, and no other code says more.
     Failed = 1,
     /// The command line cannot be understood; clap ends the program with it by itself.
-    #[cfg_attr(not(test), expect(dead_code, reason = "listed so that the help is checked against it"))]
     Usage = 2,
     /// Some of a bundle was refused (`EX_DATAERR`).
     Refused = 65,
@@ -35,6 +38,9 @@ impl Exit {
             }
             if matches!(cause.downcast_ref(), Some(OpenError::Locked { .. })) || cause.is::<Unanswered>() {
                 return Self::Taken;
+            }
+            if let Some(failure) = cause.downcast_ref::<Failure>() {
+                return failure.exit;
             }
         }
         Self::Failed

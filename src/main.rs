@@ -13,6 +13,7 @@ mod ingester;
 mod output;
 mod progress;
 mod report;
+mod request;
 mod telemetry;
 
 use std::process::ExitCode;

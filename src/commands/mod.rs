@@ -5,7 +5,9 @@ pub(crate) mod ingest;
 pub(crate) mod rebuild;
 pub(crate) mod serve;
 
+use std::io;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use airdock_registry::{OpenError, Registry, Settings};
 use anyhow::Context as _;
@@ -13,6 +15,11 @@ use tokio::runtime::Runtime;
 
 use crate::control::Client;
 use crate::exit::Unanswered;
+use crate::request::{self, Parts, Reply, Request};
+
+/// How long somebody who has the lock may go without a socket: a server that has only just begun, or another command
+/// that is done in a moment.
+const PASSING: Duration = Duration::from_secs(3);
 
 /// Whoever can do work on a data folder.
 enum Worker {
@@ -26,15 +33,61 @@ impl Worker {
     /// Opens the registry, or finds the server that has.
     async fn find(settings: Settings) -> anyhow::Result<Self> {
         let data = settings.data.clone();
-        match Registry::open(settings).await {
-            Ok(registry) => Ok(Self::Here(registry)),
-            Err(OpenError::Locked { .. }) => match Client::connect(&data).await {
-                Ok(client) => Ok(Self::There(client)),
-                Err(source) => Err(Unanswered { folder: data.display().to_string(), source }.into()),
-            },
-            Err(error) => Err(error).with_context(|| opening(&data)),
+        let end = Instant::now() + PASSING;
+        loop {
+            match Registry::open(settings.clone()).await {
+                Ok(registry) => return Ok(Self::Here(registry)),
+                Err(OpenError::Locked { .. }) => {}
+                Err(error) => return Err(error).with_context(|| opening(&data)),
+            }
+            match Client::connect(&data).await {
+                Ok(client) => return Ok(Self::There(client)),
+                Err(source) if source.kind() == io::ErrorKind::PermissionDenied || Instant::now() >= end => {
+                    return Err(Unanswered { folder: data.display().to_string(), source }.into());
+                }
+                Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
+            }
         }
     }
+
+    /// Has it do one thing, handing on the parts of the answer as they come. An error of `on_part` ends the work.
+    ///
+    /// # Errors
+    /// [`Failure`](request::Failure), or how asking failed.
+    async fn ask(
+        self,
+        request: Request,
+        mut on_part: impl FnMut(Reply) -> anyhow::Result<()>,
+    ) -> anyhow::Result<Reply> {
+        match self {
+            Self::There(server) => server.request(request, on_part).await,
+            Self::Here(registry) => {
+                let answered = async {
+                    let (parts, mut coming) = Parts::channel();
+                    let work = async { request::execute(&registry, request, &parts).await };
+                    tokio::pin!(work);
+                    let outcome = loop {
+                        tokio::select! {
+                            Some(part) = coming.recv() => on_part(part)?,
+                            outcome = &mut work => break outcome,
+                        }
+                    };
+                    while let Ok(part) = coming.try_recv() {
+                        on_part(part)?;
+                    }
+                    anyhow::Ok(outcome?)
+                };
+                let answered = answered.await;
+                registry.close().await.context("cannot close the registry")?;
+                answered
+            }
+        }
+    }
+}
+
+/// The answer is none to what was asked.
+fn unexpected() -> anyhow::Error {
+    anyhow::anyhow!("cannot read the server's answer; is it the same version?")
 }
 
 fn opening(data: &Path) -> String {

@@ -2,24 +2,22 @@
 
 use std::io::{self, Read};
 use std::path::Path;
-use std::time::Duration;
 
 use airdock_sync::ingest::{Event, IngestError, Report};
 use anyhow::{Context as _, bail};
 use bytes::{Bytes, BytesMut};
 use futures_util::stream;
-use http::{Request, Response, StatusCode};
+use http::{Response, StatusCode};
 use http_body_util::{BodyExt as _, StreamBody};
 use hyper::body::{Frame, Incoming};
 use hyper_util::rt::TokioIo;
+use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
 use tokio::sync::mpsc;
 
 use super::address::Address;
-use super::{Answer, IngestRequest, MAX_LINE, RebuildCounts, Rebuilt, RequestedInput};
-
-/// How long a server that has the lock may take until it has its socket.
-const STARTING: Duration = Duration::from_secs(3);
+use super::{Answer, IngestRequest, Line, MAX_LINE, RequestedInput};
+use crate::request::{Reply, Request};
 
 /// How much of a stream goes out at once.
 const PIECE: usize = 256 * 1024;
@@ -33,21 +31,13 @@ pub(crate) struct Client {
 }
 
 impl Client {
-    /// Connects, allowing for a server that has only just begun.
+    /// Connects.
     ///
     /// # Errors
-    /// Nobody listens there: no server, or not one of this user's.
+    /// Nobody listens there: no server, not yet, or not one of this user's.
     pub(crate) async fn connect(data: &Path) -> io::Result<Self> {
-        let address = Address::of(data)?;
-        let end = tokio::time::Instant::now() + STARTING;
-        loop {
-            match UnixStream::connect(address.path()).await {
-                Ok(stream) => return Ok(Self { stream }),
-                Err(error) if error.kind() == io::ErrorKind::PermissionDenied => return Err(error),
-                Err(error) if tokio::time::Instant::now() >= end => return Err(error),
-                Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
-            }
-        }
+        let stream = UnixStream::connect(Address::of(data)?.path()).await?;
+        Ok(Self { stream })
     }
 
     /// Has the server ingest, handing its events on as they come. `stream` is what [`RequestedInput::Stream`] stands for.
@@ -64,48 +54,39 @@ impl Client {
         let mut line = serde_json::to_vec(&IngestRequest { inputs, strict })
             .context("cannot ask the server: a path is not UTF-8; ingest while the server is stopped, or rename it")?;
         line.push(b'\n');
-        let mut response = self.ask("/ingest", Bytes::from(line), stream).await?;
-        if response.status() != StatusCode::OK {
-            let problem = response.into_body().collect().await.context("cannot read the server's answer")?;
-            bail!("the server does not take this: {}", String::from_utf8_lossy(&problem.to_bytes()));
-        }
-        let mut unread = BytesMut::new();
+        let response = self.ask("/ingest", Bytes::from(line), stream).await?;
+        let mut answers = Lines::of(response).await?;
         loop {
-            while let Some(end) = unread.iter().position(|byte| *byte == b'\n') {
-                let line = unread.split_to(end + 1);
-                match serde_json::from_slice(&line)
-                    .context("cannot read the server's answer; is it the same version?")?
-                {
-                    Answer::Event(event) => progress(event),
-                    Answer::Ended(outcome) => return Ok(outcome),
-                }
-            }
-            match response.body_mut().frame().await {
-                Some(Ok(frame)) => {
-                    if let Ok(bytes) = frame.into_data() {
-                        if unread.len() + bytes.len() > MAX_LINE {
-                            bail!("the server's answer is longer than {MAX_LINE} bytes a line");
-                        }
-                        unread.extend_from_slice(&bytes);
-                    }
-                }
-                Some(Err(_)) | None => bail!(
+            match answers.next().await? {
+                Some(Answer::Event(event)) => progress(event),
+                Some(Answer::Ended(outcome)) => return Ok(outcome),
+                None => bail!(
                     "the server ended before the ingest did; nothing of it is visible, so run it again when the server is back"
                 ),
             }
         }
     }
 
-    /// Has the server rebuild its metadata.
+    /// Has the server do one thing, handing the parts of its answer on as they come. An error of `on_part` hangs up.
     ///
     /// # Errors
-    /// What the server said, or how the conversation failed.
-    pub(crate) async fn rebuild(self) -> anyhow::Result<RebuildCounts> {
-        let response = self.ask("/rebuild", Bytes::new(), None).await?;
-        let body = response.into_body().collect().await.context("the server ended before the rebuild did")?;
-        let rebuilt: Rebuilt = serde_json::from_slice(&body.to_bytes())
-            .context("cannot read the server's answer; is it the same version?")?;
-        rebuilt.map_err(anyhow::Error::msg)
+    /// What the server said ([`Failure`](crate::request::Failure)), or how the conversation failed.
+    pub(crate) async fn request(
+        self,
+        request: Request,
+        mut on_part: impl FnMut(Reply) -> anyhow::Result<()>,
+    ) -> anyhow::Result<Reply> {
+        let mut line = serde_json::to_vec(&request).context("cannot ask the server: a name is not UTF-8")?;
+        line.push(b'\n');
+        let response = self.ask("/request", Bytes::from(line), None).await?;
+        let mut answers = Lines::of(response).await?;
+        loop {
+            match answers.next().await? {
+                Some(Line::Part(part)) => on_part(part)?,
+                Some(Line::Ended(outcome)) => return Ok(outcome?),
+                None => bail!("the server ended before it had answered; ask again when it is back"),
+            }
+        }
     }
 
     async fn ask(
@@ -127,10 +108,51 @@ impl Client {
             None => drop(sender),
         }
         let body = stream::unfold(body, |mut body| async move { body.recv().await.map(|frame| (frame, body)) });
-        let request = Request::post(path).header(http::header::HOST, "airdock").body(StreamBody::new(body))?;
+        let request = http::Request::post(path).header(http::header::HOST, "airdock").body(StreamBody::new(body))?;
         let (mut requests, connection) = hyper::client::conn::http1::handshake(TokioIo::new(self.stream)).await?;
         tokio::spawn(connection);
         requests.send_request(request).await.context("the server does not answer on its control socket")
+    }
+}
+
+/// The lines of an answer.
+struct Lines {
+    body: Incoming,
+    unread: BytesMut,
+}
+
+impl Lines {
+    /// The answer's body, if the server takes the request.
+    async fn of(response: Response<Incoming>) -> anyhow::Result<Self> {
+        if response.status() == StatusCode::OK {
+            return Ok(Self { body: response.into_body(), unread: BytesMut::new() });
+        }
+        let problem = response.into_body().collect().await.context("cannot read the server's answer")?;
+        bail!("the server does not take this: {}", String::from_utf8_lossy(&problem.to_bytes()))
+    }
+
+    /// The next line, or nothing where the answer is cut off.
+    async fn next<T: DeserializeOwned>(&mut self) -> anyhow::Result<Option<T>> {
+        let mut looked_at = 0;
+        loop {
+            if let Some(end) = self.unread[looked_at..].iter().position(|byte| *byte == b'\n') {
+                let line = self.unread.split_to(looked_at + end + 1);
+                let line = serde_json::from_slice(&line);
+                return line.map(Some).context("cannot read the server's answer; is it the same version?");
+            }
+            looked_at = self.unread.len();
+            match self.body.frame().await {
+                Some(Ok(frame)) => {
+                    if let Ok(bytes) = frame.into_data() {
+                        if self.unread.len() + bytes.len() > MAX_LINE {
+                            bail!("the server's answer is longer than {MAX_LINE} bytes a line");
+                        }
+                        self.unread.extend_from_slice(&bytes);
+                    }
+                }
+                Some(Err(_)) | None => return Ok(None),
+            }
+        }
     }
 }
 

@@ -7,7 +7,7 @@
 //! | request | its body | answer |
 //! |---|---|---|
 //! | `POST /ingest` | one line: an [`IngestRequest`]; then, if it asks for it, a stream | lines: [`Answer`]s, the last is `ended` |
-//! | `POST /rebuild` | none | one line: [`Rebuilt`] |
+//! | `POST /request` | one line: a [`Request`](crate::request::Request) | lines: [`Line`]s, the last is `ended` |
 
 mod address;
 mod client;
@@ -15,9 +15,10 @@ mod server;
 
 use std::path::PathBuf;
 
-use airdock_registry::RebuildReport;
 use airdock_sync::ingest::{Event, IngestError, Report};
 use serde::{Deserialize, Serialize};
+
+use crate::request::{Failure, Reply};
 
 pub(crate) use client::Client;
 pub(crate) use server::Control;
@@ -53,25 +54,10 @@ enum Answer {
     Ended(Result<Report, IngestError>),
 }
 
-/// The answer to a rebuild: the error as text, since nobody tells them apart here.
-type Rebuilt = Result<RebuildCounts, String>;
-
-/// What a rebuild found.
-#[derive(Debug, Default, Serialize, Deserialize)]
-pub(crate) struct RebuildCounts {
-    pub(crate) repositories: u64,
-    pub(crate) manifests: u64,
-    pub(crate) tags: u64,
-    pub(crate) problems: Vec<String>,
-}
-
-impl From<RebuildReport> for RebuildCounts {
-    fn from(report: RebuildReport) -> Self {
-        Self {
-            repositories: report.repositories as u64,
-            manifests: report.manifests as u64,
-            tags: report.tags as u64,
-            problems: report.problems,
-        }
-    }
+/// One line of the answer to a request.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Line {
+    Part(Reply),
+    Ended(Result<Reply, Failure>),
 }

@@ -17,6 +17,8 @@ use hyper::body::{Frame, Incoming};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
@@ -24,8 +26,9 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::address::Address;
-use super::{Answer, IngestRequest, MAX_REQUEST, RebuildCounts, Rebuilt, RequestedInput};
+use super::{Answer, IngestRequest, Line, MAX_REQUEST, RequestedInput};
 use crate::ingester::Ingester;
+use crate::request::Parts;
 
 /// Commands connected at once; all but one of them wait for their turn anyway.
 const MAX_CLIENTS: usize = 16;
@@ -117,15 +120,17 @@ async fn serve_one(stream: UnixStream, ingester: Ingester, registry: Registry) {
 
 async fn answer(request: Request<Incoming>, ingester: Ingester, registry: Registry) -> Response<Body> {
     match (request.method(), request.uri().path()) {
-        (&Method::POST, "/ingest") => match read_request(request.into_body()).await {
-            Ok((request, rest)) => ingest(request, rest, ingester),
+        (&Method::POST, "/ingest") => {
+            let streams = |request: &IngestRequest| request.inputs.contains(&RequestedInput::Stream);
+            match read_request(request.into_body(), streams).await {
+                Ok((request, rest)) => ingest(request, rest, ingester),
+                Err(problem) => plain(StatusCode::BAD_REQUEST, problem),
+            }
+        }
+        (&Method::POST, "/request") => match read_request(request.into_body(), |_| false).await {
+            Ok((request, _)) => execute(request, registry),
             Err(problem) => plain(StatusCode::BAD_REQUEST, problem),
         },
-        (&Method::POST, "/rebuild") => {
-            let rebuilt: Rebuilt =
-                registry.rebuild().await.map(RebuildCounts::from).map_err(|error| with_causes(&error));
-            plain(StatusCode::OK, serde_json::to_string(&rebuilt).unwrap_or_default())
-        }
         _ => plain(StatusCode::NOT_FOUND, "no such request on the control socket".to_owned()),
     }
 }
@@ -136,18 +141,11 @@ fn plain(status: StatusCode, text: String) -> Response<Body> {
     response
 }
 
-fn with_causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text += &format!(": {error}");
-        cause = error.source();
-    }
-    text
-}
-
-/// Reads the request's line; whatever else has come already belongs to the stream.
-async fn read_request(mut body: Incoming) -> Result<(IngestRequest, Streamed), String> {
+/// Reads the request's line; whatever else has come already belongs to the stream, if the request `streams`.
+async fn read_request<T: DeserializeOwned>(
+    mut body: Incoming,
+    streams: impl FnOnce(&T) -> bool,
+) -> Result<(T, Streamed), String> {
     let mut line = Vec::new();
     loop {
         let Some(frame) = body.frame().await else { return Err("the request has no end of line".to_owned()) };
@@ -160,11 +158,11 @@ async fn read_request(mut body: Incoming) -> Result<(IngestRequest, Streamed), S
         line.extend_from_slice(&part);
         if end.is_some() {
             bytes.advance(1);
-            let request: IngestRequest =
-                serde_json::from_slice(&line).map_err(|error| format!("not a request: {error}"))?;
+            let request = serde_json::from_slice(&line)
+                .map_err(|error| format!("not a request of this version: {error}; stop the server to do without it"))?;
             let mut rest = Streamed { body, unread: bytes, runtime: Handle::current() };
             // Only of a request that was read to its end does hyper notice at once that the client has gone.
-            if !request.inputs.contains(&RequestedInput::Stream) && rest.has_more().await {
+            if !streams(&request) && rest.has_more().await {
                 return Err("the request goes on after its line and asks for no stream".to_owned());
             }
             return Ok((request, rest));
@@ -232,22 +230,54 @@ fn ingest(request: IngestRequest, rest: Streamed, ingester: Ingester) -> Respons
     let teller = Teller::new(sender, Handle::current());
     let strict = request.strict || ingester.is_strict();
     let work = async move { ingester.run(inputs, strict, move |event| teller.tell(event)).await };
-    let answers = stream::unfold((Box::pin(work), events, false), |(mut work, mut events, ended)| async move {
-        if ended {
-            return None;
-        }
-        // Events first: the outcome is there only when no more of them can come.
-        let answer = tokio::select! {
-            biased;
-            Some(event) = events.recv() => Answer::Event(event),
-            outcome = &mut work => Answer::Ended(outcome),
+    answer_in_lines(work, events, Answer::Event, Answer::Ended)
+}
+
+/// Starts a request that lives as long as its answer: a client that hangs up stops it.
+fn execute(request: crate::request::Request, registry: Registry) -> Response<Body> {
+    let (parts, coming) = Parts::channel();
+    let work = async move { crate::request::execute(&registry, request, &parts).await };
+    answer_in_lines(work, coming, Line::Part, Line::Ended)
+}
+
+/// An answer of one line for each part, and one for the outcome.
+fn answer_in_lines<P, O, L>(
+    work: impl Future<Output = O> + Send + 'static,
+    parts: mpsc::Receiver<P>,
+    part: fn(P) -> L,
+    ended: fn(O) -> L,
+) -> Response<Body>
+where
+    P: Send + 'static,
+    O: 'static,
+    L: Serialize + 'static,
+{
+    let lines = stream::unfold(Some((Box::pin(work), parts)), move |running| async move {
+        let (mut work, mut parts) = running?;
+        let mut lines = Vec::new();
+        let running = tokio::select! {
+            Some(next) = parts.recv() => {
+                push_line(&mut lines, &part(next));
+                Some((work, parts))
+            }
+            outcome = &mut work => {
+                // What was told before the end, but not yet taken, comes before it.
+                while let Ok(left) = parts.try_recv() {
+                    push_line(&mut lines, &part(left));
+                }
+                push_line(&mut lines, &ended(outcome));
+                None
+            }
         };
-        let ended = matches!(answer, Answer::Ended(_));
-        let mut line = serde_json::to_vec(&answer).unwrap_or_default();
-        line.push(b'\n');
-        Some((Ok(Frame::data(Bytes::from(line))), (work, events, ended)))
+        Some((Ok(Frame::data(Bytes::from(lines))), running))
     });
-    Response::new(StreamBody::new(answers).boxed_unsync())
+    Response::new(StreamBody::new(lines).boxed_unsync())
+}
+
+fn push_line(lines: &mut Vec<u8>, line: &impl Serialize) {
+    // Into memory, of types whose keys are text: nothing can fail.
+    let _ = serde_json::to_writer(&mut *lines, line);
+    lines.push(b'\n');
 }
 
 /// Hands events from the ingest's thread to the connection, bytes at a measured pace.

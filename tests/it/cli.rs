@@ -471,3 +471,18 @@ fn a_reader_that_has_seen_enough_ends_no_server() {
     child.kill().unwrap();
     child.wait().unwrap();
 }
+
+#[test]
+fn commands_at_the_same_time_wait_for_each_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    assert_exit(&ingest(folder.path(), &data, &[], &[&example()]), 0);
+    let start = |_| {
+        let mut command = command(folder.path());
+        command.args(["rebuild", "--data", "data"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    };
+    let children: Vec<_> = (0..3).map(start).collect();
+    for child in children {
+        assert_exit(&child.wait_with_output().unwrap(), 0);
+    }
+}
