@@ -1,8 +1,10 @@
 //! end-1, end-2, end-3: what a client that pulls sees.
 
+use std::path::Path;
+
 use crate::support::client::Request;
 use crate::support::content::{digest, index, noise, push_blob, push_image, put_manifest, sha512};
-use crate::support::process::Airdock;
+use crate::support::process::{Airdock, command};
 
 #[test]
 fn end_1_the_registry_says_that_it_is_one() {
@@ -177,4 +179,80 @@ fn h21_a_blob_of_another_repository_is_not_here() {
         assert_eq!(client.get(&format!("/v2/{repository}/blobs/{digest}")).expect(404).error_code(), "BLOB_UNKNOWN");
         client.head(&format!("/v2/{repository}/blobs/{digest}")).expect(404);
     }
+}
+
+/// What the disk may do to a file.
+type Harm = fn(&[u8]) -> Vec<u8>;
+
+/// It is cut short, grows, or is emptied.
+const HARMS: [Harm; 3] = [|whole| whole[..whole.len() - 1].to_vec(), |whole| [whole, b"x"].concat(), |_| Vec::new()];
+
+#[test]
+fn s03_a_blob_whose_file_has_another_length_is_an_error_until_it_is_brought_again() {
+    let airdock = Airdock::start();
+    let client = airdock.client();
+    for (number, harm) in HARMS.iter().enumerate() {
+        for size in [100, 100_000] {
+            let content = noise(size + number);
+            push_image(&client, "harmed", "1", &[&content]);
+            let path = format!("/v2/harmed/blobs/{}", digest(&content));
+            let file = airdock.data().join("blobs/sha256").join(&digest(&content)["sha256:".len()..]);
+            std::fs::write(&file, harm(&content)).unwrap();
+            client.get(&path).expect(500);
+            assert_eq!(client.head(&path).status, 500, "HEAD agrees with GET");
+            client.send(&Request::new("GET", &path).header("range", "bytes=0-9")).expect(500);
+            airdock.wait_for_log(file.file_name().unwrap().to_str().unwrap());
+            airdock.wait_for_log("airdock verify --remove-damaged");
+            // Nobody takes it over elsewhere either; and a push mends it for everybody.
+            let mount = format!("/v2/other/blobs/uploads/?mount={}&from=harmed", digest(&content));
+            client.send(&Request::new("POST", &mount)).expect(202);
+            push_blob(&client, "other", &content);
+            assert_eq!(client.get(&path).expect(200).body, content);
+            assert_eq!(client.head(&path).expect(200).header("content-length").unwrap(), content.len().to_string());
+        }
+    }
+}
+
+#[test]
+fn s03_the_length_of_a_blob_no_push_counted_is_known_from_its_manifest() {
+    let folder = tempfile::tempdir().unwrap();
+    let bundle = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/zenml-air-gapped-bundle");
+    let ingest = || {
+        let mut command = command(folder.path());
+        assert!(command.args(["ingest", "--data", "data"]).arg(&bundle).output().unwrap().status.success());
+    };
+    ingest();
+    let airdock = Airdock::over(&folder.path().join("data"));
+    let manifest = airdock.client().get("/v2/charts/zenml/manifests/0.93.2").expect(200).json();
+    let layer = manifest["layers"][0]["digest"].as_str().unwrap().to_owned();
+    let path = format!("/v2/charts/zenml/blobs/{layer}");
+    let file = airdock.data().join("blobs/sha256").join(&layer["sha256:".len()..]);
+    let whole = std::fs::read(&file).unwrap();
+    airdock.kill();
+    for harm in HARMS {
+        std::fs::write(&file, harm(&whole)).unwrap();
+        let airdock = Airdock::over(&folder.path().join("data"));
+        airdock.client().get(&path).expect(500);
+        assert_eq!(airdock.client().head(&path).status, 500);
+        // The server that met the damage need not be started anew.
+        ingest();
+        assert_eq!(airdock.client().get(&path).expect(200).body, whole);
+    }
+}
+
+#[test]
+fn s03_a_blob_that_was_open_when_its_file_was_cut_is_served_again_once_it_is_mended() {
+    let airdock = Airdock::start();
+    let client = airdock.client();
+    let content = noise(100_000);
+    push_image(&client, "open", "1", &[&content]);
+    let path = format!("/v2/open/blobs/{}", digest(&content));
+    client.get(&path).expect(200);
+    let file = airdock.data().join("blobs/sha256").join(&digest(&content)["sha256:".len()..]);
+    std::fs::File::options().write(true).open(&file).unwrap().set_len(10).unwrap();
+    // Headers may be out already: then the connection ends early, and never a body.
+    let cut = client.connect().try_send(&Request::new("GET", &path));
+    assert!(cut.is_err() || cut.is_ok_and(|response| response.status == 500));
+    push_blob(&client, "open", &content);
+    assert_eq!(client.get(&path).expect(200).body, content);
 }

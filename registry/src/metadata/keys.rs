@@ -15,7 +15,7 @@ pub(crate) enum Kind {
     Referrer = b'r',
     /// A tag.
     Tag = b't',
-    /// A blob and a manifest that names it.
+    /// A blob and a manifest that names it; the value is the size it gives, eight bytes, the highest first.
     Use = b'u',
 }
 

@@ -131,7 +131,20 @@ impl Metadata {
 
     /// Whether a blob may be seen in a repository: it was pushed or mounted there, or a manifest there names it.
     pub(crate) fn has_blob(&self, name: &RepositoryName, digest: &Digest) -> Result<bool, MetadataError> {
-        Ok(self.db.contains_key(keys::with_digest(Kind::Blob, name, digest))? || self.user(name, digest)?.is_some())
+        Ok(self.is_linked(name, digest)? || self.user(name, digest)?.is_some())
+    }
+
+    /// Whether a blob was pushed to or mounted in a repository; its link says its size.
+    pub(crate) fn is_linked(&self, name: &RepositoryName, digest: &Digest) -> Result<bool, MetadataError> {
+        Ok(self.db.contains_key(keys::with_digest(Kind::Blob, name, digest))?)
+    }
+
+    /// The size, in bytes, that a manifest of the repository gives a blob, if one names it.
+    pub(crate) fn named_size(&self, name: &RepositoryName, blob: &Digest) -> Result<Option<u64>, MetadataError> {
+        match self.db.scan_prefix(keys::with_digest(Kind::Use, name, blob)).values().next() {
+            Some(value) => Ok(value?.as_ref().try_into().ok().map(u64::from_be_bytes)),
+            None => Ok(None),
+        }
     }
 
     /// A manifest of the repository that names the blob.
@@ -267,7 +280,8 @@ impl Changes {
     pub(crate) fn add_manifest(&mut self, name: &RepositoryName, digest: &Digest, manifest: &crate::oci::Manifest) {
         self.0.insert(keys::with_digest(Kind::Manifest, name, digest), Some(Vec::new()));
         for blob in manifest.blobs() {
-            self.0.insert(keys::with_pair(Kind::Use, name, &blob.digest, digest), Some(Vec::new()));
+            let size = blob.size.to_be_bytes().to_vec();
+            self.0.insert(keys::with_pair(Kind::Use, name, &blob.digest, digest), Some(size));
         }
         if let Some(subject) = manifest.subject() {
             self.0.insert(keys::with_pair(Kind::Referrer, name, &subject.digest, digest), Some(Vec::new()));

@@ -17,7 +17,7 @@ use crate::oci::{Algorithm, Digest};
 use crate::store::{Context, StoreError, absent_is_none, parse_link, render_link, sync_folder};
 
 /// The version of the keys and values in the folder.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 #[derive(PartialEq, Serialize, Deserialize)]
 struct Seal {

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 
 use crate::error::Error;
+use crate::metadata::Metadata;
 use crate::names::RequestedName;
 use crate::oci::{Digest, MAX_MANIFEST_SIZE, MediaType, RepositoryName, TagOrDigest};
 use crate::registry::{Registry, Shared, blocking};
@@ -52,8 +53,8 @@ impl Registry {
             for repository in &repositories {
                 let key = (repository.clone(), digest);
                 let ticket = shared.blobs.ticket(&key);
-                if metadata.has_blob(&key.0, &digest)?
-                    && let Some(blob) = shared.store.blobs.open(&digest)?
+                if let Some(size) = shared.size_in(repository, &digest, metadata)?
+                    && let Some(blob) = shared.store.blobs.open_sized(&digest, size)?
                 {
                     shared.blobs.insert(ticket, key, blob.clone(), 1);
                     return Ok(Some(blob));
@@ -66,6 +67,22 @@ impl Registry {
 }
 
 impl Shared {
+    /// The size a blob of this repository must have: the one counted when it was pushed, else the one a manifest gives
+    /// it. Nothing when it may not be seen here.
+    pub(crate) fn size_in(
+        &self,
+        repository: &RepositoryName,
+        digest: &Digest,
+        metadata: &Metadata,
+    ) -> Result<Option<u64>, Error> {
+        if metadata.is_linked(repository, digest)?
+            && let Some(size) = self.store.links.blob_size(repository, digest)?
+        {
+            return Ok(Some(size));
+        }
+        Ok(metadata.named_size(repository, digest)?)
+    }
+
     /// The manifest of exactly this repository.
     pub(crate) async fn manifest(
         self: &std::sync::Arc<Self>,

@@ -93,18 +93,24 @@ impl Repository {
         let (name, digest) = (self.name.clone(), *digest);
         let mount = move |shared: &Shared, metadata: &Metadata| {
             let Some(size) = shared.store.blobs.size(&digest)? else { return Ok(false) };
-            if metadata.has_blob(&name, &digest)? {
-                return Ok(true);
+            if let Some(there) = shared.size_in(&name, &digest, metadata)? {
+                return Ok(there == size);
             }
-            let mut seen = false;
+            let mut seen = None;
             match sources {
                 Some(sources) => {
                     for source in sources {
-                        seen = seen || metadata.has_blob(&source, &digest)?;
+                        seen = seen.or(shared.size_in(&source, &digest, metadata)?);
                     }
                 }
-                None => seen = metadata.find_blob(&digest)?.is_some(),
+                None => {
+                    if let Some(source) = metadata.find_blob(&digest)? {
+                        seen = shared.size_in(&source, &digest, metadata)?;
+                    }
+                }
             }
+            // A file of another size is damaged: the client is to bring the blob anew.
+            let seen = seen == Some(size);
             if seen {
                 let mut batch = shared.store.batch();
                 shared.store.links.link_blob(&mut batch, &name, &digest, size)?;

@@ -10,7 +10,7 @@ use crate::error::Error;
 use crate::metadata::{Changes, Metadata};
 use crate::oci::{Algorithm, Digest, Manifest, Reference, RepositoryName, Tag};
 use crate::registry::Shared;
-use crate::store::{Provenance, Release, ReleaseTag, Sealed, StoreError, TagLink, WriteBehind, Writer};
+use crate::store::{Adopted, Provenance, Release, ReleaseTag, Sealed, StoreError, TagLink, WriteBehind, Writer};
 
 use super::now;
 
@@ -338,7 +338,12 @@ impl Syncer {
         let work = move || {
             let mut wrote = false;
             for sealed in blobs {
-                wrote |= sealed.adopt(&shared.store.blobs)?;
+                let adopted = sealed.adopt(&shared.store.blobs)?;
+                wrote |= adopted != Adopted::There;
+                if adopted == Adopted::Mended {
+                    // Somebody may hold the damaged file open.
+                    shared.blobs.clear();
+                }
             }
             Ok(wrote)
         };

@@ -8,7 +8,7 @@ use crate::error::Error;
 use crate::metadata::{Changes, Metadata};
 use crate::oci::{Algorithm, Digest, RepositoryName, UploadId};
 use crate::registry::{Shared, blocking};
-use crate::store::{OpenUpload, Unavailable};
+use crate::store::{Adopted, OpenUpload, Unavailable};
 
 use super::Repository;
 
@@ -122,10 +122,14 @@ impl Upload {
             if found != expected {
                 return Err(Error::DigestMismatch { expected, found });
             }
-            open.finish(&expected, &repository, &shared.store.blobs, &shared.store.links)?;
+            let adopted = open.finish(&expected, &repository, &shared.store.blobs, &shared.store.links)?;
             let mut changes = Changes::default();
             changes.add_blob(&repository, &expected);
             metadata.apply(changes)?;
+            if adopted == Adopted::Mended {
+                // Others may hold the damaged file open.
+                shared.blobs.clear();
+            }
             Ok(size)
         };
         shared.change(&name, finish).await

@@ -14,6 +14,10 @@ use super::error::{Context, StoreError, absent_is_none};
 use super::layout::Layout;
 use crate::oci::{Algorithm, Digest};
 
+/// What an operator does about a blob the disk has damaged.
+const MEND: &str =
+    "move it aside with `airdock verify --remove-damaged`, then ingest its bundle or push its image again";
+
 /// A blob opened for reading. Cheap to clone; keeps streaming if the blob is unlinked meanwhile.
 #[derive(Clone, Debug)]
 pub struct Blob(Arc<Opened>);
@@ -58,6 +62,17 @@ impl Blob {
     }
 }
 
+/// What became of a file that was put in place as a blob.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Adopted {
+    /// There was none.
+    New,
+    /// There was one of another size: whoever holds it open reads from a damaged file.
+    Mended,
+    /// There was one.
+    There,
+}
+
 /// The blobs of a data folder.
 #[derive(Clone, Debug)]
 pub(crate) struct Blobs {
@@ -70,7 +85,21 @@ impl Blobs {
     }
 
     /// The blob, or `None` where there is none.
-    pub(crate) fn open(&self, digest: &Digest) -> Result<Option<Blob>, StoreError> {
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`] when its file does not have the `size` the blob had when it was taken.
+    pub(crate) fn open_sized(&self, digest: &Digest, size: u64) -> Result<Option<Blob>, StoreError> {
+        match self.open(digest)? {
+            Some(blob) if blob.size() != size => Err(StoreError::damaged(
+                &self.layout.blob(digest),
+                format!("it has {} bytes where {size} belong; {MEND}", blob.size()),
+            )),
+            blob => Ok(blob),
+        }
+    }
+
+    /// The blob at whatever size its file has, or `None` where there is none.
+    fn open(&self, digest: &Digest) -> Result<Option<Blob>, StoreError> {
         let path = self.layout.blob(digest);
         let Some(file) = absent_is_none(File::open(&path)).on("open", &path)? else {
             return Ok(None);
@@ -92,34 +121,34 @@ impl Blobs {
         if blob.size() > limit as u64 {
             return Err(StoreError::damaged(
                 &path,
-                format!("it has {} bytes where at most {limit} belong", blob.size()),
+                format!("it has {} bytes where at most {limit} belong; {MEND}", blob.size()),
             ));
         }
         let mut bytes = vec![0; usize::try_from(blob.size()).unwrap_or(limit)];
         std::os::unix::fs::FileExt::read_exact_at(blob.file(), &mut bytes, 0).on("read", &path)?;
         if digest.algorithm().digest(&bytes) != *digest {
-            return Err(StoreError::damaged(&path, "its content does not have its digest"));
+            return Err(StoreError::damaged(&path, format!("its content does not have its digest; {MEND}")));
         }
         Ok(Some(bytes.into()))
     }
 
-    /// Puts a synced file in place as `digest`. Says whether the blob is new; an equal one that is there stays.
+    /// Puts a synced file in place as `digest`; an equal one that is there stays.
     ///
     /// # Durability
     /// The name is durable only after [`Blobs::sync`].
-    pub(crate) fn adopt(&self, file: &Path, digest: &Digest) -> Result<bool, StoreError> {
+    pub(crate) fn adopt(&self, file: &Path, digest: &Digest) -> Result<Adopted, StoreError> {
         let path = self.layout.blob(digest);
         let size = fs::metadata(file).on("read the size of", file)?.len();
         match self.size(digest)? {
             // Two writers of one digest at once: both succeed, the bytes are the same.
             Some(there) if there == size => {
                 fs::remove_file(file).on("remove", file)?;
-                Ok(false)
+                Ok(Adopted::There)
             }
             // A blob cut short by a disk's fault: the verified copy takes its place.
-            Some(_) | None => {
+            there => {
                 fs::rename(file, &path).on("put in place", &path)?;
-                Ok(true)
+                Ok(if there.is_some() { Adopted::Mended } else { Adopted::New })
             }
         }
     }

@@ -63,6 +63,13 @@ pub struct ManifestLink {
     pub size: u64,
 }
 
+/// A blob was pushed to or mounted in a repository.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct BlobLink {
+    /// Its size in bytes.
+    pub(crate) size: u64,
+}
+
 /// A tag points at a manifest.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 use super::durable::Batch;
 use super::error::{Context, StoreError, absent_is_none};
 use super::layout::{self, Layout};
-use super::link::{self, ManifestLink, TagLink};
+use super::link::{self, BlobLink, ManifestLink, TagLink};
 use crate::oci::{Algorithm, Digest, RepositoryName, Tag};
 
 /// Largest link file read, in bytes; ours have a few hundred.
@@ -35,6 +35,12 @@ impl Links {
 
     pub(crate) fn manifest(&self, name: &RepositoryName, digest: &Digest) -> Result<Option<ManifestLink>, StoreError> {
         read(&self.layout.manifest_link(name, digest))
+    }
+
+    /// The size, in bytes, of a blob that was pushed to or mounted in a repository.
+    pub(crate) fn blob_size(&self, name: &RepositoryName, digest: &Digest) -> Result<Option<u64>, StoreError> {
+        let link: Option<BlobLink> = read(&self.layout.blob_link(name, digest))?;
+        Ok(link.map(|link| link.size))
     }
 
     /// The tags of a repository, in no order.
@@ -96,7 +102,7 @@ impl Links {
         digest: &Digest,
         size: u64,
     ) -> Result<(), StoreError> {
-        batch.write(&self.layout.blob_link(name, digest), &link::render(&serde_json::json!({ "size": size })))
+        batch.write(&self.layout.blob_link(name, digest), &link::render(&BlobLink { size }))
     }
 
     pub(crate) fn link_tag(

@@ -27,7 +27,7 @@ pub use error::StoreError;
 pub use identity::OpenError;
 pub use link::{ManifestLink, Provenance, TagLink};
 
-pub(crate) use blobs::Blobs;
+pub(crate) use blobs::{Adopted, Blobs};
 pub(crate) use durable::{Batch, sync_folder};
 pub(crate) use error::{Context, absent_is_none};
 pub(crate) use link::{parse as parse_link, render as render_link};

@@ -10,6 +10,7 @@ use std::time::SystemTime;
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
+use super::blobs::Adopted;
 use super::durable::Batch;
 use super::error::{Context, StoreError, absent_is_none};
 use super::layout::Layout;
@@ -242,14 +243,15 @@ impl OpenUpload {
     }
 
     /// Makes the content a blob of `repository`, durable with its name and its link, and ends the upload. The digest
-    /// must have been checked.
+    /// must have been checked. Says what became of the file.
     pub(crate) fn finish(
         mut self,
         digest: &Digest,
         repository: &RepositoryName,
         blobs: &super::Blobs,
         links: &super::Links,
-    ) -> Result<(), StoreError> {
+    ) -> Result<Adopted, StoreError> {
+        let mut adopted = Adopted::There;
         let path = self.uploads.layout.upload_data(self.id);
         if blobs.size(digest)? != Some(self.size) {
             if let Err(error) = self.file.sync_all() {
@@ -259,7 +261,7 @@ impl OpenUpload {
                 self.uploads.remove(self.id)?;
                 return Err(error).on("sync", &path);
             }
-            blobs.adopt(&path, digest)?;
+            adopted = blobs.adopt(&path, digest)?;
         }
         // Also when the blob was there: whoever put it there may not have come to its own sync yet.
         blobs.sync(digest.algorithm())?;
@@ -268,7 +270,8 @@ impl OpenUpload {
         links.link_blob(&mut batch, repository, digest, self.size)?;
         batch.commit()?;
         self.hasher = None;
-        self.uploads.remove(self.id)
+        self.uploads.remove(self.id)?;
+        Ok(adopted)
     }
 }
 

@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::io::Write;
 use std::path::PathBuf;
 
-use super::blobs::Blobs;
+use super::blobs::{Adopted, Blobs};
 use super::durable::create_file;
 use super::error::{Context, StoreError};
 use super::write_back::WriteBack;
@@ -104,13 +104,13 @@ impl Drop for Writer {
 }
 
 impl Sealed {
-    /// Syncs the content and gives it its name. Says whether the blob is new.
+    /// Syncs the content and gives it its name.
     ///
     /// # Durability
     /// The name is durable only after [`Blobs::sync`].
-    pub(crate) fn adopt(mut self, blobs: &Blobs) -> Result<bool, StoreError> {
+    pub(crate) fn adopt(mut self, blobs: &Blobs) -> Result<Adopted, StoreError> {
         if blobs.size(&self.digest)? == Some(self.size) {
-            return Ok(false);
+            return Ok(Adopted::There);
         }
         if let Some(file) = self.file.take() {
             file.sync_all().on("sync", &self.path)?;
