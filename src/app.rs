@@ -1,6 +1,6 @@
 //! Wires the rooms into a running server, and owns the order in which they start and stop.
 //!
-//! Start: the registry (its lock comes first), the listeners, the control socket, the sweep. Stop, the other way round:
+//! Start: the registry (its lock comes first), what is mounted, the listeners, the control socket, the sweep. Stop, the other way round:
 //! no new connections and a drain, the control socket and whatever ingest it runs, the sweep, then the registry.
 
 use std::net::SocketAddr;
@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::control::Control;
 use crate::ingester::Ingester;
+use crate::mounter;
 
 /// How often uploads nobody goes on with are looked for.
 const SWEEP: Duration = Duration::from_secs(60 * 60);
@@ -32,14 +33,16 @@ pub(crate) struct App {
     control: Option<Control>,
     ingester: Ingester,
     api: api::Settings,
+    mounted: Vec<String>,
 }
 
 impl App {
-    /// Opens the data folder and listens.
+    /// Opens the data folder, mounts what is to be mounted, and listens.
     pub(crate) async fn start(config: &Config) -> anyhow::Result<Self> {
         let registry = Registry::open(config.registry.clone())
             .await
             .with_context(|| format!("cannot open the data folder `{}`", config.registry.data.display()))?;
+        let mounted = mounter::mount(&registry, config).await?;
         let server = Server::bind(config.server.clone()).await.context("cannot listen")?;
         let control = Control::bind(registry.data())
             .inspect_err(|error| {
@@ -48,7 +51,7 @@ impl App {
             })
             .ok();
         let ingester = Ingester::new(registry.clone(), config);
-        Ok(Self { registry, server, control, ingester, api: config.server.limits.api() })
+        Ok(Self { registry, server, control, ingester, api: config.server.limits.api(), mounted })
     }
 
     /// Where it listens, in the order asked for.
@@ -59,6 +62,11 @@ impl App {
     /// `http` or `https`.
     pub(crate) fn scheme(&self) -> &str {
         self.server.scheme()
+    }
+
+    /// A line on each medium that is served in place.
+    pub(crate) fn mounted(&self) -> &[String] {
+        &self.mounted
     }
 
     /// The registry it serves.
@@ -73,7 +81,8 @@ impl App {
 
     /// Serves until told to stop, and stops in order.
     pub(crate) async fn run(self, stop: CancellationToken) -> anyhow::Result<()> {
-        let Self { registry, server, control, ingester, api } = self;
+        let Self { registry, server, control, ingester, api, mounted } = self;
+        let _reading = (!mounted.is_empty()).then(|| mounter::verify(registry.clone()));
         let mut tasks = JoinSet::new();
         tasks.spawn(sweep(registry.clone(), stop.clone()));
         if let Some(control) = control {

@@ -31,13 +31,19 @@ fn after() -> String {
 }
 
 const AFTER_SERVE: &str = "\
-The first lines on standard output are `airdock serves URL from FOLDER`, one per listener; then what is served and
-how to pull it. Logs go to standard error. SIGTERM or SIGINT stops it once running answers are out (at most
+The first lines on standard output are `airdock serves URL from FOLDER`, one per listener, and `mounted PATH: ...`,
+one per medium; then what is served and how to pull it. Logs go to standard error. SIGTERM or SIGINT stops it once running answers are out (at most
 `server.limits.drain`); a second signal stops it at once.
+
+What is mounted is served from where it lies: a bundle folder or an uncompressed tar on a disc, a stick, a share.
+Nothing is read ahead but what says what is where, nothing is written, and after a restart without --mount it is
+gone. Every blob is hashed before the last of it goes out. Tags that were pushed go before those of a medium, these
+before ingested ones. A medium that cannot be used stops the start; compressed archives cannot be mounted.
 
 Examples:
   airdock serve
   airdock serve --bundle examples/zenml-air-gapped-bundle
+  airdock serve --mount /media/disc/zenml-air-gapped-bundle --copy
   AIRDOCK__LOG__FORMAT=json airdock serve --listen 127.0.0.1:5000 --listen 10.0.0.1:5000";
 
 const AFTER_INGEST: &str = "\
@@ -127,6 +133,12 @@ pub(crate) struct ServeArguments {
     /// A bundle to take in once listening; may be said several times
     #[arg(long = "bundle", value_name = "PATH")]
     bundles: Vec<PathBuf>,
+    /// A bundle to serve from where it lies, without copying it: a folder or an uncompressed tar; may be said several times
+    #[arg(long = "mount", value_name = "PATH")]
+    mounts: Vec<PathBuf>,
+    /// Take in what is mounted, too, while it is served: once done the medium may go
+    #[arg(long)]
+    copy: bool,
     /// Keep a whole bundle out if anything in it is bad
     #[arg(long)]
     strict: bool,
@@ -171,6 +183,8 @@ impl Command {
                 tls_certificate: arguments.tls_certificate.clone(),
                 tls_key: arguments.tls_key.clone(),
                 bundles: arguments.bundles.clone(),
+                mounts: arguments.mounts.clone(),
+                copy: arguments.copy,
                 strict: arguments.strict,
                 ..arguments.folder.overrides()
             },

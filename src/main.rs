@@ -10,6 +10,7 @@ mod contents;
 mod control;
 mod exit;
 mod ingester;
+mod mounter;
 mod output;
 mod progress;
 mod report;

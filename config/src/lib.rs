@@ -57,6 +57,10 @@ pub struct Overrides {
     pub strict: bool,
     /// `--bundle`: `ingest.bundles`.
     pub bundles: Vec<PathBuf>,
+    /// `--mount`: `mount.paths`.
+    pub mounts: Vec<PathBuf>,
+    /// `--copy`: `mount.copy`; a flag can only turn it on.
+    pub copy: bool,
 }
 
 /// The settings of the whole program, checked.
@@ -74,8 +78,19 @@ pub struct Config {
     pub publish: PublishRules,
     /// Bundles `serve` takes in when it starts.
     pub bundles: Vec<PathBuf>,
+    /// What `serve` serves from where it lies.
+    pub mount: MountSettings,
     /// What is logged and how.
     pub log: LogSettings,
+}
+
+/// Media served in place.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct MountSettings {
+    /// Bundle folders and uncompressed archives.
+    pub paths: Vec<PathBuf>,
+    /// Whether they are taken into the store meanwhile.
+    pub copy: bool,
 }
 
 /// What is logged, and in what form.

@@ -19,6 +19,7 @@ pub(crate) struct Raw {
     pub(crate) names: Names,
     pub(crate) publish: Option<Vec<Rule>>,
     pub(crate) ingest: Ingest,
+    pub(crate) mount: Mount,
     pub(crate) log: Log,
 }
 
@@ -98,6 +99,13 @@ pub(crate) struct IngestLimits {
     pub(crate) entries: Setting,
     pub(crate) images: Setting,
     pub(crate) depth: Setting,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Mount {
+    pub(crate) paths: Setting,
+    pub(crate) copy: Setting,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -54,6 +54,8 @@ impl Display for Config {
         writeln!(f, "layer = {}", text(render_size(limits.layer)))?;
         writeln!(f, "entries = {}", limits.entries)?;
         writeln!(f, "images = {}\ndepth = {}", limits.images, limits.depth)?;
+        let paths = self.mount.paths.iter().map(|path| path.display());
+        writeln!(f, "\n[mount]\npaths = {}\ncopy = {}", list(paths), self.mount.copy)?;
         writeln!(f, "\n[log]\nlevel = {}", word(&self.log.level, &LEVELS))?;
         writeln!(f, "format = {}", word(&self.log.format, &FORMATS))
     }

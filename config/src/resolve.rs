@@ -13,7 +13,7 @@ use crate::error::ConfigError;
 use crate::file::Layers;
 use crate::raw::{self, Setting};
 use crate::reader::Reader;
-use crate::{Config, LogFormat, LogLevel, LogSettings, Overrides, publish};
+use crate::{Config, LogFormat, LogLevel, LogSettings, MountSettings, Overrides, publish};
 
 /// More listeners than this are a mistake.
 const MAX_LISTENERS: usize = 64;
@@ -44,11 +44,12 @@ pub(crate) fn resolve(mut layers: Layers, overrides: Overrides, errors: &mut Vec
     let registry = registry(reader, &raw, data);
     let publish = publish::rules(reader, raw.publish.as_deref());
     let (ingest, bundles) = ingest(reader, &raw.ingest, overrides.strict, overrides.bundles);
+    let mount = mount(reader, &raw.mount, overrides.mounts, overrides.copy);
     let log = LogSettings {
         level: reader.choice("log.level", &raw.log.level, LogLevel::default(), &LEVELS),
         format: reader.choice("log.format", &raw.log.format, LogFormat::default(), &FORMATS),
     };
-    Config { file: layers.file, registry, server, ingest, publish, bundles, log }
+    Config { file: layers.file, registry, server, ingest, publish, bundles, mount, log }
 }
 
 fn server(
@@ -206,6 +207,12 @@ fn ingest(
         },
     };
     (settings, bundles)
+}
+
+fn mount(reader: &mut Reader<'_>, raw: &raw::Mount, paths: Vec<PathBuf>, copy: bool) -> MountSettings {
+    let written = reader.list("mount.paths", &raw.paths).unwrap_or_default();
+    let paths = if paths.is_empty() { written.into_iter().map(PathBuf::from).collect() } else { paths };
+    MountSettings { paths, copy: reader.switch("mount.copy", &raw.copy, false) || copy }
 }
 
 /// A path; empty text means none.

@@ -33,6 +33,7 @@ fn defaults() -> Config {
         ingest: ingest::Settings::default(),
         publish: PublishRules::default(),
         bundles: Vec::new(),
+        mount: MountSettings::default(),
         log: LogSettings::default(),
     }
 }
@@ -93,7 +94,7 @@ fn what_is_written_out_reads_back_the_same() {
     let mut config = load_text(
         "publish = []\n[server]\nlisten = ['[::1]:0', '0.0.0.0:443']\n[server.tls]\ncertificate = 'a \"b\".pem'\nkey = 'k'\n\
          [server.limits]\nidle = '250ms'\nmax_header_bytes = '9KiB'\n[registry]\nreferences = 'lax'\ndelete = false\n\
-         [ingest]\nbundles = ['one.tar', 'two']\n[log]\nlevel = 'trace'\nformat = 'json'",
+         [ingest]\nbundles = ['one.tar', 'two']\n[mount]\npaths = ['three']\ncopy = true\n[log]\nlevel = 'trace'\nformat = 'json'",
         &[],
     )
     .unwrap();
@@ -139,6 +140,8 @@ fn a_variable_wins_over_the_file_and_a_flag_over_both() {
         listen: vec!["127.0.0.1:3".parse().unwrap()],
         strict: true,
         bundles: vec!["b".into()],
+        mounts: vec!["m".into()],
+        copy: true,
         tls_certificate: Some("c".into()),
         tls_key: Some("k".into()),
         file: None,
@@ -148,6 +151,7 @@ fn a_variable_wins_over_the_file_and_a_flag_over_both() {
     assert_eq!(config.server.listen, ["127.0.0.1:3".parse().unwrap()]);
     assert!(config.ingest.strict);
     assert_eq!(config.bundles, [PathBuf::from("b")]);
+    assert_eq!(config.mount, MountSettings { paths: vec!["m".into()], copy: true });
     let files = TlsFiles { certificate: "c".into(), key: "k".into() };
     assert_eq!(config.server.tls, Some(files));
 }

@@ -2,7 +2,7 @@
 
 use crate::metadata::MetadataError;
 use crate::oci::{Digest, ErrorCode, InvalidManifest, RepositoryName};
-use crate::store::StoreError;
+use crate::store::{MediumError, StoreError};
 
 /// A refusal or a failure of the registry.
 #[derive(Debug, thiserror::Error)]
@@ -76,6 +76,19 @@ pub enum Error {
         /// A manifest that names it.
         manifest: Digest,
     },
+    /// It lies on a medium that is served in place, and so can be neither changed nor removed.
+    #[error(
+        "`{reference}` of `{repository}` lies on a mounted medium, which is only read; mount another, or push over it"
+    )]
+    ReadOnly {
+        /// The repository.
+        repository: RepositoryName,
+        /// The tag or digest that was to be removed.
+        reference: String,
+    },
+    /// A mounted medium cannot give a blob.
+    #[error(transparent)]
+    Medium(#[from] MediumError),
     /// The registry is starting or stopping.
     #[error("the registry is not ready: {0}")]
     Unavailable(String),
@@ -111,8 +124,9 @@ impl Error {
             Self::UploadUnknown(_) => ErrorCode::BlobUploadUnknown,
             Self::UploadBusy => ErrorCode::BlobUploadInvalid,
             Self::TooManyUploads(_) => ErrorCode::TooManyRequests,
-            Self::DeleteDisabled | Self::BlobInUse { .. } => ErrorCode::Unsupported,
-            Self::Unavailable(_) => ErrorCode::Unavailable,
+            Self::DeleteDisabled | Self::BlobInUse { .. } | Self::ReadOnly { .. } => ErrorCode::Unsupported,
+            Self::Medium(MediumError::Damaged { .. }) => ErrorCode::Unknown,
+            Self::Medium(_) | Self::Unavailable(_) => ErrorCode::Unavailable,
             Self::Store(_) | Self::Metadata(_) => ErrorCode::Unknown,
         }
     }

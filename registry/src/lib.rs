@@ -5,6 +5,7 @@ pub mod api;
 mod cache;
 mod error;
 mod metadata;
+mod mounts;
 pub mod names;
 pub mod oci;
 mod registry;
@@ -15,10 +16,11 @@ mod store;
 
 pub use error::Error;
 pub use metadata::MetadataError;
+pub use mounts::{MountDraft, Verification};
 pub use registry::{RebuildReport, Registry};
 pub use repository::{
-    BlobWriter, Outcome, PutManifest, PutReference, ReferrersPage, ReleaseDraft, ReleaseReport, Repository,
+    BlobWriter, Mounted, Outcome, PutManifest, PutReference, ReferrersPage, ReleaseDraft, ReleaseReport, Repository,
     RepositoryPage, ServedManifest, TagOutcome, TagPage, Upload, Written,
 };
 pub use settings::{References, Settings};
-pub use store::{Blob, ManifestLink, OpenError, Provenance, StoreError, TagLink};
+pub use store::{Blob, ManifestLink, MediumError, OpenError, Provenance, StoreError, TagLink};

@@ -11,6 +11,7 @@ use tokio::sync::{Mutex, OwnedMutexGuard, OwnedRwLockReadGuard, watch};
 use crate::cache::Cache;
 use crate::error::Error;
 use crate::metadata::{Changes, Metadata};
+use crate::mounts::Mounts;
 use crate::oci::{Digest, RepositoryName, Tag, TagOrDigest};
 use crate::repository::{ReleaseDraft, Repository, ServedManifest, rebuild};
 use crate::settings::Settings;
@@ -41,6 +42,8 @@ pub(crate) struct Shared {
     pub(crate) store: Store,
     pub(crate) manifests: Cache<(RepositoryName, TagOrDigest), Option<ServedManifest>>,
     pub(crate) blobs: Cache<(RepositoryName, Digest), Blob>,
+    /// What is served from where it lies. Asked only where the caches have nothing.
+    pub(crate) mounts: Mounts,
     /// Tags of a release that is committed and not yet in the tags' links.
     pub(crate) settling: RwLock<HashMap<(RepositoryName, Tag), TagLink>>,
     /// That release, as long as the disk refuses to write it to them.
@@ -80,6 +83,7 @@ impl Registry {
             store,
             manifests: Cache::new(MANIFESTS.0, MANIFESTS.1),
             blobs: Cache::new(blobs_kept_open(), BLOBS),
+            mounts: Mounts::default(),
             settling: RwLock::default(),
             unsettled: parking_lot::Mutex::default(),
             metadata: watch::Sender::new(State::Opening),

@@ -40,12 +40,18 @@ async fn serve(config: Config) -> anyhow::Result<Exit> {
             config.registry.data.display()
         ));
     }
+    for line in app.mounted() {
+        output::line(line);
+    }
     let stop = CancellationToken::new();
+    let copies = if config.mount.copy { config.mount.paths.clone() } else { Vec::new() };
     let greeter = Greeter {
         registry: app.registry().clone(),
         ingester: app.ingester().clone(),
         address: app.addresses().first().map(|address| Address::of(*address, app.scheme())),
         bundles: config.bundles,
+        is_mounted: !config.mount.paths.is_empty(),
+        copies,
     };
     let greeting = tokio::spawn(stop.clone().run_until_cancelled_owned(greeter.greet()));
     let outcome = run_until_told(app, &mut signals, &stop).await;
@@ -98,13 +104,29 @@ struct Greeter {
     ingester: Ingester,
     address: Option<Address>,
     bundles: Vec<PathBuf>,
+    is_mounted: bool,
+    /// Media that are taken into the store while they are served.
+    copies: Vec<PathBuf>,
 }
 
 impl Greeter {
     async fn greet(self) {
-        if !self.bundles.is_empty() {
-            self.ingest().await;
+        // What is mounted can be pulled now, and taking something in may last.
+        if self.is_mounted {
+            self.describe().await;
         }
+        if !self.bundles.is_empty() {
+            self.ingest(&self.bundles).await;
+        }
+        for copy in &self.copies {
+            self.ingest(std::slice::from_ref(copy)).await;
+        }
+        if !self.is_mounted || !self.bundles.is_empty() {
+            self.describe().await;
+        }
+    }
+
+    async fn describe(&self) {
         match Contents::of(&self.registry).await {
             Ok(contents) => {
                 let commands = self.address.as_ref().map(|address| contents.commands(address)).unwrap_or_default();
@@ -114,8 +136,8 @@ impl Greeter {
         }
     }
 
-    async fn ingest(&self) {
-        let inputs = self.bundles.iter().cloned().map(Input::Path).collect();
+    async fn ingest(&self, bundles: &[PathBuf]) {
+        let inputs = bundles.iter().cloned().map(Input::Path).collect();
         let progress = Progress::log();
         match self.ingester.run(inputs, self.ingester.is_strict(), move |event| progress.show(&event)).await {
             Ok(report) => output::text(report::render(&report)),

@@ -15,10 +15,10 @@ use super::endpoint::InvalidRequest;
 use super::headers;
 use super::request_body::BodyError;
 use super::uploads::stand;
-use crate::Error as RegistryError;
 use crate::oci::{
     ContentRange, Digest, ErrorCode, InvalidContentRange, InvalidManifest, InvalidMediaType, RepositoryName, UploadId,
 };
+use crate::{Error as RegistryError, MediumError};
 
 /// Why a request has no better answer.
 #[derive(Debug, thiserror::Error)]
@@ -50,7 +50,11 @@ impl Error {
         let (status, code) = self.meaning();
         if status.is_server_error() {
             log(&self, request);
-            let mut response = failure(status, code, request);
+            let mut response = match &self {
+                // Only whoever has the medium can do something about it, and it is named as they know it.
+                Self::Registry(RegistryError::Medium(problem)) => body(status, code, &problem.to_string(), None),
+                _ => failure(status, code, request),
+            };
             if status == StatusCode::SERVICE_UNAVAILABLE {
                 response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
             }
@@ -131,9 +135,14 @@ fn registry_status(error: &RegistryError) -> StatusCode {
         | RegistryError::SizeInvalid { .. } => StatusCode::BAD_REQUEST,
         RegistryError::UploadBusy => StatusCode::RANGE_NOT_SATISFIABLE,
         // 400 and 409 would be failures to the conformance suite; this says: not this way.
-        RegistryError::DeleteDisabled | RegistryError::BlobInUse { .. } => StatusCode::METHOD_NOT_ALLOWED,
+        RegistryError::DeleteDisabled | RegistryError::BlobInUse { .. } | RegistryError::ReadOnly { .. } => {
+            StatusCode::METHOD_NOT_ALLOWED
+        }
         RegistryError::TooManyUploads(_) => StatusCode::TOO_MANY_REQUESTS,
         RegistryError::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
+        // A medium that is out may be put in again; one that is damaged stays so.
+        RegistryError::Medium(MediumError::Damaged { .. }) => StatusCode::INTERNAL_SERVER_ERROR,
+        RegistryError::Medium(_) => StatusCode::SERVICE_UNAVAILABLE,
         _ if error.is_no_space() => StatusCode::INSUFFICIENT_STORAGE,
         RegistryError::Store(_) | RegistryError::Metadata(_) => StatusCode::INTERNAL_SERVER_ERROR,
     }

@@ -11,7 +11,7 @@ impl Repository {
     /// Removes a tag, or a manifest with all tags that point at it.
     ///
     /// # Errors
-    /// [`Error::DeleteDisabled`]; [`Error::ManifestUnknown`].
+    /// [`Error::DeleteDisabled`]; [`Error::ManifestUnknown`]; [`Error::ReadOnly`] when only a mounted medium has it.
     ///
     /// # Durability
     /// Gone for good when it returns: tags first, then the manifest's link.
@@ -22,13 +22,25 @@ impl Repository {
             TagOrDigest::Tag(tag) => self.delete_tag(tag.clone()).await?,
             TagOrDigest::Digest(digest) => self.delete_digest(*digest).await?,
         };
-        if deleted { Ok(()) } else { Err(unknown) }
+        if deleted {
+            return Ok(());
+        }
+        let mounts = &self.shared.mounts;
+        let mounted = match reference {
+            TagOrDigest::Tag(tag) => mounts.tag(&self.name, tag).is_some(),
+            TagOrDigest::Digest(digest) => mounts.manifest(&self.name, digest).is_some(),
+        };
+        Err(if mounted { self.read_only(reference) } else { unknown })
+    }
+
+    fn read_only(&self, reference: &impl ToString) -> Error {
+        Error::ReadOnly { repository: self.name.clone(), reference: reference.to_string() }
     }
 
     /// Makes a blob invisible in this repository.
     ///
     /// # Errors
-    /// [`Error::DeleteDisabled`]; [`Error::BlobUnknown`]; [`Error::BlobInUse`] while a manifest here names it, for a
+    /// [`Error::DeleteDisabled`]; [`Error::BlobUnknown`]; [`Error::ReadOnly`]; [`Error::BlobInUse`] while a manifest here names it, for a
     /// manifest whose blobs are gone is of no use to anyone.
     pub async fn delete_blob(&self, digest: &Digest) -> Result<(), Error> {
         self.check_allowed()?;
@@ -47,7 +59,12 @@ impl Repository {
             applied?;
             if linked { Ok(()) } else { Err(Error::BlobUnknown { repository: name, digest }) }
         };
-        self.shared.change(&self.name, delete).await
+        match self.shared.change(&self.name, delete).await {
+            Err(Error::BlobUnknown { .. }) if !self.shared.mounts.blobs(&self.name, &digest).is_empty() => {
+                Err(self.read_only(&digest))
+            }
+            done => done,
+        }
     }
 
     fn check_allowed(&self) -> Result<(), Error> {

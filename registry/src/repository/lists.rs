@@ -1,5 +1,7 @@
 //! Lists of tags (end-8) and of repositories.
 
+use std::collections::BTreeSet;
+
 use crate::error::Error;
 use crate::names::RequestedName;
 use crate::oci::{RepositoryName, Tag};
@@ -34,10 +36,11 @@ impl Registry {
     pub async fn tags(&self, name: &RequestedName, after: Option<&str>, limit: usize) -> Result<TagPage, Error> {
         let candidates = name.candidates(&self.0.settings.names).collect::<Vec<_>>();
         let after = after.map(str::to_owned);
-        let page = self.0.read(move |_, metadata| {
+        let page = self.0.read(move |shared, metadata| {
             for repository in &candidates {
-                if metadata.has_manifests(repository)? {
-                    let (tags, more) = metadata.tags(repository, after.as_deref(), limit)?;
+                if metadata.has_manifests(repository)? || shared.mounts.has_repository(repository) {
+                    let page = metadata.tags(repository, after.as_deref(), limit)?;
+                    let (tags, more) = merged(page, shared.mounts.tags(repository, after.as_deref()), limit);
                     return Ok(Some(TagPage { repository: repository.clone(), tags, more }));
                 }
             }
@@ -52,10 +55,36 @@ impl Registry {
     /// When the metadata fails.
     pub async fn repositories(&self, after: Option<&str>, limit: usize) -> Result<RepositoryPage, Error> {
         let after = after.map(str::to_owned);
-        let page = self.0.read(move |_, metadata| {
-            let (names, more) = metadata.repositories(after.as_deref(), limit)?;
+        let page = self.0.read(move |shared, metadata| {
+            let page = metadata.repositories(after.as_deref(), limit)?;
+            let (names, more) = merged(page, shared.mounts.repositories(after.as_deref()), limit);
             Ok(RepositoryPage { names, more })
         });
         page.await
+    }
+}
+
+/// A page with what is mounted put in where it belongs, each once.
+fn merged<T: Ord>((page, more): (Vec<T>, bool), mounted: BTreeSet<T>, limit: usize) -> (Vec<T>, bool) {
+    if mounted.is_empty() {
+        return (page, more);
+    }
+    let all: BTreeSet<T> = page.into_iter().chain(mounted).collect();
+    let more = more || all.len() > limit;
+    (all.into_iter().take(limit).collect(), more)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_of_two_lists_is_the_first_of_both_in_order() {
+        let mounted = |names: &[&'static str]| names.iter().copied().collect::<BTreeSet<_>>();
+        assert_eq!(merged((vec!["a", "c"], false), mounted(&["b", "c"]), 10), (vec!["a", "b", "c"], false));
+        assert_eq!(merged((vec!["a", "c"], true), mounted(&["b"]), 2), (vec!["a", "b"], true));
+        assert_eq!(merged((vec!["x", "y"], true), mounted(&[]), 2), (vec!["x", "y"], true));
+        assert_eq!(merged((vec![], false), mounted(&["a", "b"]), 1), (vec!["a"], true));
+        assert_eq!(merged((vec![], false), mounted(&["a"]), 0), (vec![], true));
     }
 }

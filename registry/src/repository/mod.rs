@@ -4,8 +4,10 @@
 //! Invariants kept here: a manifest is linked only after everything it names is there, its tag comes last, and deleting
 //! goes the other way round; a blob is visible only where it is linked; reads never write.
 
+mod carry;
 mod delete;
 mod lists;
+mod mounted;
 mod pull;
 mod push;
 pub(crate) mod rebuild;
@@ -19,6 +21,7 @@ use crate::oci::RepositoryName;
 use crate::registry::Shared;
 
 pub use lists::{RepositoryPage, TagPage};
+pub use mounted::Mounted;
 pub use pull::ServedManifest;
 pub use push::{PutManifest, PutReference};
 pub use referrers::ReferrersPage;

@@ -7,7 +7,7 @@ use crate::metadata::Metadata;
 use crate::names::RequestedName;
 use crate::oci::{Digest, MAX_MANIFEST_SIZE, MediaType, RepositoryName, TagOrDigest};
 use crate::registry::{Registry, Shared, blocking};
-use crate::store::{Blob, StoreError};
+use crate::store::{Blob, Provenance, StoreError};
 
 /// A manifest as it is served: the bytes that were pushed, and what they were pushed as.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,17 +38,33 @@ impl Registry {
     /// A blob, opened, from the first repository the name may mean in which it may be seen.
     ///
     /// # Errors
-    /// [`Error::BlobUnknown`] when it is in none of them, wherever else it may be.
+    /// [`Error::BlobUnknown`] when it is in none of them, wherever else it may be; [`Error::Medium`] when only a mounted
+    /// medium has it and can no longer give it.
     pub async fn blob(&self, name: &RequestedName, digest: &Digest) -> Result<Blob, Error> {
         let shared = &self.0;
         let candidates = || name.candidates(&shared.settings.names);
         // One blob has one content: any repository that may show it will do.
         for repository in candidates() {
-            if let Some(blob) = shared.blobs.get(&(repository, *digest)) {
-                return Ok(blob);
+            let key = (repository, *digest);
+            if let Some(blob) = shared.blobs.get(&key) {
+                // One of a medium is looked at again: it may have been pulled out.
+                match blob.check() {
+                    Ok(()) => return Ok(blob),
+                    Err(_) => shared.blobs.remove(&key),
+                }
             }
         }
         let (digest, repositories) = (*digest, candidates().collect::<Vec<_>>());
+        let mut gone = None;
+        if !shared.mounts.is_empty() {
+            match shared.mounted_blob(repositories.clone(), digest).await {
+                Ok(Some(blob)) => return Ok(blob),
+                Ok(None) => {}
+                // The store may have it under another of the names.
+                Err(error @ Error::Medium(_)) => gone = Some(error),
+                Err(error) => return Err(error),
+            }
+        }
         let opened = shared.read(move |shared, metadata| {
             for repository in &repositories {
                 let key = (repository.clone(), digest);
@@ -62,7 +78,8 @@ impl Registry {
             }
             Ok(None)
         });
-        opened.await?.ok_or_else(|| Error::BlobUnknown { repository: name.path.clone(), digest })
+        let unknown = || Error::BlobUnknown { repository: name.path.clone(), digest };
+        opened.await?.ok_or_else(|| gone.unwrap_or_else(unknown))
     }
 }
 
@@ -105,20 +122,38 @@ impl Shared {
             TagOrDigest::Digest(digest) => Some(*digest),
             TagOrDigest::Tag(tag) => {
                 let settling = self.settling.read().get(&(repository.clone(), tag.clone())).cloned();
-                match settling {
-                    Some(link) => Some(link.digest),
-                    None => self.store.links.tag(repository, tag)?.map(|link| link.digest),
+                let link = match settling {
+                    Some(link) => Some(link),
+                    None => self.store.links.tag(repository, tag)?,
+                };
+                match link {
+                    Some(link) if matches!(link.provenance, Provenance::Pushed { .. }) => Some(link.digest),
+                    link => self.mounts.tag(repository, tag).or(link.map(|link| link.digest)),
                 }
             }
         };
         let found = match digest {
-            Some(digest) => self.load_manifest(repository, &digest)?,
+            Some(digest) => self.find_manifest(repository, &digest)?,
             None => None,
         };
         // That there is none is kept too: a name without its upstream misses first in the internal repository.
         let weight = found.as_ref().map_or(0, |manifest| manifest.bytes.len()) + 512;
         self.manifests.insert(ticket, key, found.clone(), weight);
         Ok(found)
+    }
+
+    /// A manifest of the repository, from the disk or from what is mounted.
+    pub(crate) fn find_manifest(
+        &self,
+        repository: &RepositoryName,
+        digest: &Digest,
+    ) -> Result<Option<ServedManifest>, StoreError> {
+        let mounted = || {
+            let manifest = self.mounts.manifest(repository, digest)?;
+            let (media_type, bytes) = (manifest.media_type().clone(), manifest.bytes().clone());
+            Some(ServedManifest { digest: *digest, media_type, bytes })
+        };
+        Ok(self.load_manifest(repository, digest)?.or_else(mounted))
     }
 
     /// A linked manifest from the disk.

@@ -1,12 +1,14 @@
 //! Pushing manifests (end-7) and mounting blobs (end-11).
 
+use std::sync::Arc;
+
 use crate::error::Error;
 use crate::metadata::{Changes, Metadata};
 use crate::names::RequestedName;
 use crate::oci::{Algorithm, Digest, Manifest, Reference, RepositoryName, Tag, TagOrDigest};
-use crate::registry::Shared;
+use crate::registry::{Shared, blocking};
 use crate::settings::References;
-use crate::store::{ManifestLink, Provenance, TagLink};
+use crate::store::{ManifestLink, MediumBlob, Provenance, TagLink};
 
 use super::{Repository, now};
 
@@ -35,7 +37,8 @@ impl Repository {
     ///
     /// # Errors
     /// [`Error::DigestMismatch`] when it does not have the digest it was pushed by; [`Error::ManifestBlobUnknown`] when
-    /// it names what the repository does not have (unless references are lax); [`Error::SizeInvalid`].
+    /// it names what the repository does not have (unless references are lax); [`Error::SizeInvalid`]; [`Error::Medium`]
+    /// when it names what only a mounted medium has, which is then copied, and the medium cannot give it.
     ///
     /// # Durability
     /// Manifest, link and tags are durable when it returns.
@@ -58,8 +61,10 @@ impl Repository {
                 (expected, tags)
             }
         };
+        let carried = self.shared.carry(&self.name, &manifest).await?;
         let name = self.name.clone();
         let put = move |shared: &Shared, metadata: &Metadata| {
+            carried.link(shared, &name, metadata)?;
             shared.check_references(&name, &manifest, metadata)?;
             shared.store_manifest(&name, &digest, &manifest)?;
             shared.point(&name, &tags, &digest, &by)?;
@@ -91,12 +96,21 @@ impl Repository {
     pub async fn mount(&self, digest: &Digest, from: Option<&RequestedName>) -> Result<bool, Error> {
         let sources = from.map(|from| from.candidates(&self.shared.settings.names).collect::<Vec<_>>());
         let (name, digest) = (self.name.clone(), *digest);
+        let on_medium = self.on_medium(&digest, sources.as_deref());
+        let mut seen = on_medium.first().map(|blob| blob.size());
+        if seen.is_some() {
+            let shared = self.shared.clone();
+            match blocking(move || shared.carry_blob(&on_medium)).await {
+                // The client has it and uploads it.
+                Err(Error::Medium(_)) => seen = None,
+                carried => carried?,
+            }
+        }
         let mount = move |shared: &Shared, metadata: &Metadata| {
             let Some(size) = shared.store.blobs.size(&digest)? else { return Ok(false) };
             if let Some(there) = shared.size_in(&name, &digest, metadata)? {
                 return Ok(there == size);
             }
-            let mut seen = None;
             match sources {
                 Some(sources) => {
                     for source in sources {
@@ -104,7 +118,9 @@ impl Repository {
                     }
                 }
                 None => {
-                    if let Some(source) = metadata.find_blob(&digest)? {
+                    if seen.is_none()
+                        && let Some(source) = metadata.find_blob(&digest)?
+                    {
                         seen = shared.size_in(&source, &digest, metadata)?;
                     }
                 }
@@ -123,6 +139,18 @@ impl Repository {
         };
         self.shared.change(&self.name, mount).await
     }
+
+    /// Where mounted media have the blob, so that it may be seen here, in one of `sources`, or, without any, anywhere.
+    fn on_medium(&self, digest: &Digest, sources: Option<&[RepositoryName]>) -> Vec<Arc<MediumBlob>> {
+        let mounts = &self.shared.mounts;
+        match sources {
+            Some(sources) => {
+                let repositories = std::iter::once(&self.name).chain(sources);
+                repositories.flat_map(|repository| mounts.blobs(repository, digest)).collect()
+            }
+            None => mounts.blobs_anywhere(digest),
+        }
+    }
 }
 
 impl Shared {
@@ -132,10 +160,10 @@ impl Shared {
         for reference in manifest.references() {
             match reference {
                 Reference::Blob(blob) => {
-                    let found = match metadata.has_blob(name, &blob.digest)? {
-                        true => self.store.blobs.size(&blob.digest)?,
-                        false => None,
-                    };
+                    // What a medium shows here was copied into the store before.
+                    let visible =
+                        metadata.has_blob(name, &blob.digest)? || !self.mounts.blobs(name, &blob.digest).is_empty();
+                    let found = if visible { self.store.blobs.size(&blob.digest)? } else { None };
                     match found {
                         Some(found) if found != blob.size => {
                             return Err(Error::SizeInvalid { digest: blob.digest, stated: blob.size, found });

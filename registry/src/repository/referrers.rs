@@ -85,6 +85,7 @@ impl Shared {
     ) -> Result<BTreeSet<Digest>, Error> {
         let mut found: BTreeSet<Digest> = metadata.referrers(repository, subject)?.into_iter().collect();
         let fallback = TagOrDigest::Tag(Tag::referrers_fallback(subject));
+        found.extend(self.mounts.referrers(repository, subject));
         if let Some(index) = self.read_manifest((repository.clone(), fallback))?
             && let Ok(index) = Manifest::parse(index.bytes, Some(index.media_type))
         {
@@ -127,7 +128,7 @@ impl Shared {
         digest: &Digest,
         artifact_types: &[String],
     ) -> Result<Option<Box<serde_json::value::RawValue>>, Error> {
-        let Some(found) = self.load_manifest(repository, digest)? else { return Ok(None) };
+        let Some(found) = self.find_manifest(repository, digest)? else { return Ok(None) };
         let size = found.bytes.len() as u64;
         let Ok(manifest) = Manifest::parse(found.bytes, Some(found.media_type.clone())) else { return Ok(None) };
         let artifact_type = manifest.artifact_type().map(str::to_owned);

@@ -184,6 +184,10 @@ impl ReleaseDraft {
                 shared.reconcile(manifests.chain(tags).collect::<BTreeSet<_>>(), metadata)?;
             }
             let report = report?;
+            if !shared.mounts.is_empty() {
+                // What was read from a medium may be here now.
+                shared.blobs.clear();
+            }
             Ok(ReleaseReport { wrote: report.wrote || wrote_blobs, ..report })
         };
         shared.run(metadata, commit).await
@@ -272,14 +276,7 @@ impl ReleaseDraft {
         let mut outcomes = Vec::new();
         let mut changed = Vec::new();
         for ((repository, tag), digest) in &self.tags {
-            let outcome = match shared.store.links.tag(repository, tag)? {
-                None => Outcome::New,
-                Some(there) if there.digest == *digest => Outcome::AlreadyThere,
-                Some(there) if there.provenance.rank() > self.origin.rank() => {
-                    Outcome::Kept { current: there.digest, by: there.provenance }
-                }
-                Some(there) => Outcome::Moved { from: there.digest },
-            };
+            let outcome = shared.outcome(repository, tag, digest, &self.origin)?;
             if matches!(outcome, Outcome::New | Outcome::Moved { .. }) {
                 changed.push((repository.clone(), tag.clone(), *digest));
             }
@@ -302,6 +299,24 @@ impl ReleaseDraft {
 }
 
 impl Shared {
+    /// What becomes of a tag that a bundle brings.
+    pub(super) fn outcome(
+        &self,
+        repository: &RepositoryName,
+        tag: &Tag,
+        digest: &Digest,
+        origin: &Provenance,
+    ) -> Result<Outcome, StoreError> {
+        Ok(match self.store.links.tag(repository, tag)? {
+            None => Outcome::New,
+            Some(there) if there.digest == *digest => Outcome::AlreadyThere,
+            Some(there) if there.provenance.rank() > origin.rank() => {
+                Outcome::Kept { current: there.digest, by: there.provenance }
+            }
+            Some(there) => Outcome::Moved { from: there.digest },
+        })
+    }
+
     /// Makes a committed release what everybody sees, then writes it to its tags' links.
     fn settle(&self, release: &Release, metadata: &Metadata) -> Result<(), Error> {
         let mut changes = Changes::default();

@@ -6,7 +6,10 @@
 //! This is the one place of the crate with `unsafe`, and it is the mapping: memory that another process could change or
 //! cut would be no memory Rust knows. It is sound here because a blob's file is written once, under another name, and
 //! then only ever unlinked; an operator who cuts a blob's file under a running server gets a signal rather than wrong
-//! bytes, and only if the look-up of the address failed as well.
+//! bytes, and only if the look-up of the address failed as well. A file on a mounted medium is not ours and may well be
+//! cut or pulled out: sending it by its number then fails, and so does, should the look-up fail, handing its address to the
+//! kernel, which answers `EFAULT`. Neither raises a signal, because nothing in this process reads a lent address: a blob on a
+//! medium is hashed, and copied for TLS, through ordinary reads.
 
 use std::fs::File;
 use std::io::{self, IoSlice};
@@ -35,12 +38,13 @@ const READ_AHEAD: u64 = 2 * 1024 * 1024;
 /// After so many windows in a row other connections get their turn.
 const TURN: u32 = 4;
 
-/// An address for every byte of a blob's file, or `None` when the system has none to give.
+/// An address for every byte of a blob in its file, or `None` when the system has none to give.
 #[allow(unsafe_code, reason = "blobs are immutable files; see the head of this module")]
-pub(super) fn map(file: &File, size: u64) -> Option<Bytes> {
+pub(super) fn map(file: &File, offset: u64, size: u64) -> Option<Bytes> {
     let len = usize::try_from(size).ok()?;
-    // SAFETY: the file is a blob's: never written again, never truncated, whoever else has it open.
-    let mapping = unsafe { memmap2::MmapOptions::new().len(len).map(file) };
+    // SAFETY: the file is a blob's: never written again, never truncated, whoever else has it open. On a medium it may
+    // be, and then nobody in this process touches the memory: see the head of this module.
+    let mapping = unsafe { memmap2::MmapOptions::new().offset(offset).len(len).map(file) };
     mapping.ok().map(Bytes::from_owner)
 }
 
@@ -203,7 +207,7 @@ mod tests {
     use crate::oci::{Algorithm, ByteRange};
 
     /// An address for the file with bytes the file does not have, so that it shows which of the two was sent.
-    fn not_the_file(_: &File, size: u64) -> Option<Bytes> {
+    fn not_the_file(_: &File, _: u64, size: u64) -> Option<Bytes> {
         Some(vec![0xEE; size as usize].into())
     }
 
@@ -265,7 +269,7 @@ mod tests {
     #[tokio::test]
     async fn an_address_nobody_lent_is_sent_from_the_mapping() {
         let (_file, blob, content) = blob(300_000);
-        let frame = map(blob.file(), blob.size()).unwrap();
+        let frame = map(blob.file(), 0, blob.size()).unwrap();
         // Something else is lent, so that the look-up is made and fails.
         let windows = Arc::new(FileWindows::new(not_the_file));
         let (_other_file, other, _) = self::blob(100_000);

@@ -12,6 +12,7 @@ use bytes::Bytes;
 use super::durable::sync_folder;
 use super::error::{Context, StoreError, absent_is_none};
 use super::layout::Layout;
+use super::medium::{MediumBlob, MediumError, Trust};
 use crate::oci::{Algorithm, Digest};
 
 /// What an operator does about a blob the disk has damaged.
@@ -27,6 +28,9 @@ struct Opened {
     digest: Digest,
     size: u64,
     file: File,
+    /// Where it begins in the file: a medium's blobs lie within tars.
+    offset: u64,
+    medium: Option<Arc<MediumBlob>>,
     // Filled by the server when it first sends the blob over a plain connection.
     mapping: OnceLock<Option<Bytes>>,
 }
@@ -35,7 +39,16 @@ impl Blob {
     /// A blob that is in no store.
     #[cfg(test)]
     pub(crate) fn of(file: File, digest: Digest, size: u64) -> Self {
-        Self(Arc::new(Opened { digest, size, file, mapping: OnceLock::new() }))
+        Self::new(file, 0, digest, size, None)
+    }
+
+    fn new(file: File, offset: u64, digest: Digest, size: u64, medium: Option<Arc<MediumBlob>>) -> Self {
+        Self(Arc::new(Opened { digest, size, file, offset, medium, mapping: OnceLock::new() }))
+    }
+
+    /// A blob that begins at `offset` of a file on a medium.
+    pub(crate) fn on_medium(file: File, offset: u64, medium: Arc<MediumBlob>) -> Self {
+        Self::new(file, offset, medium.digest(), medium.size(), Some(medium))
     }
 
     /// Its digest, as it was asked for.
@@ -50,15 +63,33 @@ impl Blob {
         self.0.size
     }
 
-    /// The file, to be read by position only: its cursor is shared.
+    /// The file, to be read by position only: its cursor is shared. The blob begins at [`Blob::offset`].
     #[must_use]
     pub fn file(&self) -> &File {
         &self.0.file
     }
 
-    /// What `make` made of the file the first time: the server's mapping, kept as long as the blob is open.
-    pub(crate) fn mapping(&self, make: impl FnOnce(&File, u64) -> Option<Bytes>) -> Option<Bytes> {
-        self.0.mapping.get_or_init(|| make(&self.0.file, self.0.size)).clone()
+    /// Where in the file its first byte lies; 0 for every blob of the store.
+    #[must_use]
+    pub fn offset(&self) -> u64 {
+        self.0.offset
+    }
+
+    /// The medium's blob this is, while nobody has read all of it and found that it has its digest: then it may only go
+    /// out whole, and hashed on the way.
+    pub(crate) fn unverified(&self) -> Option<&Arc<MediumBlob>> {
+        self.0.medium.as_ref().filter(|medium| medium.trust() != Trust::Verified)
+    }
+
+    /// Whether what was opened can still be relied on: a store's file is, a medium's may be pulled out or changed.
+    pub(crate) fn check(&self) -> Result<(), MediumError> {
+        self.0.medium.as_ref().map_or(Ok(()), |medium| medium.check(&self.0.file))
+    }
+
+    /// What `make` made of the file the first time (its offset and size are given): the server's mapping, kept as long as
+    /// the blob is open.
+    pub(crate) fn mapping(&self, make: impl FnOnce(&File, u64, u64) -> Option<Bytes>) -> Option<Bytes> {
+        self.0.mapping.get_or_init(|| make(&self.0.file, self.0.offset, self.0.size)).clone()
     }
 }
 
@@ -105,7 +136,7 @@ impl Blobs {
             return Ok(None);
         };
         let size = file.metadata().on("read the size of", &path)?.len();
-        Ok(Some(Blob(Arc::new(Opened { digest: *digest, size, file, mapping: OnceLock::new() }))))
+        Ok(Some(Blob::new(file, 0, *digest, size, None)))
     }
 
     /// The blob's size in bytes, or `None` where there is none.

@@ -12,6 +12,7 @@ use std::sync::{Mutex, PoisonError};
 use airdock_registry::ReleaseDraft;
 use airdock_registry::oci::Digest;
 
+use super::destination::Destination;
 use super::intake::Intake;
 use super::problem::Problem;
 use super::source::{Extent, PIECE};
@@ -32,7 +33,8 @@ pub(crate) fn write(intake: &mut Intake<'_>, wanted: Vec<(Extent, Digest)>) -> R
         return Ok(HashSet::new());
     }
     let meter = intake.meter;
-    let draft = Mutex::new(&mut intake.draft);
+    let Destination::Store(draft) = &mut intake.to else { return Ok(HashSet::new()) };
+    let draft = Mutex::new(draft);
     let jobs = Mutex::new(VecDeque::from(wanted));
     let brought = Mutex::new(HashSet::new());
     let stop = AtomicBool::new(false);

@@ -1,15 +1,15 @@
-//! Where what is found in archives goes: blobs straight into the store, seen by nobody; images and charts onto a list
-//! that becomes visible, all of it together, when the ingest commits.
+//! What is found in archives: blobs go straight to their destination, seen by nobody; images and charts onto a list that
+//! becomes visible, all of it together, when the ingest commits or the medium is mounted.
 //!
 //! An archive that fails takes back what it put on the list; blobs it has written lie unreferenced.
 
 use std::collections::HashMap;
 
 use airdock_registry::oci::{Algorithm, Digest, Manifest, RepositoryName, Tag};
-use airdock_registry::{BlobWriter, Error, ReleaseDraft};
 use bytes::Bytes;
 
 use super::chart::Chart;
+use super::destination::Destination;
 use super::diff_id::DiffId;
 use super::problem::{Problem, printable};
 use super::source::{Meter, Source};
@@ -54,7 +54,7 @@ pub(crate) struct Mark {
 
 /// What an ingest takes in.
 pub(crate) struct Intake<'a> {
-    pub(crate) draft: ReleaseDraft,
+    pub(crate) to: Destination,
     pub(crate) meter: &'a Meter<'a>,
     pub(crate) limits: &'a Limits,
     pub(crate) found: Vec<Found>,
@@ -70,9 +70,9 @@ pub(crate) struct Intake<'a> {
 }
 
 impl<'a> Intake<'a> {
-    pub(crate) fn new(draft: ReleaseDraft, meter: &'a Meter<'a>, limits: &'a Limits) -> Self {
+    pub(crate) fn new(to: Destination, meter: &'a Meter<'a>, limits: &'a Limits) -> Self {
         Self {
-            draft,
+            to,
             meter,
             limits,
             found: Vec::new(),
@@ -156,12 +156,13 @@ impl<'a> Intake<'a> {
         }
     }
 
-    /// Whether the store has the blob, of this size.
+    /// Whether the blob, of this size, is where it is to go.
     pub(crate) fn has(&self, digest: &Digest, size: u64) -> bool {
-        self.draft.has_blob(digest) == Some(size)
+        self.to.has_blob(digest) == Some(size)
     }
 
-    /// Writes all of `source` as one blob, which must have the `expected` digest if there is one.
+    /// Writes all of `source` as one blob, which must have the `expected` digest if there is one. A mount hashes it and
+    /// no more: there it has to be located as well.
     pub(crate) fn write(
         &mut self,
         source: &mut dyn Source,
@@ -170,14 +171,14 @@ impl<'a> Intake<'a> {
         mut diff_id: Option<&mut DiffId>,
     ) -> Result<(Digest, u64), Problem> {
         let algorithm = expected.map_or(Algorithm::Sha256, |digest| digest.algorithm());
-        let mut writer = self.draft.writer_with(algorithm).map_err(Problem::Registry)?;
+        let mut writer = self.to.writer(algorithm)?;
         loop {
             let piece = source.fill_buf()?;
             let count = piece.len();
             if count == 0 {
                 break;
             }
-            writer.write(piece).map_err(Problem::Registry)?;
+            writer.write(piece)?;
             if let Some(diff_id) = diff_id.as_deref_mut() {
                 diff_id.update(piece);
             }
@@ -190,26 +191,14 @@ impl<'a> Intake<'a> {
                 });
             }
         }
-        finish(writer, entry, expected)
+        writer.finish(entry, expected)
     }
 
-    /// Puts a small blob into the store, unless it is there.
+    /// Puts a small blob where it is to go, unless it is there.
     pub(crate) fn put(&mut self, bytes: &[u8], entry: &str, expected: Digest) -> Result<(), Problem> {
         if self.has(&expected, bytes.len() as u64) {
             return Ok(());
         }
-        let mut writer = self.draft.writer_with(expected.algorithm()).map_err(Problem::Registry)?;
-        writer.write(bytes).map_err(Problem::Registry)?;
-        finish(writer, entry, Some(expected)).map(|_| ())
-    }
-}
-
-fn finish(writer: BlobWriter, entry: &str, expected: Option<Digest>) -> Result<(Digest, u64), Problem> {
-    match writer.commit(expected) {
-        Ok(written) => Ok((written.digest, written.size)),
-        Err(Error::DigestMismatch { expected, found }) => {
-            Err(Problem::Digest { entry: printable(entry), expected, found })
-        }
-        Err(error) => Err(Problem::Registry(error)),
+        self.to.put(bytes, entry, expected)
     }
 }

@@ -8,7 +8,8 @@
 //!        ├─ stream     read once:      pipe, gzip, zstd    ├─ scope ─ oci · docker   images, by what documents say
 //!        └─ chart      gzip with a Chart.yaml              ┘
 //!        ▼
-//!     intake           blobs into the store; images and charts onto the list that is committed
+//!     intake           images and charts onto the list that is committed; blobs to their
+//!     destination      the store, or, of a medium that is served in place, nowhere
 //! ```
 //!
 //! One pass over each byte; nothing is unpacked to a file system; layers stay as they are; memory does not grow with the
@@ -18,6 +19,7 @@ mod ahead;
 mod chart;
 mod chart_yaml;
 mod compression;
+mod destination;
 mod diff_id;
 mod docker;
 mod entry_name;
@@ -42,6 +44,7 @@ use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
+pub(crate) use destination::Destination;
 pub(crate) use intake::{Found, Intake};
 pub(crate) use names::UNTAGGED;
 pub(crate) use problem::Problem;
@@ -71,13 +74,16 @@ fn read_known_path(intake: &mut Intake<'_>, path: &Path, shown: &str) -> Result<
         intake.meter.end();
         return read;
     }
+    if intake.to.is_mount() && !metadata.is_file() {
+        return Err(Problem::Unusable("it is neither a folder nor a file, and only those can be mounted".into()));
+    }
     let file = File::open(path).map_err(Problem::Read)?;
     if !metadata.is_file() {
         return read_stream(intake, Box::new(file), shown);
     }
     intake.meter.begin(Some(metadata.len()));
     let mark = intake.mark();
-    let window = Window::new(file, metadata.len(), intake.meter);
+    let window = Window::new(file, path, metadata.len(), intake.meter);
     let outcome = nested::window(intake, window, shown, 0)?;
     intake.meter.end();
     provenance_beside(intake, path, shown, &mark);

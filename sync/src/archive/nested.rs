@@ -111,6 +111,13 @@ fn read_stream(intake: &mut Intake<'_>, source: &mut dyn Source, file: &str, dep
 }
 
 fn unpacked(intake: &mut Intake<'_>, source: &mut Unpacked<'_>, file: &str, depth: usize) -> Result<(), Problem> {
+    if intake.to.is_mount() {
+        return Err(Problem::Unusable(
+            "it is compressed, and what is in it cannot be served from where it lies; ingest it instead (`airdock ingest`, \
+             or `serve --bundle`), or unpack it onto the medium"
+                .into(),
+        ));
+    }
     match read_stream(intake, source, file, depth + 1)? {
         Outcome::Archive => Ok(()),
         Outcome::Other => Err(Problem::Unusable("what it unpacks to is no archive".into())),

@@ -144,7 +144,7 @@ impl<'a> Shelf<'a> {
             (Some(Spot::Part { offset, size }), Some(tar)) => Ok(tar.part(*offset, *size)),
             (Some(Spot::File { path, size }), _) => {
                 let file = File::open(path).map_err(Problem::Read)?;
-                Ok(Window::new(file, *size, self.meter))
+                Ok(Window::new(file, path, *size, self.meter))
             }
             _ => Err(Problem::missing(format!("`{}`", printable(path)))),
         }
@@ -206,6 +206,9 @@ impl Parts for Shelf<'_> {
         if intake.has(&digest, window.size()) {
             return self.pass_over(&window, &digest);
         }
+        if intake.to.locate(&window, path, digest, false)? {
+            return Ok(window.pass_over()?);
+        }
         intake.write(&mut window, path, Some(digest), None).map(|_| ())
     }
 
@@ -226,12 +229,17 @@ impl Parts for Shelf<'_> {
         let layer = if compression == Compression::None {
             if intake.has(&diff_id, size) {
                 self.pass_over(&window, &diff_id)?;
+            } else if intake.to.locate(&window, path, diff_id, false)? {
+                window.pass_over()?;
             } else {
                 intake.write(&mut window, path, Some(diff_id), None)?;
             }
             Layer { digest: diff_id, size, compression }
-        } else if let Some(named) = digest_in_name(path).filter(|named| *named != diff_id && intake.has(named, size)) {
-            // Here already under the digest its name gives; whoever pulls it unpacks and checks it.
+        } else if let Some(named) = digest_in_name(path).filter(|named| *named != diff_id)
+            && (intake.has(&named, size) || intake.to.locate(&window, path, named, false)?)
+        {
+            // Here already under the digest its name gives, or mounted by it and hashed on its way out; whoever pulls it
+            // unpacks and checks it.
             window.pass_over()?;
             Layer { digest: named, size, compression }
         } else {
@@ -245,6 +253,7 @@ impl Parts for Shelf<'_> {
                     found,
                 });
             }
+            intake.to.locate(&self.open(path)?, path, digest, true)?;
             Layer { digest, size, compression }
         };
         self.layers.insert(key, layer);

@@ -7,6 +7,7 @@ use std::cell::Cell;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::os::unix::fs::FileExt;
+use std::path::Path;
 use std::sync::Arc;
 
 use super::problem::Halt;
@@ -109,6 +110,7 @@ impl<'a> Meter<'a> {
 /// A part of a file, readable from anywhere.
 pub(crate) struct Window<'a> {
     file: Arc<File>,
+    path: Arc<Path>,
     meter: &'a Meter<'a>,
     start: u64,
     end: u64,
@@ -119,10 +121,11 @@ pub(crate) struct Window<'a> {
 }
 
 impl<'a> Window<'a> {
-    /// The whole of `file`, which has `size` bytes.
-    pub(crate) fn new(file: File, size: u64, meter: &'a Meter<'a>) -> Self {
+    /// The whole of `file`, which lies at `path` and has `size` bytes.
+    pub(crate) fn new(file: File, path: &Path, size: u64, meter: &'a Meter<'a>) -> Self {
         Self {
             file: Arc::new(file),
+            path: path.into(),
             meter,
             start: 0,
             end: size,
@@ -140,12 +143,22 @@ impl<'a> Window<'a> {
     pub(crate) fn part(&self, offset: u64, size: u64) -> Self {
         let start = self.start.saturating_add(offset).min(self.end);
         let end = start.saturating_add(size).min(self.end);
-        let (file, meter) = (Arc::clone(&self.file), self.meter);
-        Self { file, meter, start, end, at: start, buffer: Vec::new(), used: 0, appetite: Self::TASTE }
+        let (file, path, meter) = (Arc::clone(&self.file), Arc::clone(&self.path), self.meter);
+        Self { file, path, meter, start, end, at: start, buffer: Vec::new(), used: 0, appetite: Self::TASTE }
     }
 
     pub(crate) const fn size(&self) -> u64 {
         self.end - self.start
+    }
+
+    /// Where in its file it begins.
+    pub(crate) const fn start(&self) -> u64 {
+        self.start
+    }
+
+    /// The file it is a part of, and where that lies.
+    pub(crate) fn file(&self) -> (&File, &Path) {
+        (&self.file, &self.path)
     }
 
     /// Its first bytes, up to `count`.

@@ -5,5 +5,5 @@ mod run;
 mod settings;
 
 pub use report::{Event, ImageRow, IngestError, Notice, Report};
-pub use run::{ingest, ingest_until};
+pub use run::{ingest, ingest_until, mount};
 pub use settings::{Cancel, Input, Limits, Settings};

@@ -6,11 +6,11 @@ use std::time::Instant;
 
 use airdock_registry::names::Namespace;
 use airdock_registry::oci::{Digest, RepositoryName, Tag};
-use airdock_registry::{Outcome, Provenance, Registry, ReleaseDraft, ReleaseReport};
+use airdock_registry::{MountDraft, Outcome, Provenance, Registry, TagOutcome};
 
 use super::report::{Event, ImageRow, IngestError, Notice, Report};
 use super::settings::{Cancel, Input, Settings};
-use crate::archive::{self, Found, Intake, Meter, Problem, UNTAGGED};
+use crate::archive::{self, Destination, Found, Intake, Meter, Problem, UNTAGGED};
 use crate::manifest_txt::{self, Held};
 use crate::publish::{PublishRules, Publisher};
 
@@ -53,31 +53,76 @@ pub fn ingest_until(
     progress(Event::Started { total_bytes: total(&inputs) });
     let meter = Meter::new(progress, cancel);
     let draft = registry.release(Provenance::Ingested { bundle: bundle_name(&inputs) });
-    let mut intake = Intake::new(draft, &meter, &settings.limits);
-    read(&mut intake, inputs).map_err(ended)?;
-    if cancel.is_cancelled() {
-        return Err(IngestError::Cancelled);
+    let work = Work { registry, publisher: &publisher, settings, meter: &meter, cancel, started };
+    work.take(Destination::Store(draft), inputs)
+}
+
+/// Serves what lies at `path`, a folder or an uncompressed archive, from where it lies: under the names an ingest would
+/// give it, and without reading more than says what is where.
+///
+/// Blocks: to be run on a thread that may, within a tokio runtime.
+///
+/// # Errors
+/// As [`ingest`], when nothing was mounted.
+///
+/// # Durability
+/// None: nothing is written, and with the process it is gone.
+pub fn mount(
+    registry: &Registry,
+    publish: &PublishRules,
+    path: &Path,
+    settings: &Settings,
+    progress: &dyn Fn(Event),
+) -> Result<Report, IngestError> {
+    let started = Instant::now();
+    let publisher = Publisher::new(publish).map_err(|error| IngestError::Settings { message: error.to_string() })?;
+    // Its files are opened again and again, whatever becomes of the working folder.
+    let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let cancel = Cancel::default();
+    let meter = Meter::new(progress, &cancel);
+    let to = Destination::Mount(MountDraft::new(&path));
+    let work = Work { registry, publisher: &publisher, settings, meter: &meter, cancel: &cancel, started };
+    work.take(to, vec![Input::Path(path)])
+}
+
+/// An ingest, or a mount: they differ in where things go.
+struct Work<'a> {
+    registry: &'a Registry,
+    publisher: &'a Publisher,
+    settings: &'a Settings,
+    meter: &'a Meter<'a>,
+    cancel: &'a Cancel,
+    started: Instant,
+}
+
+impl Work<'_> {
+    fn take(self, to: Destination, inputs: Vec<Input>) -> Result<Report, IngestError> {
+        let mut intake = Intake::new(to, self.meter, &self.settings.limits);
+        read(&mut intake, inputs).map_err(ended)?;
+        if self.cancel.is_cancelled() {
+            return Err(IngestError::Cancelled);
+        }
+        if self.settings.strict && !intake.failures.is_empty() {
+            return Err(IngestError::Strict { failures: intake.failures });
+        }
+        if intake.found.is_empty() {
+            return Err(IngestError::Nothing { failures: intake.failures });
+        }
+        cross_check(&mut intake);
+        let plan = Plan::new(&mut intake, self.publisher);
+        let Intake { to, found, warnings, failures, .. } = intake;
+        let (tags, wrote) = plan.commit(self.registry, to, &found).map_err(|error| ended(Problem::Registry(error)))?;
+        let report = Report {
+            images: plan.rows(&found, &tags),
+            warnings,
+            failures,
+            wrote,
+            bytes_read: self.meter.bytes_read(),
+            seconds: self.started.elapsed().as_secs_f64(),
+        };
+        self.meter.tell(Event::Finished(report.clone()));
+        Ok(report)
     }
-    if settings.strict && !intake.failures.is_empty() {
-        return Err(IngestError::Strict { failures: intake.failures });
-    }
-    if intake.found.is_empty() {
-        return Err(IngestError::Nothing { failures: intake.failures });
-    }
-    cross_check(&mut intake);
-    let plan = Plan::new(&mut intake, &publisher);
-    let Intake { draft, found, warnings, failures, .. } = intake;
-    let report = plan.commit(draft, &found).map_err(|error| ended(Problem::Registry(error)))?;
-    let report = Report {
-        images: plan.rows(&found, &report),
-        warnings,
-        failures,
-        wrote: report.wrote,
-        bytes_read: meter.bytes_read(),
-        seconds: started.elapsed().as_secs_f64(),
-    };
-    progress(Event::Finished(report.clone()));
-    Ok(report)
 }
 
 fn read(intake: &mut Intake<'_>, inputs: Vec<Input>) -> Result<(), Problem> {
@@ -221,23 +266,32 @@ impl Plan {
         self.rows.push(row);
     }
 
-    fn commit(&self, mut draft: ReleaseDraft, found: &[Found]) -> Result<ReleaseReport, airdock_registry::Error> {
+    /// What became of each tag, and whether anything was written.
+    fn commit(
+        &self,
+        registry: &Registry,
+        mut to: Destination,
+        found: &[Found],
+    ) -> Result<(Vec<TagOutcome>, bool), airdock_registry::Error> {
         for row in &self.rows {
             for repository in &row.repositories {
                 for (digest, manifest) in &found[row.image].manifests {
-                    draft.add_manifest(repository, *digest, manifest.clone());
+                    to.add_manifest(repository, *digest, manifest.clone());
                 }
             }
         }
         for ((repository, tag), digest) in &self.tags {
-            draft.add_tag(repository, tag.clone(), *digest);
+            to.add_tag(repository, tag.clone(), *digest);
         }
-        block_on(draft.commit())
+        match to {
+            Destination::Store(draft) => block_on(draft.commit()).map(|report| (report.tags, report.wrote)),
+            Destination::Mount(draft) => block_on(registry.mount(draft)).map(|mounted| (mounted.tags, false)),
+        }
     }
 
-    fn rows(&self, found: &[Found], report: &ReleaseReport) -> Vec<ImageRow> {
+    fn rows(&self, found: &[Found], tags: &[TagOutcome]) -> Vec<ImageRow> {
         let outcomes: HashMap<_, _> =
-            report.tags.iter().map(|tag| ((&tag.repository, &tag.tag), (&tag.digest, &tag.outcome))).collect();
+            tags.iter().map(|tag| ((&tag.repository, &tag.tag), (&tag.digest, &tag.outcome))).collect();
         self.rows.iter().map(|row| row.shown(&found[row.image], &outcomes)).collect()
     }
 }
@@ -316,9 +370,7 @@ fn whose(by: &Provenance) -> String {
 }
 
 /// The registry's surface is asynchronous and an ingest has a thread of its own.
-fn block_on(
-    commit: impl Future<Output = Result<ReleaseReport, airdock_registry::Error>>,
-) -> Result<ReleaseReport, airdock_registry::Error> {
+fn block_on<T>(commit: impl Future<Output = Result<T, airdock_registry::Error>>) -> Result<T, airdock_registry::Error> {
     match tokio::runtime::Handle::try_current() {
         Ok(runtime) => runtime.block_on(commit),
         Err(_) => Err(airdock_registry::Error::Unavailable("an ingest needs a runtime to commit in".into())),

@@ -2,9 +2,11 @@
 //!
 //! A blob's bytes leave in one of two ways. Where the connection said it can send files itself ([`FileWindows`]), the
 //! body is one frame whose address stands for the file; everywhere else (TLS, HTTP/2, somebody else's server) it is read
-//! in pieces that fit a processor's cache. Invariant: a body is as long as it said, or it fails; a file that cannot be
+//! in pieces that fit a processor's cache. A blob from a medium that nobody has verified goes the second way, hashed
+//! ([`checked`]). Invariant: a body is as long as it said, or it fails; a file that cannot be
 //! read, or is shorter than its blob, ends the connection and never the body.
 
+mod checked;
 mod multipart;
 mod pool;
 mod reader;
@@ -23,7 +25,9 @@ pub use windows::FileWindows;
 
 use super::Arrival;
 use crate::Blob;
+use crate::mounts::Reading;
 use crate::oci::ByteRange;
+use checked::Checked;
 use multipart::Multipart;
 use reader::Reader;
 pub(crate) use reader::cut_short;
@@ -39,6 +43,7 @@ pub struct Body(Content);
 enum Content {
     Bytes(Bytes),
     Blob(BlobRange),
+    Checked(Box<Checked>),
     Multipart(Box<Multipart>),
 }
 
@@ -51,6 +56,11 @@ impl Body {
         Self(Content::Bytes(bytes))
     }
 
+    /// All of a blob that nobody has verified yet. `reading` is held until it has gone out.
+    pub(super) fn checked(blob: Blob, reading: Reading) -> Self {
+        Self(Content::Checked(Box::new(Checked::new(blob, reading))))
+    }
+
     pub(crate) fn blob(blob: Blob, range: ByteRange, arrival: &Arrival) -> Self {
         Self(Content::Blob(BlobRange::new(blob, range, arrival.windows.clone())))
     }
@@ -61,6 +71,7 @@ impl Body {
         match &self.0 {
             Content::Bytes(bytes) => bytes.len() as u64,
             Content::Blob(range) => range.left(),
+            Content::Checked(checked) => checked.left(),
             Content::Multipart(parts) => parts.left(),
         }
     }
@@ -75,6 +86,7 @@ impl http_body::Body for Body {
             Content::Bytes(bytes) if bytes.is_empty() => Poll::Ready(None),
             Content::Bytes(bytes) => Poll::Ready(Some(Ok(std::mem::take(bytes)))),
             Content::Blob(range) => range.poll_next(cx),
+            Content::Checked(checked) => checked.poll_next(cx),
             Content::Multipart(parts) => parts.poll_next(cx),
         };
         bytes.map(|next| next.map(|bytes| bytes.map(Frame::data)))

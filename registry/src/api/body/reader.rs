@@ -51,7 +51,12 @@ impl Reader {
 /// Reads what is in memory; `None` when that is nothing, or when the file system cannot tell.
 fn read_now(blob: &Blob, offset: u64, space: &mut [u8]) -> Option<io::Result<usize>> {
     loop {
-        return match preadv2(blob.file(), &mut [io::IoSliceMut::new(space)], offset, ReadWriteFlags::NOWAIT) {
+        return match preadv2(
+            blob.file(),
+            &mut [io::IoSliceMut::new(space)],
+            blob.offset() + offset,
+            ReadWriteFlags::NOWAIT,
+        ) {
             Err(Errno::INTR) => continue,
             Err(Errno::AGAIN | Errno::OPNOTSUPP | Errno::INVAL | Errno::NOSYS) => None,
             read => Some(read.map_err(io::Error::from)),
@@ -61,7 +66,7 @@ fn read_now(blob: &Blob, offset: u64, space: &mut [u8]) -> Option<io::Result<usi
 
 fn read_waiting(blob: &Blob, offset: u64, wanted: usize, mut buffer: Buffer) -> io::Result<Buffer> {
     loop {
-        match blob.file().read_at(&mut buffer.space()[..wanted], offset) {
+        match blob.file().read_at(&mut buffer.space()[..wanted], blob.offset() + offset) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Ok(0) => return Err(cut_short(blob)),
             read => return Ok(buffer.filled(read?)),

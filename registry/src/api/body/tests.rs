@@ -19,7 +19,7 @@ fn content(size: usize) -> Vec<u8> {
 }
 
 /// Stands in for a mapping with bytes the file does not have, so that a test sees which of the two was sent.
-fn not_the_file(_: &std::fs::File, size: u64) -> Option<Bytes> {
+fn not_the_file(_: &std::fs::File, _: u64, size: u64) -> Option<Bytes> {
     Some(vec![0xEE; size as usize].into())
 }
 
@@ -109,8 +109,8 @@ async fn a_large_blob_is_lent_in_one_frame_and_forgotten_when_that_is_dropped() 
 
 #[tokio::test]
 async fn a_small_blob_and_one_that_cannot_be_mapped_are_read() {
-    let cannot = |_: &std::fs::File, _: u64| None;
-    for (size, map) in [(100, not_the_file as fn(&_, _) -> _), (3 * BYTES, cannot)] {
+    let cannot = |_: &std::fs::File, _: u64, _: u64| None;
+    for (size, map) in [(100, not_the_file as fn(&_, _, _) -> _), (3 * BYTES, cannot)] {
         let expected = content(size);
         let (_file, blob) = blob(&expected);
         let arrival = Arrival { windows: Some(Arc::new(FileWindows::new(map))), ..Arrival::default() };

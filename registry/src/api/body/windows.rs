@@ -13,10 +13,13 @@ use parking_lot::Mutex;
 use crate::Blob;
 use crate::oci::ByteRange;
 
+/// Makes an address range for the bytes of a file from an offset on, so many of them.
+type Map = fn(&File, u64, u64) -> Option<Bytes>;
+
 /// What one connection may send straight from files.
 #[derive(Debug)]
 pub struct FileWindows {
-    map: fn(&File, u64) -> Option<Bytes>,
+    map: Map,
     lent: Mutex<Vec<Window>>,
 }
 
@@ -43,8 +46,8 @@ impl Window {
 }
 
 impl FileWindows {
-    /// Nothing lent yet. `map` gives a file an address range of its length.
-    pub fn new(map: fn(&File, u64) -> Option<Bytes>) -> Self {
+    /// Nothing lent yet. `map` gives a part of a file, by offset and size, an address range of its length.
+    pub fn new(map: Map) -> Self {
         Self { map, lent: Mutex::new(Vec::new()) }
     }
 
@@ -53,7 +56,8 @@ impl FileWindows {
         let whole = blob.mapping(self.map)?;
         let part = whole.slice(usize::try_from(range.start).ok()?..usize::try_from(range.end).ok()?);
         let (address, len) = (part.as_ptr() as usize, part.len());
-        self.lent.lock().push(Window { blob: blob.clone(), address, offset: range.start, len });
+        let offset = blob.offset() + range.start;
+        self.lent.lock().push(Window { blob: blob.clone(), address, offset, len });
         Some(Bytes::from_owner(Lent { part, windows: self }))
     }
 

@@ -1,0 +1,71 @@
+//! A whole blob from a medium nobody has verified yet: hashed on its way out, its last piece held back until the digest
+//! matched. What is damaged then ends as a broken connection, and never as a body a client may take for the blob.
+
+use std::io;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+
+use super::reader::Reader;
+use crate::Blob;
+use crate::mounts::Reading;
+use crate::oci::{ByteRange, Hasher};
+use crate::store::MediumBlob;
+
+/// What is left of it, and the hash of what went before.
+#[derive(Debug)]
+pub(super) struct Checked {
+    blob: Blob,
+    left: ByteRange,
+    reader: Reader,
+    // Taken by the last piece.
+    hasher: Option<Hasher>,
+    _reading: Reading,
+}
+
+impl Checked {
+    /// All of `blob`. A blob without bytes has no last piece to hold back: it is verified when it is opened.
+    pub(super) fn new(blob: Blob, reading: Reading) -> Self {
+        let (left, hasher) = (ByteRange { start: 0, end: blob.size() }, blob.digest().algorithm().hasher());
+        Self { blob, left, reader: Reader::default(), hasher: Some(hasher), _reading: reading }
+    }
+
+    pub(super) const fn left(&self) -> u64 {
+        self.left.len()
+    }
+
+    pub(super) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<io::Result<Bytes>>> {
+        if self.left.is_empty() {
+            return Poll::Ready(None);
+        }
+        let piece = std::task::ready!(self.reader.poll_read(cx, &self.blob, self.left));
+        Poll::Ready(Some(piece.and_then(|piece| self.check(piece))))
+    }
+
+    fn check(&mut self, piece: Bytes) -> io::Result<Bytes> {
+        if let Some(hasher) = &mut self.hasher {
+            hasher.update(&piece);
+        }
+        if piece.len() as u64 == self.left.len() {
+            self.end()?;
+        }
+        self.left.start += piece.len() as u64;
+        Ok(piece)
+    }
+
+    /// Only after this may the last piece go out.
+    fn end(&mut self) -> io::Result<()> {
+        let Some(hasher) = self.hasher.take() else { return Err(io::ErrorKind::UnexpectedEof.into()) };
+        let found = hasher.finish();
+        let matched = self.blob.unverified().map(|medium: &std::sync::Arc<MediumBlob>| medium.found(&found));
+        match matched {
+            None if found == self.blob.digest() => Ok(()),
+            Some(Ok(())) => Ok(()),
+            None => Err(io::ErrorKind::InvalidData.into()),
+            Some(Err(problem)) => {
+                tracing::error!(%problem, "serving a blob was broken off before its end");
+                Err(io::Error::new(io::ErrorKind::InvalidData, problem))
+            }
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! What media hold that are served in place: repositories, tags, manifests, and where the blobs lie.
+//!
+//! Invariants: a description never changes once it is mounted, and is gone with the process; nothing of it is written; a
+//! blob is visible in a repository only if a manifest names it there, as in the store; of what is believed, a manifest's
+//! bytes were hashed when it was mounted, and a blob's are before the last of them goes out.
+
+mod draft;
+mod verify;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use parking_lot::RwLock;
+
+use crate::oci::{Digest, Manifest, RepositoryName, Tag};
+use crate::store::MediumBlob;
+
+pub use draft::MountDraft;
+pub use verify::Verification;
+
+pub(crate) use verify::verify;
+
+/// One repository of a medium.
+#[derive(Debug, Default)]
+struct MountedRepository {
+    tags: BTreeMap<Tag, Digest>,
+    manifests: HashMap<Digest, Arc<Manifest>>,
+    blobs: HashMap<Digest, Arc<MediumBlob>>,
+    referrers: HashMap<Digest, BTreeSet<Digest>>,
+}
+
+/// What one medium holds.
+#[derive(Debug)]
+pub(crate) struct Mount {
+    pub(crate) name: String,
+    repositories: BTreeMap<RepositoryName, MountedRepository>,
+    /// Every blob once, in the order in which they lie.
+    pub(crate) blobs: Vec<Arc<MediumBlob>>,
+}
+
+/// Everything that is mounted.
+#[derive(Debug, Default)]
+pub(crate) struct Mounts {
+    /// The one asked first stands first: what was mounted last.
+    mounted: RwLock<Arc<[Arc<Mount>]>>,
+    /// Answers on their way that read a medium for the first time: the background pass waits for them.
+    reading: Arc<AtomicUsize>,
+}
+
+impl Mounts {
+    pub(crate) fn add(&self, mount: Arc<Mount>) {
+        let mut mounted = self.mounted.write();
+        *mounted = std::iter::once(mount).chain(mounted.iter().cloned()).collect();
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.mounted.read().is_empty()
+    }
+
+    /// What is mounted now, best first.
+    pub(crate) fn all(&self) -> Arc<[Arc<Mount>]> {
+        self.mounted.read().clone()
+    }
+
+    pub(crate) fn tag(&self, name: &RepositoryName, tag: &Tag) -> Option<Digest> {
+        self.find(|mount| mount.repositories.get(name)?.tags.get(tag).copied())
+    }
+
+    pub(crate) fn manifest(&self, name: &RepositoryName, digest: &Digest) -> Option<Arc<Manifest>> {
+        self.find(|mount| mount.repositories.get(name)?.manifests.get(digest).cloned())
+    }
+
+    /// Every place the blob can be had from in this repository.
+    pub(crate) fn blobs(&self, name: &RepositoryName, digest: &Digest) -> Vec<Arc<MediumBlob>> {
+        let blob = |mount: &Arc<Mount>| mount.repositories.get(name)?.blobs.get(digest).cloned();
+        self.mounted.read().iter().filter_map(blob).collect()
+    }
+
+    /// The same in any repository.
+    pub(crate) fn blobs_anywhere(&self, digest: &Digest) -> Vec<Arc<MediumBlob>> {
+        let blob = |mount: &Arc<Mount>| {
+            mount.repositories.values().find_map(|repository| repository.blobs.get(digest).cloned())
+        };
+        self.mounted.read().iter().filter_map(blob).collect()
+    }
+
+    pub(crate) fn has_repository(&self, name: &RepositoryName) -> bool {
+        self.find(|mount| mount.repositories.contains_key(name).then_some(())).is_some()
+    }
+
+    /// The tags of a repository after `after`.
+    pub(crate) fn tags(&self, name: &RepositoryName, after: Option<&str>) -> BTreeSet<Tag> {
+        let after = |tag: &&Tag| after.is_none_or(|after| tag.as_str() > after);
+        let all = self.all();
+        all.iter()
+            .filter_map(|mount| mount.repositories.get(name))
+            .flat_map(|repository| repository.tags.keys().filter(after))
+            .cloned()
+            .collect()
+    }
+
+    /// The repositories after `after`.
+    pub(crate) fn repositories(&self, after: Option<&str>) -> BTreeSet<RepositoryName> {
+        let after = |name: &&RepositoryName| after.is_none_or(|after| name.as_str() > after);
+        self.all().iter().flat_map(|mount| mount.repositories.keys().filter(after)).cloned().collect()
+    }
+
+    pub(crate) fn referrers(&self, name: &RepositoryName, subject: &Digest) -> BTreeSet<Digest> {
+        let all = self.all();
+        all.iter().filter_map(|mount| mount.repositories.get(name)?.referrers.get(subject)).flatten().copied().collect()
+    }
+
+    /// To be held by an answer as long as it reads a medium for the first time.
+    pub(crate) fn reading(&self) -> Reading {
+        self.reading.fetch_add(1, Ordering::Relaxed);
+        Reading(self.reading.clone())
+    }
+
+    fn is_read(&self) -> bool {
+        self.reading.load(Ordering::Relaxed) > 0
+    }
+
+    fn find<T>(&self, wanted: impl Fn(&Mount) -> Option<T>) -> Option<T> {
+        self.mounted.read().iter().find_map(|mount| wanted(mount))
+    }
+}
+
+/// An answer that reads a medium for the first time.
+#[derive(Debug)]
+pub(crate) struct Reading(Arc<AtomicUsize>);
+
+impl Drop for Reading {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}

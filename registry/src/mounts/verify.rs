@@ -1,0 +1,84 @@
+//! Reading every blob of a mount once, behind the backs of those who are served: what is damaged on a medium is then known
+//! before somebody needs it, and what is not goes out as fast as from the store.
+
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use super::{Mount, Mounts};
+use crate::store::{MediumBlob, MediumError, Trust};
+
+/// Read at a time: large and in a row, for media that are slow to seek.
+const PIECE: usize = 1024 * 1024;
+
+/// Looked again so often whether whoever is served is done, and so many times before a piece: a client that takes its
+/// time must not keep the pass from ever coming to its end.
+const GIVE_WAY: Duration = Duration::from_millis(20);
+const PATIENCE: usize = 50;
+
+/// What reading all of a mount found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Verification {
+    /// Blobs that are what their digests say, and their bytes together.
+    pub verified: usize,
+    /// Their bytes.
+    pub bytes: u64,
+    /// What is wrong with each of the others.
+    pub problems: Vec<MediumError>,
+    /// Whether it was stopped before its end.
+    pub stopped: bool,
+}
+
+/// Reads what nobody has read yet of `mount`, one blob after the other, giving way to whoever is being served.
+pub(crate) fn verify(mounts: &Mounts, mount: &Mount, stop: &AtomicBool) -> Verification {
+    let mut found = Verification::default();
+    let mut piece = vec![0; PIECE];
+    for blob in &mount.blobs {
+        match one(mounts, blob, stop, &mut piece) {
+            Ok(true) => {
+                found.verified += 1;
+                found.bytes += blob.size();
+            }
+            Ok(false) => return Verification { stopped: true, ..found },
+            Err(problem) => found.problems.push(problem),
+        }
+    }
+    found
+}
+
+/// `false` when it was stopped.
+fn one(mounts: &Mounts, blob: &Arc<MediumBlob>, stop: &AtomicBool, piece: &mut [u8]) -> Result<bool, MediumError> {
+    if blob.trust() == Trust::Verified {
+        return Ok(true);
+    }
+    let opened = blob.open()?;
+    let mut hasher = blob.digest().algorithm().hasher();
+    let mut at = 0;
+    // A client may have come to its end first.
+    while at < blob.size() && blob.trust() != Trust::Verified {
+        let mut patience = PATIENCE;
+        while mounts.is_read() && patience > 0 && !stop.load(Ordering::Relaxed) {
+            std::thread::sleep(GIVE_WAY);
+            patience -= 1;
+        }
+        if stop.load(Ordering::Relaxed) {
+            return Ok(false);
+        }
+        let wanted = usize::try_from(blob.size() - at).map_or(PIECE, |left| left.min(PIECE));
+        match opened.file().read_at(&mut piece[..wanted], opened.offset() + at) {
+            Ok(0) => return Err(blob.unreadable(&io::ErrorKind::UnexpectedEof.into())),
+            Ok(read) => {
+                hasher.update(&piece[..read]);
+                at += read as u64;
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(blob.unreadable(&error)),
+        }
+    }
+    if blob.trust() != Trust::Verified {
+        blob.found(&hasher.finish())?;
+    }
+    Ok(true)
+}

@@ -1,0 +1,105 @@
+//! Media served in place: mounting what `serve --mount` names, and reading all of it once in the background.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use airdock_config::Config;
+use airdock_registry::Registry;
+use airdock_sync::ingest::{self, Event, IngestError, Notice, Report};
+use anyhow::Context as _;
+use indicatif::HumanBytes;
+
+use crate::output::printable;
+use crate::progress::Progress;
+
+/// Mounts everything the settings name, in order, so that later ones are asked first.
+///
+/// # Errors
+/// When one of them cannot be used: whoever names a medium wants it served.
+pub(crate) async fn mount(registry: &Registry, config: &Config) -> anyhow::Result<Vec<String>> {
+    let mut lines = Vec::new();
+    for path in &config.mount.paths {
+        let report = one(registry, config, path.clone())
+            .await
+            .map_err(|error| anyhow::anyhow!("{}", sentences(&error)))
+            .with_context(|| format!("cannot mount `{}`", path.display()))?;
+        lines.push(line(path, &report));
+    }
+    Ok(lines)
+}
+
+async fn one(registry: &Registry, config: &Config, path: PathBuf) -> Result<Report, IngestError> {
+    let (registry, publish, settings) = (registry.clone(), config.publish.clone(), config.ingest.clone());
+    let progress = Progress::log();
+    let mounting = tokio::task::spawn_blocking(move || {
+        let tell = |event: Event| {
+            // That something was found is for the list of what is served.
+            if matches!(event, Event::Warning(_) | Event::Failed(_)) {
+                progress.show(&event);
+            }
+        };
+        ingest::mount(&registry, &publish, &path, &settings, &tell)
+    });
+    mounting.await.unwrap_or_else(|panic| {
+        Err(IngestError::Registry { message: format!("the mount came upon a defect of its own: {panic}") })
+    })
+}
+
+/// Why nothing was mounted, with what was wrong with each file.
+fn sentences(error: &IngestError) -> String {
+    let failures: &[Notice] = match error {
+        IngestError::Strict { failures } | IngestError::Nothing { failures } => failures,
+        _ => &[],
+    };
+    let shown = |notice: &Notice| format!("\n  {}: {}", printable(&notice.file), printable(&notice.message));
+    match error {
+        // The sentence for an ingest speaks of tags that were not changed.
+        IngestError::Nothing { .. } if failures.is_empty() => "there is no image and no chart in it".to_owned(),
+        IngestError::Nothing { .. } => {
+            format!("nothing in it can be served{}", failures.iter().map(shown).collect::<String>())
+        }
+        _ => format!("{error}{}", failures.iter().map(shown).collect::<String>()),
+    }
+}
+
+fn line(path: &Path, report: &Report) -> String {
+    let mut digests: Vec<_> = report.images.iter().map(|row| (&row.digest, row.size)).collect();
+    digests.sort_unstable();
+    digests.dedup();
+    let size = digests.iter().map(|(_, size)| size).sum();
+    let (count, plural) = (digests.len(), if digests.len() == 1 { "image or chart" } else { "images and charts" });
+    format!("mounted {}: {count} {plural}, {}, served from where they lie", path.display(), HumanBytes(size))
+}
+
+/// Reads every blob of what is mounted once, on a thread of its own, and says in the log what it found.
+pub(crate) fn verify(registry: Registry) -> Stop {
+    let stop = Stop(Arc::default());
+    let flag = stop.0.clone();
+    let work = move || {
+        for (name, found) in registry.verify_mounts(&flag) {
+            for problem in &found.problems {
+                tracing::error!("{problem}");
+            }
+            if !found.stopped {
+                let (verified, bad) = (found.verified, found.problems.len());
+                let bytes = HumanBytes(found.bytes);
+                tracing::info!("read all of the mounted `{name}`: {verified} blobs, {bytes}, are whole; {bad} are not");
+            }
+        }
+    };
+    if let Err(error) = std::thread::Builder::new().name("medium check".into()).spawn(work) {
+        // Every blob is verified on its way out all the same.
+        tracing::warn!(%error, "no thread can be started to read the mounted media ahead");
+    }
+    stop
+}
+
+/// Ends the reading when it is dropped, within one piece; nobody waits for a medium that does not answer.
+pub(crate) struct Stop(Arc<AtomicBool>);
+
+impl Drop for Stop {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}

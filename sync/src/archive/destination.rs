@@ -1,0 +1,141 @@
+//! Where what is found in archives goes: into the store, as a release; or nowhere, when it is served from where it lies.
+
+use airdock_registry::oci::{Algorithm, Digest, Hasher, Manifest, RepositoryName, Tag};
+use airdock_registry::{BlobWriter, Error, MountDraft, ReleaseDraft};
+use bytes::Bytes;
+
+use super::problem::{Problem, printable};
+use super::source::Window;
+
+/// What a mount may hold in memory: charts' configs, configs of images that lie in archives. Everything else stays where
+/// it is.
+const MAX_HELD: u64 = 64 * 1024 * 1024;
+
+/// Where it goes.
+#[derive(Debug)]
+pub(crate) enum Destination {
+    /// Blobs are written as they are read.
+    Store(ReleaseDraft),
+    /// Blobs are located, and read when somebody asks for them.
+    Mount(MountDraft),
+}
+
+impl Destination {
+    /// Whether nothing is to be read that is not needed to say where things lie.
+    pub(crate) const fn is_mount(&self) -> bool {
+        matches!(self, Self::Mount(_))
+    }
+
+    pub(crate) fn has_blob(&self, digest: &Digest) -> Option<u64> {
+        match self {
+            Self::Store(draft) => draft.has_blob(digest),
+            Self::Mount(draft) => draft.has_blob(digest),
+        }
+    }
+
+    /// Begins a blob that is read whole.
+    pub(crate) fn writer(&mut self, algorithm: Algorithm) -> Result<Sink, Problem> {
+        match self {
+            Self::Store(draft) => draft.writer_with(algorithm).map(Sink::Store).map_err(Problem::Registry),
+            Self::Mount(_) => Ok(Sink::Hash(algorithm.hasher(), 0)),
+        }
+    }
+
+    /// Takes a small blob that has `digest`.
+    pub(crate) fn put(&mut self, bytes: &[u8], entry: &str, digest: Digest) -> Result<(), Problem> {
+        match self {
+            Self::Store(_) => {
+                let mut sink = self.writer(digest.algorithm())?;
+                sink.write(bytes)?;
+                sink.finish(entry, Some(digest)).map(drop)
+            }
+            Self::Mount(draft) => {
+                if draft.held() + bytes.len() as u64 > MAX_HELD {
+                    return Err(Problem::OverLimit {
+                        what: format!("what is held in memory of the mounted medium, with `{}`,", printable(entry)),
+                        limit: format!("{MAX_HELD} bytes"),
+                        cure: "ingest the bundle instead of mounting it",
+                    });
+                }
+                draft.hold(digest, Bytes::copy_from_slice(bytes));
+                Ok(())
+            }
+        }
+    }
+
+    /// Leaves a blob where it lies, if it is to be served from there. `false`: it has to be written.
+    pub(crate) fn locate(
+        &mut self,
+        window: &Window<'_>,
+        entry: &str,
+        digest: Digest,
+        verified: bool,
+    ) -> Result<bool, Problem> {
+        let Self::Mount(draft) = self else { return Ok(false) };
+        if let Some(known) = draft.has_blob(&digest).filter(|known| *known != window.size()) {
+            return Err(Problem::Size { entry: printable(entry), expected: known, found: window.size() });
+        }
+        let (file, path) = window.file();
+        draft.locate(digest, (file, path), (window.start(), window.size()), verified).map_err(Problem::Read)?;
+        Ok(true)
+    }
+
+    pub(crate) fn add_manifest(&mut self, repository: &RepositoryName, digest: Digest, manifest: Manifest) {
+        match self {
+            Self::Store(draft) => draft.add_manifest(repository, digest, manifest),
+            Self::Mount(draft) => draft.add_manifest(repository, digest, manifest),
+        }
+    }
+
+    pub(crate) fn add_tag(&mut self, repository: &RepositoryName, tag: Tag, digest: Digest) {
+        match self {
+            Self::Store(draft) => draft.add_tag(repository, tag, digest),
+            Self::Mount(draft) => draft.add_tag(repository, tag, digest),
+        }
+    }
+}
+
+/// What a blob is read into.
+pub(crate) enum Sink {
+    Store(BlobWriter),
+    Hash(Hasher, u64),
+}
+
+impl Sink {
+    pub(crate) fn write(&mut self, piece: &[u8]) -> Result<(), Problem> {
+        match self {
+            Self::Store(writer) => writer.write(piece).map_err(Problem::Registry),
+            Self::Hash(hasher, size) => {
+                hasher.update(piece);
+                *size += piece.len() as u64;
+                Ok(())
+            }
+        }
+    }
+
+    pub(crate) const fn size(&self) -> u64 {
+        match self {
+            Self::Store(writer) => writer.size(),
+            Self::Hash(_, size) => *size,
+        }
+    }
+
+    /// Ends the blob, which must have the `expected` digest if there is one.
+    pub(crate) fn finish(self, entry: &str, expected: Option<Digest>) -> Result<(Digest, u64), Problem> {
+        let wrong = |expected, found| Problem::Digest { entry: printable(entry), expected, found };
+        match self {
+            Self::Store(writer) => match writer.commit(expected) {
+                Ok(written) => Ok((written.digest, written.size)),
+                Err(Error::DigestMismatch { expected, found }) => Err(wrong(expected, found)),
+                Err(error) => Err(Problem::Registry(error)),
+            },
+            Self::Hash(hasher, size) => {
+                let found = hasher.finish();
+                match expected.filter(|expected| *expected != found) {
+                    Some(expected) => Err(wrong(expected, found)),
+                    None => Ok((found, size)),
+                }
+            }
+        }
+    }
+}
