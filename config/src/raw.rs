@@ -99,6 +99,8 @@ pub(crate) struct IngestLimits {
     pub(crate) entries: Setting,
     pub(crate) images: Setting,
     pub(crate) depth: Setting,
+    pub(crate) ratio: Setting,
+    pub(crate) ratio_from: Setting,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -53,7 +53,8 @@ impl Display for Config {
         writeln!(f, "chart = {}", text(render_size(limits.chart)))?;
         writeln!(f, "layer = {}", text(render_size(limits.layer)))?;
         writeln!(f, "entries = {}", limits.entries)?;
-        writeln!(f, "images = {}\ndepth = {}", limits.images, limits.depth)?;
+        writeln!(f, "images = {}\ndepth = {}\nratio = {}", limits.images, limits.depth, limits.ratio)?;
+        writeln!(f, "ratio_from = {}", text(render_size(limits.ratio_from)))?;
         let paths = self.mount.paths.iter().map(|path| path.display());
         writeln!(f, "\n[mount]\npaths = {}\ncopy = {}", list(paths), self.mount.copy)?;
         writeln!(f, "\n[log]\nlevel = {}", word(&self.log.level, &LEVELS))?;

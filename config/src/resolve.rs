@@ -204,7 +204,10 @@ fn ingest(
             entries: reader.number("ingest.limits.entries", &written.entries, limits.entries, 1..=100_000_000),
             images: reader.number("ingest.limits.images", &written.images, limits.images, 1..=1_000_000),
             depth: reader.number("ingest.limits.depth", &written.depth, limits.depth, 1..=64),
+            ratio: reader.number("ingest.limits.ratio", &written.ratio, limits.ratio, 1..=1_000_000),
+            ratio_from: reader.size("ingest.limits.ratio_from", &written.ratio_from, limits.ratio_from, 0..=1 << 50),
         },
+        naming: default.naming,
     };
     (settings, bundles)
 }

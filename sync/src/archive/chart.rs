@@ -39,7 +39,7 @@ pub(crate) struct Chart {
 pub(crate) fn look_into(source: &mut dyn Source) -> (Vec<u8>, bool) {
     let mut recorder = Recorder { source, taken: Vec::new() };
     let found = {
-        let mut unpacked = Unpacked::gzip(&mut recorder).at_most(MAX_UNPACKED);
+        let mut unpacked = Unpacked::gzip(&mut recorder, MAX_UNPACKED);
         let mut tar = TarReader::new(&mut unpacked, MAX_FILES);
         loop {
             // Whatever is wrong with it is told by whoever reads it for good.
@@ -88,7 +88,7 @@ pub(crate) fn read(
 /// Reads the whole archive; gives its `Chart.yaml` and when that was written.
 fn open(archive: &[u8], limit: u64) -> Result<(Metadata, u64), Problem> {
     let mut source = archive;
-    let mut unpacked = Unpacked::gzip(&mut source).at_most(MAX_UNPACKED);
+    let mut unpacked = Unpacked::gzip(&mut source, MAX_UNPACKED);
     let mut tar = TarReader::new(&mut unpacked, MAX_FILES);
     let mut found = None;
     while let Some(entry) = tar.next()? {
@@ -204,6 +204,7 @@ impl Chart {
             size,
             notes,
             beside: None,
+            lost_digest: false,
         })
     }
 }

@@ -4,7 +4,9 @@ use std::cell::Cell;
 use std::io::{self, BufRead, BufReader, Read};
 use std::rc::Rc;
 
+use bzip2::bufread::MultiBzDecoder;
 use flate2::bufread::MultiGzDecoder;
+use liblzma::bufread::XzDecoder;
 
 use super::problem::Halt;
 use super::source::{PIECE, Source, read_buffered};
@@ -13,13 +15,25 @@ use super::tar;
 /// Bytes that tell every format apart.
 pub(crate) const HEAD: usize = tar::BLOCK;
 
-/// Times its compressed size that something may unpack to once it is over [`UNPACKED_ANYWAY`]: text and code reach 20,
-/// disks of zeros a thousand.
-const RATIO: u64 = 250;
-const UNPACKED_ANYWAY: u64 = 1 << 30;
-
-/// The largest window taken: what `zstd -d` takes without being told otherwise.
+/// The largest window taken: what `zstd -d` takes without being told otherwise. xz calls it a dictionary.
 pub(crate) const ZSTD_WINDOW_LOG: u32 = 27;
+/// What unpacking xz may take: such a dictionary, and what lies around it. `xz -9` has half of that.
+const XZ_MEMORY: u64 = (1 << ZSTD_WINDOW_LOG) + (4 << 20);
+
+/// How far something may unpack: disks of zeros do a thousandfold, and so do bombs.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Allowance {
+    /// Times its compressed size, once it is over `from`.
+    pub(crate) ratio: u64,
+    pub(crate) from: u64,
+}
+
+impl Allowance {
+    /// How far something of `packed` bytes may unpack.
+    pub(crate) fn of(self, packed: u64) -> u64 {
+        self.from.max(packed.saturating_mul(self.ratio))
+    }
+}
 
 /// What a stream is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,6 +41,8 @@ pub(crate) enum Format {
     Tar,
     Gzip,
     Zstd,
+    Xz,
+    Bzip2,
     /// Known, and not read here; its name.
     Foreign(&'static str),
     Empty,
@@ -42,9 +58,14 @@ impl Format {
             [0x28, 0xb5, 0x2f, 0xfd, ..] => Self::Zstd,
             // A skippable frame may stand first (RFC 8878, 3.1.2).
             [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => Self::Zstd,
-            [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => Self::Foreign("xz"),
-            [b'B', b'Z', b'h', b'1'..=b'9', ..] => Self::Foreign("bzip2"),
+            [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => Self::Xz,
+            // Behind its own magic comes that of the first block, or of the end of an empty stream.
+            [b'B', b'Z', b'h', b'1'..=b'9', 0x31, 0x41, 0x59, 0x26, ..]
+            | [b'B', b'Z', b'h', b'1'..=b'9', 0x17, 0x72, 0x45, 0x38, ..] => Self::Bzip2,
             [b'P', b'K', 3, 4, ..] => Self::Foreign("zip"),
+            [b'7', b'z', 0xbc, 0xaf, 0x27, 0x1c, ..] => Self::Foreign("7-Zip"),
+            [b'L', b'Z', b'I', b'P', ..] => Self::Foreign("lzip"),
+            [0x04, 0x22, 0x4d, 0x18, ..] => Self::Foreign("lz4"),
             _ if tar::is_header(head) => Self::Tar,
             _ => Self::Other,
         }
@@ -56,43 +77,52 @@ pub(crate) struct Unpacked<'s> {
     inner: BufReader<Decoder<'s>>,
     packed: Rc<Cell<u64>>,
     unpacked: u64,
-    limit: u64,
+    allowance: Allowance,
 }
 
 enum Decoder<'s> {
     Gzip(Box<MultiGzDecoder<Counted<'s>>>),
     Zstd(zstd::stream::read::Decoder<'static, Counted<'s>>),
+    Xz(XzDecoder<Counted<'s>>),
+    Bzip2(Box<MultiBzDecoder<Counted<'s>>>),
 }
 
 impl<'s> Unpacked<'s> {
-    pub(crate) fn gzip(source: &'s mut dyn Source) -> Self {
+    /// `None` when `format` is no compression that is read here.
+    ///
+    /// # Errors
+    /// When there is no memory for a decoder.
+    pub(crate) fn new(format: Format, source: &'s mut dyn Source, allowance: Allowance) -> io::Result<Option<Self>> {
         let packed = Rc::new(Cell::new(0));
         let counted = Counted { source, count: Rc::clone(&packed) };
-        Self::over(Decoder::Gzip(Box::new(MultiGzDecoder::new(counted))), packed)
+        let decoder = match format {
+            Format::Gzip => Decoder::Gzip(Box::new(MultiGzDecoder::new(counted))),
+            Format::Zstd => {
+                let mut decoder = zstd::stream::read::Decoder::with_buffer(counted)?;
+                decoder.window_log_max(ZSTD_WINDOW_LOG)?;
+                Decoder::Zstd(decoder)
+            }
+            Format::Xz => {
+                let decoder = liblzma::stream::Stream::new_stream_decoder(XZ_MEMORY, liblzma::stream::CONCATENATED)?;
+                Decoder::Xz(XzDecoder::new_stream(counted, decoder))
+            }
+            Format::Bzip2 => Decoder::Bzip2(Box::new(MultiBzDecoder::new(counted))),
+            _ => return Ok(None),
+        };
+        Ok(Some(Self::over(decoder, packed, allowance)))
     }
 
-    pub(crate) fn zstd(source: &'s mut dyn Source) -> io::Result<Self> {
+    /// A gzip stream that may unpack to `limit` bytes, however small it is.
+    pub(crate) fn gzip(source: &'s mut dyn Source, limit: u64) -> Self {
+        let allowance = Allowance { ratio: 0, from: limit };
         let packed = Rc::new(Cell::new(0));
         let counted = Counted { source, count: Rc::clone(&packed) };
-        let mut decoder = zstd::stream::read::Decoder::with_buffer(counted)?;
-        decoder.window_log_max(ZSTD_WINDOW_LOG)?;
-        Ok(Self::over(Decoder::Zstd(decoder), packed))
+        Self::over(Decoder::Gzip(Box::new(MultiGzDecoder::new(counted))), packed, allowance)
     }
 
-    fn over(decoder: Decoder<'s>, packed: Rc<Cell<u64>>) -> Self {
-        Self { inner: BufReader::with_capacity(PIECE, decoder), packed, unpacked: 0, limit: u64::MAX }
+    fn over(decoder: Decoder<'s>, packed: Rc<Cell<u64>>, allowance: Allowance) -> Self {
+        Self { inner: BufReader::with_capacity(PIECE, decoder), packed, unpacked: 0, allowance }
     }
-
-    /// The same, refusing to unpack to more than `limit` bytes.
-    pub(crate) const fn at_most(mut self, limit: u64) -> Self {
-        self.limit = limit;
-        self
-    }
-}
-
-/// How far something of `packed` bytes may unpack.
-pub(crate) fn allowance(packed: u64) -> u64 {
-    UNPACKED_ANYWAY.max(packed.saturating_mul(RATIO))
 }
 
 impl Read for Decoder<'_> {
@@ -100,6 +130,10 @@ impl Read for Decoder<'_> {
         match self {
             Self::Gzip(decoder) => decoder.read(out),
             Self::Zstd(decoder) => decoder.read(out),
+            // xz gives nothing when nothing is asked of it, and says then that it cannot go on.
+            Self::Xz(decoder) if !out.is_empty() => decoder.read(out),
+            Self::Xz(_) => Ok(0),
+            Self::Bzip2(decoder) => decoder.read(out),
         }
     }
 }
@@ -114,7 +148,7 @@ impl BufRead for Unpacked<'_> {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
         if self.inner.buffer().is_empty() {
             self.unpacked += self.inner.fill_buf()?.len() as u64;
-            let limit = self.limit.min(allowance(self.packed.get()));
+            let limit = self.allowance.of(self.packed.get());
             if self.unpacked > limit {
                 return Err(Halt::Bomb(limit).into());
             }
@@ -163,19 +197,32 @@ mod tests {
         encoder.finish().unwrap()
     }
 
+    const ALLOWANCE: Allowance = Allowance { ratio: 250, from: 1 << 30 };
+
+    fn xz(bytes: &[u8]) -> Vec<u8> {
+        liblzma::encode_all(bytes, 1).unwrap()
+    }
+
+    fn bzip2(bytes: &[u8]) -> Vec<u8> {
+        let mut encoder = bzip2::write::BzEncoder::new(Vec::new(), bzip2::Compression::fast());
+        encoder.write_all(bytes).unwrap();
+        encoder.finish().unwrap()
+    }
+
     fn unpack(mut packed: &[u8]) -> io::Result<Vec<u8>> {
         let mut out = Vec::new();
-        match Format::of(packed) {
-            Format::Gzip => Unpacked::gzip(&mut packed).read_to_end(&mut out)?,
-            _ => Unpacked::zstd(&mut packed)?.read_to_end(&mut out)?,
-        };
+        let unpacked = Unpacked::new(Format::of(packed), &mut packed, ALLOWANCE)?;
+        unpacked.expect("a compression").read_to_end(&mut out)?;
         Ok(out)
     }
 
     #[test]
     fn a05_members_and_frames_follow_each_other_and_rubbish_behind_them_is_an_error() {
-        assert_eq!(unpack(&[gzip(b"a"), gzip(b"b")].concat()).unwrap(), b"ab");
-        assert!(unpack(&[gzip(b"a"), b"rubbish".to_vec()].concat()).is_err());
+        for pack in [gzip, xz, bzip2] {
+            assert_eq!(unpack(&[pack(b"a"), pack(b"b")].concat()).unwrap(), b"ab");
+            assert!(unpack(&[pack(b"a"), b"rubbish".to_vec()].concat()).is_err());
+            assert_eq!(unpack(&pack(b"")).unwrap(), b"");
+        }
         let frame = |bytes: &[u8]| zstd::encode_all(bytes, 1).unwrap();
         let skippable = [0x50, 0x2a, 0x4d, 0x18, 3, 0, 0, 0, 1, 2, 3];
         assert_eq!(unpack(&[&skippable[..], &frame(b"a"), &skippable, &frame(b"b")].concat()).unwrap(), b"ab");
@@ -191,20 +238,39 @@ mod tests {
 
     #[test]
     fn a_stream_cut_short_is_an_error() {
-        for whole in [gzip(&[7; 100_000]), zstd::encode_all(&[7_u8; 100_000][..], 1).unwrap()] {
-            for end in 4..whole.len() {
+        let content = [7; 100_000];
+        for whole in [gzip(&content), zstd::encode_all(&content[..], 1).unwrap(), xz(&content), bzip2(&content)] {
+            for end in 10..whole.len() {
                 assert!(unpack(&whole[..end]).is_err(), "{end} of {}", whole.len());
             }
         }
     }
 
     #[test]
+    fn a05_an_xz_dictionary_beyond_the_limit_is_refused_with_the_cure() {
+        let mut options = liblzma::stream::LzmaOptions::new_preset(0).unwrap();
+        options.dict_size(1 << 28);
+        let mut filters = liblzma::stream::Filters::new();
+        filters.lzma2(&options);
+        let encoder = liblzma::stream::Stream::new_stream_encoder(&filters, liblzma::stream::Check::Crc32).unwrap();
+        let mut encoder = liblzma::write::XzEncoder::new_stream(Vec::new(), encoder);
+        encoder.write_all(b"small").unwrap();
+        let error = unpack(&encoder.finish().unwrap()).unwrap_err();
+        let problem = super::super::problem::Problem::from(error).to_string();
+        assert!(problem.contains("128 MiB") && problem.contains("xz -9"), "{problem}");
+    }
+
+    #[test]
     fn unpacking_stops_at_the_limit() {
-        let packed = gzip(&vec![0; 1_000_000]);
-        let mut source = packed.as_slice();
-        let error = Unpacked::gzip(&mut source).at_most(10_000).read_to_end(&mut Vec::new()).unwrap_err();
-        assert!(error.to_string().contains("10000"), "{error}");
-        assert_eq!(allowance(10), UNPACKED_ANYWAY);
-        assert_eq!(allowance(1 << 30), 250 << 30);
+        let zeros = vec![0; 1_000_000];
+        for packed in [gzip(&zeros), xz(&zeros), bzip2(&zeros), zstd::encode_all(&zeros[..], 1).unwrap()] {
+            let mut source = packed.as_slice();
+            let small = Allowance { ratio: 2, from: 50_000 };
+            let mut unpacked = Unpacked::new(Format::of(&packed), &mut source, small).unwrap().unwrap();
+            let error = unpacked.read_to_end(&mut Vec::new()).unwrap_err();
+            assert!(error.to_string().contains("50000"), "{error}");
+        }
+        assert_eq!(ALLOWANCE.of(10), 1 << 30);
+        assert_eq!(ALLOWANCE.of(1 << 30), 250 << 30);
     }
 }

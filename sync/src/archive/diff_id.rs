@@ -5,13 +5,14 @@ use std::io::{self, Write};
 
 use airdock_registry::oci::{Algorithm, Digest, Hasher};
 
-use super::compression::{Format, ZSTD_WINDOW_LOG, allowance};
+use super::compression::{Allowance, Format, ZSTD_WINDOW_LOG};
 use super::problem::{Halt, Problem, printable};
 
 /// Computes a DiffID piece by piece.
 pub(crate) struct DiffId {
     state: Result<Decoder, io::Error>,
     packed: u64,
+    allowance: Allowance,
 }
 
 enum Decoder {
@@ -45,15 +46,15 @@ impl Write for Hashed {
 }
 
 impl DiffId {
-    pub(crate) const fn new() -> Self {
-        Self { state: Ok(Decoder::Undecided(Vec::new())), packed: 0 }
+    pub(crate) const fn new(allowance: Allowance) -> Self {
+        Self { state: Ok(Decoder::Undecided(Vec::new())), packed: 0, allowance }
     }
 
     /// Takes in the next piece of the layer as it is stored.
     pub(crate) fn update(&mut self, piece: &[u8]) {
         self.packed += piece.len() as u64;
         if let Ok(decoder) = &mut self.state
-            && let Err(error) = decoder.update(piece, allowance(self.packed))
+            && let Err(error) = decoder.update(piece, self.allowance.of(self.packed))
         {
             self.state = Err(error);
         }
@@ -121,7 +122,7 @@ mod tests {
     use super::*;
 
     fn of(stored: &[u8], step: usize) -> Result<Digest, Problem> {
-        let mut diff_id = DiffId::new();
+        let mut diff_id = DiffId::new(Allowance { ratio: 250, from: 1 << 30 });
         stored.chunks(step).for_each(|piece| diff_id.update(piece));
         diff_id.finish("layer", Algorithm::Sha256.digest(stored))
     }

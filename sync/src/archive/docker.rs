@@ -86,34 +86,35 @@ struct Written {
     layers: Vec<Source>,
 }
 
+/// kaniko's way of saying that there is no name.
+const KANIKO_UNNAMED: &str = "docker.io/unset-repo/unset-image-name:latest";
+
 const LOST_DIGEST: &str =
     "the archive has lost the registry's digest: tags work, pins by `@sha256:` taken from the registry do not";
 
 /// Reads `manifest.json`; `None` when it is something else of that name.
 pub(crate) fn items(bytes: &[u8], path: &str) -> Result<Option<Vec<Item>>, Problem> {
-    if !bytes.trim_ascii_start().starts_with(b"[") {
+    if !is_list(bytes) {
         return Ok(None);
     }
     serde_json::from_slice(bytes).map(Some).map_err(|error| Problem::document(path, error))
 }
 
-/// Reads the images in `folder` that its layout, if it has one, does not hold. Says whether there was a list of images.
+/// Whether a `manifest.json` is the list of images that `docker save` writes.
+pub(crate) fn is_list(bytes: &[u8]) -> bool {
+    bytes.trim_ascii_start().starts_with(b"[")
+}
+
+/// Reads the images in `folder` that its layout, if it has one, does not hold.
 pub(crate) fn read(
     parts: &mut dyn Parts,
     intake: &mut Intake<'_>,
     folder: &str,
     file: &str,
+    bytes: &[u8],
     layout: &mut Layout,
-) -> Result<bool, Problem> {
-    let path = join(folder, "manifest.json");
-    let Some(bytes) = parts.document(intake, &path, intake.limits.document)? else { return Ok(false) };
-    let Some(items) = items(&bytes, &path)? else {
-        intake.warn(
-            file,
-            format!("`{}` is not the list of images that `docker save` writes; it is left out", printable(&path)),
-        );
-        return Ok(false);
-    };
+) -> Result<(), Problem> {
+    let items = items(bytes, &join(folder, "manifest.json"))?.unwrap_or_default();
     for item in items.into_iter().take(intake.limits.images) {
         let label = item.label();
         if layout.failed.contains(&label) {
@@ -123,12 +124,12 @@ pub(crate) fn read(
             intake.fail(&format!("{file}: {label}"), problem)?;
         }
     }
-    Ok(true)
+    Ok(())
 }
 
 impl Item {
     fn label(&self) -> String {
-        let first = self.repo_tags.iter().flatten().next();
+        let first = self.repo_tags.iter().flatten().find(|name| name.as_str() != KANIKO_UNNAMED);
         match first.map(|name| name.parse::<ImageReference>()) {
             Some(Ok(reference)) => reference.to_string(),
             _ => printable(first.unwrap_or(&self.config)),
@@ -161,7 +162,7 @@ fn one(
 ) -> Result<(), Problem> {
     let mut places = Vec::new();
     let mut notes = Vec::new();
-    for name in item.repo_tags.iter().flatten() {
+    for name in item.repo_tags.iter().flatten().filter(|name| name.as_str() != KANIKO_UNNAMED) {
         match name.parse::<ImageReference>() {
             Ok(reference) => places.push(names::place(&reference.or_latest())),
             // Docker's way of saying that there is none.
@@ -194,29 +195,39 @@ fn one(
     let size = size + manifest.bytes().len() as u64;
     let platforms = Config::parse(&config).ok().and_then(|config| config.platform()).into_iter().collect();
     let manifests = vec![(root, manifest)];
-    let found = Found { file: file.to_owned(), places, manifests, root, platforms, size, notes, beside: None };
-    layout.images.push(Image { found, configs: vec![digest], plain: true });
+    let found = Found {
+        file: file.to_owned(),
+        places,
+        manifests,
+        root,
+        platforms,
+        size,
+        notes,
+        beside: None,
+        lost_digest: true,
+    };
+    layout.images.push(Image { found, configs: vec![digest], plain: true, derived: false });
     Ok(())
 }
 
 /// Adds what `manifest.json` knows to an image of the layout beside it.
 fn merge(image: &mut Image, places: Vec<super::intake::Place>, sources: bool) {
     let found = &mut image.found;
+    // A full name goes before one that was put together, and makes up for a missing one.
+    if image.derived && !places.is_empty() {
+        image.derived = false;
+        found.places.clear();
+        found.notes.retain(|note| !note.contains(names::UNTAGGED));
+        found.beside = None;
+    }
     for place in places {
-        let known = found.places.iter().any(|known| known.repository == place.repository && known.tag == place.tag);
-        if known {
-            continue;
+        if !found.places.iter().any(|known| known.repository == place.repository && known.tag == place.tag) {
+            found.places.push(place);
         }
-        // A full name makes up for the missing one.
-        if found.places.iter().all(|place| place.repository.as_str() == names::UNTAGGED) {
-            found.places.clear();
-            found.notes.retain(|note| !note.contains(names::UNTAGGED));
-            found.beside = None;
-        }
-        found.places.push(place);
     }
     // Docker's own store writes a new manifest around unpacked layers whenever it saves.
-    if sources && image.plain && !found.notes.iter().any(|note| note == LOST_DIGEST) {
+    if sources && image.plain && !found.lost_digest {
+        found.lost_digest = true;
         found.notes.push(LOST_DIGEST.to_owned());
     }
 }

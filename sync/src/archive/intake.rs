@@ -13,7 +13,7 @@ use super::destination::Destination;
 use super::diff_id::DiffId;
 use super::problem::{Problem, printable};
 use super::source::{Meter, Source};
-use crate::ingest::{Event, Limits, Notice};
+use crate::ingest::{Event, Limits, Naming, Notice};
 
 /// Manifests wait in memory for the commit; together they have at most this many bytes.
 const MAX_MANIFESTS: usize = 64 * 1024 * 1024;
@@ -44,6 +44,8 @@ pub(crate) struct Found {
     pub(crate) notes: Vec<String>,
     /// Without a name of its own it goes where this manifest goes: a signature beside what it signs.
     pub(crate) beside: Option<(Digest, Option<Tag>)>,
+    /// Its manifest is not the registry's: made here, or by whoever saved it.
+    pub(crate) lost_digest: bool,
 }
 
 /// Where an archive began on the lists, to take back what it added.
@@ -57,6 +59,7 @@ pub(crate) struct Intake<'a> {
     pub(crate) to: Destination,
     pub(crate) meter: &'a Meter<'a>,
     pub(crate) limits: &'a Limits,
+    pub(crate) naming: &'a Naming,
     pub(crate) found: Vec<Found>,
     pub(crate) charts: Vec<Chart>,
     /// Provenance files by the chart they lie beside.
@@ -70,11 +73,12 @@ pub(crate) struct Intake<'a> {
 }
 
 impl<'a> Intake<'a> {
-    pub(crate) fn new(to: Destination, meter: &'a Meter<'a>, limits: &'a Limits) -> Self {
+    pub(crate) fn new(to: Destination, meter: &'a Meter<'a>, limits: &'a Limits, naming: &'a Naming) -> Self {
         Self {
             to,
             meter,
             limits,
+            naming,
             found: Vec::new(),
             charts: Vec::new(),
             provenance: HashMap::new(),

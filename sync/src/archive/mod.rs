@@ -5,7 +5,7 @@
 //!   folder · file · pipe
 //!        │  nested     what is it? (magic bytes, never names)
 //!        ├─ shelf      read anywhere:  tar on disk, folder ┐
-//!        ├─ stream     read once:      pipe, gzip, zstd    ├─ scope ─ oci · docker   images, by what documents say
+//!        ├─ stream     read once:      pipe, compressed    ├─ scope ─ oci · docker · directory · storage   images
 //!        └─ chart      gzip with a Chart.yaml              ┘
 //!        ▼
 //!     intake           images and charts onto the list that is committed; blobs to their
@@ -16,11 +16,13 @@
 //! size of anything. Knows nothing of publish rules, and nothing of who asks.
 
 mod ahead;
+mod arrangement;
 mod chart;
 mod chart_yaml;
 mod compression;
 mod destination;
 mod diff_id;
+mod directory;
 mod docker;
 mod entry_name;
 mod folder;
@@ -37,6 +39,7 @@ mod role;
 mod scope;
 mod shelf;
 mod source;
+mod storage;
 mod stream;
 mod tar;
 
@@ -44,10 +47,11 @@ use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
+pub(crate) use compression::Allowance;
 pub(crate) use destination::Destination;
-pub(crate) use intake::{Found, Intake};
-pub(crate) use names::UNTAGGED;
-pub(crate) use problem::Problem;
+pub(crate) use intake::{Found, Intake, Place};
+pub(crate) use names::{UNTAGGED, as_it_stands};
+pub(crate) use problem::{Problem, printable};
 pub(crate) use source::Meter;
 
 use source::{Pipe, Window};

@@ -23,6 +23,10 @@ pub(crate) type Annotations = BTreeMap<String, String>;
 /// The names one digest has in `index.json`.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Names {
+    /// Said by where it lies, or by a tool that cuts the host off.
+    own: Vec<Place>,
+    /// What it is known to belong to.
+    beside: Option<(Digest, Option<Tag>)>,
     full: Vec<ImageReference>,
     bare: Vec<Tag>,
     sources: Vec<(String, String)>,
@@ -35,9 +39,16 @@ pub(crate) struct Settled {
     pub(crate) places: Vec<Place>,
     pub(crate) notes: Vec<String>,
     pub(crate) beside: Option<(Digest, Option<Tag>)>,
+    /// The places were only derived, or are the one for what has no name.
+    pub(crate) derived: bool,
 }
 
 impl Names {
+    /// The names of what says them by where it lies.
+    pub(crate) fn of_places(places: impl IntoIterator<Item = Place>) -> Self {
+        Self { own: places.into_iter().collect(), ..Self::default() }
+    }
+
     /// Takes in the annotations of one `index.json` entry.
     pub(crate) fn read(&mut self, annotations: &Annotations) {
         for (key, repositories) in annotations {
@@ -61,23 +72,41 @@ impl Names {
 
     /// What to call it in messages.
     pub(crate) fn label(&self, digest: &Digest) -> String {
-        match (self.full.first(), self.bare.first()) {
-            (Some(reference), _) => reference.to_string(),
-            (None, Some(tag)) => tag.to_string(),
-            (None, None) => digest.to_string(),
+        match (self.full.first(), self.own.first(), self.bare.first()) {
+            (Some(reference), ..) => reference.to_string(),
+            (None, Some(place), _) => place.shown.clone(),
+            (None, None, Some(tag)) => tag.to_string(),
+            (None, None, None) => digest.to_string(),
         }
     }
 
-    pub(crate) fn settle(self, root: Digest, manifest: &Manifest, chart: Option<&[u8]>) -> Settled {
+    /// In the order of the protocol notes, 4.7; `base` is the repository that bare tags are tags of.
+    pub(crate) fn settle(
+        self,
+        root: Digest,
+        manifest: &Manifest,
+        chart: Option<&[u8]>,
+        base: Option<&RepositoryName>,
+    ) -> Settled {
         let mut settled = Settled::default();
         for name in &self.unread {
             settled.notes.push(format!("its name `{name}` is no image reference and was not used"));
         }
+        settled.places.extend(self.own);
         settled.places.extend(self.full.iter().map(place));
         if settled.places.is_empty()
             && let Some(chart) = chart.and_then(chart_place)
         {
             settled.places.push(chart);
+        }
+        settled.derived = settled.places.is_empty();
+        if let Some(base) = base.filter(|_| settled.places.is_empty()) {
+            let joined = self.bare.iter().filter(|tag| signed_digest(tag).is_none());
+            settled.places.extend(joined.map(|tag| Place {
+                repository: base.clone(),
+                tag: Some(tag.clone()),
+                shown: format!("{base}:{tag}"),
+            }));
         }
         let sources = self.sources.iter().filter_map(|(host, path)| ImageReference::new(host, path, None).ok());
         for source in sources.filter(|_| settled.places.is_empty()).collect::<Vec<_>>() {
@@ -90,7 +119,7 @@ impl Names {
         }
         if settled.places.is_empty() {
             let signed = self.bare.iter().find_map(|tag| Some((signed_digest(tag)?, Some(tag.clone()))));
-            settled.beside = signed.or_else(|| Some((manifest.subject()?.digest, None)));
+            settled.beside = self.beside.or(signed).or_else(|| Some((manifest.subject()?.digest, None)));
             settled.places.extend(untagged(&root, self.bare.first()));
             if settled.beside.is_none() {
                 settled.notes.push(no_name(self.bare.first()));
@@ -110,6 +139,51 @@ fn push_new<T: PartialEq>(list: &mut Vec<T>, item: T) {
 /// Where a full reference puts an image.
 pub(crate) fn place(reference: &ImageReference) -> Place {
     Place { repository: reference.repository().clone(), tag: reference.tag().cloned(), shown: reference.to_string() }
+}
+
+/// Where a name without a host puts content: there, as it stands. With a host it is a full reference.
+pub(crate) fn as_it_stands(text: &str) -> Option<Place> {
+    let (name, rest) = text.rsplit_once('/').map_or(("", text), |(name, rest)| (name, rest));
+    let first = text.split('/').next().filter(|_| !name.is_empty());
+    if first.is_some_and(is_host) {
+        return text.parse::<ImageReference>().ok().map(|reference| place(&reference));
+    }
+    let end = rest.find(['@', ':']).unwrap_or(rest.len());
+    let (last, version) = rest.split_at(end);
+    let repository = if name.is_empty() { last.to_owned() } else { format!("{name}/{last}") };
+    let repository: RepositoryName = repository.parse().ok()?;
+    let (tag, digest) = match version.split_once('@') {
+        Some((tag, digest)) => (tag, Some(digest)),
+        None => (version, None),
+    };
+    if let Some(digest) = digest {
+        digest.parse::<Digest>().ok()?;
+    }
+    let tag = tag.strip_prefix(':').map(str::parse).transpose().ok()?;
+    Some(Place { repository, tag, shown: printable(text) })
+}
+
+/// What a path says as a name: from the first folder on that is a host, or all of it.
+pub(crate) fn of_path(path: &str) -> Option<Place> {
+    let mut from = 0;
+    for component in path.split('/') {
+        if is_host(component) && from + component.len() < path.len() {
+            return as_it_stands(&path[from..]);
+        }
+        from += component.len() + 1;
+    }
+    as_it_stands(path)
+}
+
+/// Whether a component is a host and no `bundle-0.93.2`: a port, or a domain that ends in a word, or an address.
+fn is_host(component: &str) -> bool {
+    let (name, port) = component.split_once(':').map_or((component, None), |(name, port)| (name, Some(port)));
+    let named = name == "localhost" || name.parse::<std::net::Ipv4Addr>().is_ok();
+    let domain = name.rsplit_once('.').is_some_and(|(_, last)| last.starts_with(|c: char| c.is_ascii_alphabetic()));
+    match port {
+        Some(port) => port.parse::<u16>().is_ok_and(|port| port > 0) && !name.is_empty(),
+        None => named || domain,
+    }
 }
 
 /// Where what has no name goes.
@@ -172,7 +246,7 @@ mod tests {
         let text =
             format!(r#"{{"schemaVersion":2,"config":{{"mediaType":"a/b","digest":"{empty}","size":2}},"layers":[]}}"#);
         let manifest = Manifest::parse(text.into_bytes().into(), None).unwrap();
-        let settled = names.settle(empty.parse().unwrap(), &manifest, None);
+        let settled = names.settle(empty.parse().unwrap(), &manifest, None, None);
         settled.places.iter().map(|place| format!("{} {:?}", place.repository, place.tag)).collect()
     }
 

@@ -79,7 +79,8 @@ fn read_window<'a>(
 fn read_stream(intake: &mut Intake<'_>, source: &mut dyn Source, file: &str, depth: usize) -> Result<Outcome, Problem> {
     check_depth(intake, depth)?;
     let mut source = Rewound::peek(source, HEAD)?;
-    match Format::of(source.head()) {
+    let format = Format::of(source.head());
+    match format {
         Format::Tar => stream::read_tar(intake, &mut source, file, depth)?,
         Format::Gzip => {
             let (taken, is_chart) = chart::look_into(&mut source);
@@ -87,19 +88,19 @@ fn read_stream(intake: &mut Intake<'_>, source: &mut dyn Source, file: &str, dep
                 chart::read(intake, taken, &mut source, file)?;
             } else {
                 let mut source = Rewound::new(taken, &mut source);
-                unpacked(intake, &mut Unpacked::gzip(&mut source), file, depth)?;
+                unpacked(intake, format, &mut source, file, depth)?;
             }
         }
-        Format::Zstd => unpacked(intake, &mut Unpacked::zstd(&mut source)?, file, depth)?,
+        Format::Zstd | Format::Xz | Format::Bzip2 => unpacked(intake, format, &mut source, file, depth)?,
         Format::Foreign(kind) => {
             return Err(Problem::Unusable(format!(
-                "it is a {kind} file, which is not read; unpack it, or use gzip or zstd"
+                "it is a {kind} file, which is not read; unpack it, or use gzip, zstd, xz or bzip2"
             )));
         }
         Format::Empty if looks_meant(file) => return Err(Problem::Incomplete("it is empty".into())),
         Format::Other if looks_meant(file) => {
             return Err(Problem::Damaged(
-                "it is neither a tar nor compressed with gzip or zstd, whatever its name says".into(),
+                "it is neither a tar nor compressed with gzip, zstd, xz or bzip2, whatever its name says".into(),
             ));
         }
         Format::Empty | Format::Other => {
@@ -110,7 +111,13 @@ fn read_stream(intake: &mut Intake<'_>, source: &mut dyn Source, file: &str, dep
     Ok(Outcome::Archive)
 }
 
-fn unpacked(intake: &mut Intake<'_>, source: &mut Unpacked<'_>, file: &str, depth: usize) -> Result<(), Problem> {
+fn unpacked(
+    intake: &mut Intake<'_>,
+    format: Format,
+    source: &mut dyn Source,
+    file: &str,
+    depth: usize,
+) -> Result<(), Problem> {
     if intake.to.is_mount() {
         return Err(Problem::Unusable(
             "it is compressed, and what is in it cannot be served from where it lies; ingest it instead (`airdock ingest`, \
@@ -118,7 +125,9 @@ fn unpacked(intake: &mut Intake<'_>, source: &mut Unpacked<'_>, file: &str, dept
                 .into(),
         ));
     }
-    match read_stream(intake, source, file, depth + 1)? {
+    let unpacked = Unpacked::new(format, source, intake.limits.allowance())?;
+    let Some(mut unpacked) = unpacked else { return Err(Problem::Unusable("it is not compressed".into())) };
+    match read_stream(intake, &mut unpacked, file, depth + 1)? {
         Outcome::Archive => Ok(()),
         Outcome::Other => Err(Problem::Unusable("what it unpacks to is no archive".into())),
     }
@@ -127,5 +136,7 @@ fn unpacked(intake: &mut Intake<'_>, source: &mut Unpacked<'_>, file: &str, dept
 /// Whether somebody who gave a file this name meant it to be an archive.
 fn looks_meant(file: &str) -> bool {
     let file = file.to_ascii_lowercase();
-    [".tar", ".tgz", ".gz", ".zst", ".tzst", ".oci"].iter().any(|ending| file.ends_with(ending))
+    [".tar", ".tgz", ".gz", ".zst", ".tzst", ".xz", ".txz", ".bz2", ".tbz2", ".oci"]
+        .iter()
+        .any(|ending| file.ends_with(ending))
 }

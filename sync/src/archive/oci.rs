@@ -10,6 +10,7 @@ use airdock_registry::oci::{Digest, Manifest, ManifestKind, MediaType, Platform,
 use bytes::Bytes;
 use serde::Deserialize;
 
+use super::arrangement::Arrangement;
 use super::docker::Config;
 use super::intake::{Found, Intake};
 use super::names::{self, Names};
@@ -38,6 +39,8 @@ pub(crate) struct Image {
     pub(crate) configs: Vec<Digest>,
     /// Every layer of it is an uncompressed tar.
     pub(crate) plain: bool,
+    /// Its name was only derived: a full name in `manifest.json` goes before it.
+    pub(crate) derived: bool,
 }
 
 /// What a layout holds.
@@ -80,8 +83,8 @@ pub(crate) fn read(
             );
             continue;
         }
-        let mut walk = Walk { parts, folder, seen: HashMap::new(), taken: Vec::new(), bytes: 0, tree: Tree::default() };
-        match walk.root(intake, digest, size, media_type).and_then(|()| walk.image(intake, names, file, digest)) {
+        let root = Root { digest, size, media_type, names };
+        match image(parts, intake, Arrangement::Layout(folder), root, file) {
             Ok(image) => layout.images.push(image),
             Err(problem) => {
                 intake.fail(&format!("{file}: {label}"), problem)?;
@@ -90,6 +93,21 @@ pub(crate) fn read(
         }
     }
     Ok(layout)
+}
+
+/// Takes one manifest and everything it names, wherever its blobs lie.
+pub(crate) fn image(
+    parts: &mut dyn Parts,
+    intake: &mut Intake<'_>,
+    at: Arrangement<'_>,
+    root: Root,
+    file: &str,
+) -> Result<Image, Problem> {
+    let mut walk = Walk { parts, at, seen: HashMap::new(), taken: Vec::new(), bytes: 0, tree: Tree::default() };
+    match walk.manifest(intake, root.digest, root.size, root.media_type, None, 0)? {
+        State::Whole => walk.image(intake, root.names, file, root.digest),
+        State::Absent(what) => Err(Problem::missing(what)),
+    }
 }
 
 /// What is known of one manifest.
@@ -111,7 +129,7 @@ struct Tree {
 
 struct Walk<'w> {
     parts: &'w mut dyn Parts,
-    folder: &'w str,
+    at: Arrangement<'w>,
     seen: HashMap<Digest, State>,
     taken: Vec<(Digest, Manifest)>,
     bytes: usize,
@@ -119,29 +137,12 @@ struct Walk<'w> {
 }
 
 impl Walk<'_> {
-    fn path(&self, digest: &Digest) -> String {
-        join(self.folder, &format!("blobs/{}/{}", digest.algorithm(), digest.encoded()))
-    }
-
-    fn root(
-        &mut self,
-        intake: &mut Intake<'_>,
-        digest: Digest,
-        size: u64,
-        kind: Option<MediaType>,
-    ) -> Result<(), Problem> {
-        match self.manifest(intake, digest, size, kind, None, 0)? {
-            State::Whole => Ok(()),
-            State::Absent(what) => Err(Problem::missing(what)),
-        }
-    }
-
     /// Takes a manifest and everything it names, children first. Each digest is looked at once, however many name it.
     fn manifest(
         &mut self,
         intake: &mut Intake<'_>,
         digest: Digest,
-        size: u64,
+        size: Option<u64>,
         kind: Option<MediaType>,
         platform: Option<&Platform>,
         depth: usize,
@@ -176,8 +177,8 @@ impl Walk<'_> {
         Ok(state)
     }
 
-    fn bytes(&mut self, intake: &mut Intake<'_>, digest: &Digest, size: u64) -> Result<Option<Bytes>, Problem> {
-        let path = self.path(digest);
+    fn bytes(&mut self, intake: &mut Intake<'_>, digest: &Digest, size: Option<u64>) -> Result<Option<Bytes>, Problem> {
+        let path = self.at.manifest(digest);
         if self.bytes > MAX_MANIFEST_BYTES {
             return Err(Problem::OverLimit {
                 what: "all manifests of the image together".into(),
@@ -200,7 +201,7 @@ impl Walk<'_> {
             let kind = Some(child.media_type.clone());
             let shown =
                 platform.filter(|platform| platform.os != "unknown").map(|platform| printable(&platform.to_string()));
-            match self.manifest(intake, child.digest, child.size, kind, platform, depth + 1)? {
+            match self.manifest(intake, child.digest, Some(child.size), kind, platform, depth + 1)? {
                 State::Whole => {
                     whole += 1;
                     note(&mut self.tree.platforms, shown);
@@ -227,7 +228,7 @@ impl Walk<'_> {
         let mut missing = Vec::new();
         for reference in manifest.references() {
             let Reference::Blob(blob) = reference else { continue };
-            let path = self.path(&blob.digest);
+            let path = self.at.blob(&blob.digest);
             match self.parts.size(&path)? {
                 Some(found) if found != blob.size => {
                     return Err(Problem::Size { entry: path, expected: blob.size, found });
@@ -246,10 +247,10 @@ impl Walk<'_> {
         if is_image && manifest.blobs().count() < 2 {
             return Err(Problem::Unusable("the image has no layers; save it again".into()));
         }
-        let all = manifest.blobs().map(|blob| (self.path(&blob.digest), blob.digest)).collect::<Vec<_>>();
+        let all = manifest.blobs().map(|blob| (self.at.blob(&blob.digest), blob.digest)).collect::<Vec<_>>();
         self.parts.ahead(intake, &all, true)?;
         for blob in manifest.blobs() {
-            let path = self.path(&blob.digest);
+            let path = self.at.blob(&blob.digest);
             if self.parts.size(&path)?.is_some() {
                 self.parts.blob(intake, &path, blob.digest)?;
             }
@@ -260,7 +261,7 @@ impl Walk<'_> {
         if let Some(config) = manifest.config().filter(|_| is_image) {
             self.tree.configs.push(config.digest);
             if platform.is_none()
-                && let Some(bytes) = self.parts.document(intake, &self.path(&config.digest), MAX_CONFIG)?
+                && let Some(bytes) = self.parts.document(intake, &self.at.blob(&config.digest), MAX_CONFIG)?
             {
                 note(&mut self.tree.platforms, Config::parse(&bytes).ok().and_then(|config| config.platform()));
             }
@@ -275,10 +276,10 @@ impl Walk<'_> {
         // A chart, packed by Helm or oras, says its name in its config.
         let chart = manifest.config().filter(|config| config.media_type.as_str() == MediaType::HELM_CONFIG);
         let chart = match chart {
-            Some(config) => self.parts.document(intake, &self.path(&config.digest), intake.limits.document)?,
+            Some(config) => self.parts.document(intake, &self.at.blob(&config.digest), intake.limits.document)?,
             None => None,
         };
-        let settled = names.settle(root, manifest, chart.as_deref());
+        let settled = names.settle(root, manifest, chart.as_deref(), intake.naming.base.as_ref());
         let mut notes = settled.notes;
         if !tree.missing.is_empty() {
             notes.push(format!("without {}, which the archive does not hold", names::list(&tree.missing)));
@@ -296,8 +297,9 @@ impl Walk<'_> {
             size,
             notes,
             beside,
+            lost_digest: false,
         };
-        Ok(Image { found, configs: tree.configs, plain: !tree.compressed })
+        Ok(Image { found, configs: tree.configs, plain: !tree.compressed, derived: settled.derived })
     }
 }
 
@@ -313,13 +315,15 @@ fn is_empty(digest: &Digest) -> bool {
 }
 
 /// Whether a document is what its name and descriptor say.
-pub(crate) fn check(path: &str, bytes: &[u8], expected: &Digest, size: u64) -> Result<(), Problem> {
+pub(crate) fn check(path: &str, bytes: &[u8], expected: &Digest, size: Option<u64>) -> Result<(), Problem> {
     let found = expected.algorithm().digest(bytes);
     if found != *expected {
         return Err(Problem::Digest { entry: printable(path), expected: *expected, found });
     }
-    if bytes.len() as u64 != size {
-        return Err(Problem::Size { entry: printable(path), expected: size, found: bytes.len() as u64 });
+    match size {
+        Some(expected) if expected != bytes.len() as u64 => {
+            Err(Problem::Size { entry: printable(path), expected, found: bytes.len() as u64 })
+        }
+        _ => Ok(()),
     }
-    Ok(())
 }

@@ -29,7 +29,8 @@ struct IndexEntry {
 /// One manifest `index.json` names.
 pub(crate) struct Root {
     pub(crate) digest: Digest,
-    pub(crate) size: u64,
+    /// Where a descriptor tells it.
+    pub(crate) size: Option<u64>,
     pub(crate) media_type: Option<MediaType>,
     pub(crate) names: Names,
 }
@@ -41,7 +42,7 @@ pub(crate) fn roots(bytes: &[u8], path: &str) -> Result<Vec<Root>, Problem> {
     let mut places: HashMap<Digest, usize> = HashMap::new();
     for IndexEntry { media_type, digest, size, annotations } in index.manifests.into_iter().flatten() {
         let place = *places.entry(digest).or_insert_with(|| {
-            roots.push(Root { digest, size, media_type, names: Names::default() });
+            roots.push(Root { digest, size: Some(size), media_type, names: Names::default() });
             roots.len() - 1
         });
         roots[place].names.read(&annotations.unwrap_or_default());

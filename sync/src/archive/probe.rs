@@ -1,12 +1,29 @@
 //! What the fuzz targets feed (`sync/fuzz`), and the ordinary test that replays their corpora: every parser of
 //! strangers' bytes, by itself. Not for use; each answers with a number, so that nothing is optimised away.
 
-use std::io::Read;
+use std::io::{Cursor, Read};
+use std::path::Path;
 
-use super::compression::{Format, Unpacked};
+use airdock_registry::Registry;
+
+use super::compression::{Allowance, Format, Unpacked};
 use super::role::{Role, digest_in_name};
 use super::tar::TarReader;
-use super::{chart, docker, oci_index};
+use super::{chart, directory, docker, names, oci_index, storage};
+
+/// Anything, taken in whole from a stream and then from `file`, into a registry of its own, within a runtime.
+#[must_use]
+pub fn ingest(registry: &Registry, file: &Path, bytes: &[u8]) -> usize {
+    use crate::ingest::{Input, Limits, Settings, ingest};
+    use crate::publish::PublishRules;
+    let limits = Limits { document: 1 << 16, layer: 1 << 22, ratio_from: 1 << 22, depth: 4, ..Limits::default() };
+    let settings = Settings { limits, ..Settings::default() };
+    let stream = Input::Stream(Box::new(Cursor::new(bytes.to_vec())), "stream".into());
+    let written = std::fs::write(file, bytes).is_ok().then(|| Input::Path(file.to_owned()));
+    let taken = |input| ingest(registry, &PublishRules::default(), vec![input], &settings, &|_| {});
+    let found = |input| taken(input).map_or(0, |report| report.images.len());
+    found(stream) + written.map_or(0, found)
+}
 
 /// A tar, and the documents in it.
 #[must_use]
@@ -27,11 +44,10 @@ pub fn tar(bytes: &[u8]) -> usize {
 /// A compressed stream, told by its first bytes.
 #[must_use]
 pub fn compressed(bytes: &[u8]) -> u64 {
+    const ALLOWANCE: Allowance = Allowance { ratio: 0, from: 1 << 24 };
     let mut source = bytes;
-    let copy = |mut unpacked: Unpacked<'_>| std::io::copy(&mut unpacked, &mut std::io::sink()).unwrap_or(0);
-    match Format::of(bytes) {
-        Format::Gzip => copy(Unpacked::gzip(&mut source).at_most(1 << 24)),
-        Format::Zstd => Unpacked::zstd(&mut source).map_or(0, |unpacked| copy(unpacked.at_most(1 << 24))),
+    match Unpacked::new(Format::of(bytes), &mut source, ALLOWANCE) {
+        Ok(Some(mut unpacked)) => std::io::copy(&mut unpacked, &mut std::io::sink()).unwrap_or(0),
         _ => 0,
     }
 }
@@ -46,6 +62,39 @@ pub fn docker_manifest(bytes: &[u8]) -> usize {
 #[must_use]
 pub fn index(bytes: &[u8]) -> usize {
     oci_index::probe_index(bytes)
+}
+
+/// Lines as paths of an archive: what each may be, and what it says of names, tags and digests.
+#[must_use]
+pub fn paths(bytes: &[u8]) -> usize {
+    let text = String::from_utf8_lossy(bytes);
+    let mut seen = 0;
+    for line in text.lines() {
+        seen += usize::from(Role::of(line) != Role::Other) + usize::from(digest_in_name(line).is_some());
+        seen += directory::probe_path(line) + storage::probe_link(line);
+    }
+    seen
+}
+
+/// Lines as image references and as names given by hand; what is read must say itself again.
+///
+/// # Panics
+/// When it does not.
+#[must_use]
+pub fn references(bytes: &[u8]) -> usize {
+    use crate::reference::ImageReference;
+    let text = String::from_utf8_lossy(bytes);
+    let mut seen = 0;
+    for line in text.lines() {
+        if let Ok(reference) = line.parse::<ImageReference>() {
+            let again = reference.to_string().parse::<ImageReference>();
+            assert!(again.is_ok_and(|again| again == reference), "`{line}` is read in two ways");
+            seen += 1;
+        }
+        seen += usize::from(names::as_it_stands(line).is_some()) + usize::from(names::of_path(line).is_some());
+        seen += usize::from(crate::ingest::Naming::new(Some(line), Some(line)).is_ok());
+    }
+    seen
 }
 
 /// A `Chart.yaml`, or a packed chart.

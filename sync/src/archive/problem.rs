@@ -153,19 +153,21 @@ impl From<io::Error> for Problem {
                 return Self::OverLimit {
                     what: "what it unpacks to".into(),
                     limit: format!("{limit} bytes"),
-                    cure: "an honest archive does not grow so much; unpack it by hand to see what is in it",
+                    cure: "an honest archive hardly grows so much; look by hand at what is in it, then raise `ingest.limits.ratio`",
                 };
             }
             None => {}
         }
         match error.kind() {
             io::ErrorKind::UnexpectedEof => Self::Incomplete("it ends in the middle".into()),
-            // zstd's own words for a window beyond what was allowed.
-            _ if error.to_string().contains("too much memory") => Self::OverLimit {
-                what: "the window it must be unpacked with".into(),
-                limit: format!("{} MiB", 1 << (super::compression::ZSTD_WINDOW_LOG - 20)),
-                cure: "compress it again with `zstd --long=27` or less",
-            },
+            // zstd's own words and xz's for a window beyond what was allowed.
+            _ if ["too much memory", "memory limit"].iter().any(|words| error.to_string().contains(words)) => {
+                Self::OverLimit {
+                    what: "the window it must be unpacked with".into(),
+                    limit: format!("{} MiB", 1 << (super::compression::ZSTD_WINDOW_LOG - 20)),
+                    cure: "compress it again with `zstd --long=27` or `xz -9`, or less",
+                }
+            }
             // What the decompressors say of bytes they cannot read; the medium's own errors carry a number.
             io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData | io::ErrorKind::Other
                 if error.raw_os_error().is_none() =>

@@ -6,17 +6,22 @@ use airdock_registry::oci::{Algorithm, Digest};
 /// What an entry may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Role {
-    /// `blobs/<algorithm>/<hex>` of an image layout: its content has this digest.
+    /// `blobs/<algorithm>/<hex>` of an image layout, `blobs/<algorithm>/<xx>/<hex>/data` of a registry's storage, `<hex>`
+    /// of a `dir:` folder: its content has this digest.
     Blob(Digest),
     /// A layer of a `docker save` archive; tools name it by its own digest, by the digest of what it unpacks to, or by
     /// an identifier without meaning.
     Layer,
-    /// A config named by its digest: `<hex>.json`, `sha256:<hex>`.
+    /// A config or manifest named by its digest: `<hex>.json`, `sha256:<hex>`, `<hex>.manifest.json`.
     Config(Digest),
     /// `manifest.json`, `index.json`, `oci-layout`: the documents that explain an archive.
     Document,
-    /// Left over from Docker's first image format.
+    /// `link` in a registry's storage: what a tag or a manifest is.
+    Link,
+    /// Left over from Docker's first image format, or what a registry's storage holds beside its content.
     Legacy,
+    /// `version` or `signature-1` of a `dir:` folder.
+    Companion,
     /// `Chart.yaml`, one folder down from wherever this archive begins.
     Chart,
     /// `manifest.txt`.
@@ -38,7 +43,19 @@ impl Role {
         {
             return Self::Blob(digest);
         }
+        if name == "data"
+            && let (Some(hex), Some(first)) = (parent, grandparent)
+            && let (Some(algorithm), Some("blobs")) = (parts.next(), parts.next())
+            && hex.starts_with(first)
+            && let Ok(digest) = format!("{algorithm}:{hex}").parse()
+        {
+            return Self::Blob(digest);
+        }
         match name {
+            "link" if path.contains("/_manifests/") => return Self::Link,
+            "link" if path.contains("/_layers/") => return Self::Legacy,
+            _ if path.contains("/_uploads/") => return Self::Legacy,
+            "version" => return Self::Companion,
             "manifest.json" | "index.json" | "oci-layout" => return Self::Document,
             "layer.tar" if parent.is_some() => return Self::Layer,
             "manifest.txt" => return Self::Text,
@@ -50,8 +67,20 @@ impl Role {
         if let Ok(digest) = name.parse::<Digest>() {
             return Self::Config(digest);
         }
+        if let Some(digest) = hex(name).filter(|_| grandparent != Some("blobs")) {
+            return Self::Blob(digest);
+        }
+        if let Some(digest) = name.strip_prefix("sha512-").and_then(|hex| format!("sha512:{hex}").parse().ok()) {
+            return Self::Blob(digest);
+        }
+        let unsigned = name.rsplit_once("signature-").filter(|(_, number)| number.parse::<u16>().is_ok());
+        match unsigned.map(|(before, _)| before.strip_suffix('.').map(hex)) {
+            Some(None) if name.starts_with("signature-") => return Self::Companion,
+            Some(Some(Some(_))) => return Self::Companion,
+            _ => {}
+        }
         match name.split_once('.') {
-            Some((stem, "json")) => hex(stem).map_or(Self::Other, Self::Config),
+            Some((stem, "json" | "manifest.json")) => hex(stem).map_or(Self::Other, Self::Config),
             Some((stem, "tar" | "tar.gz" | "tar.zst" | "tgz" | "tar.gzip" | "tar.zstd")) if hex(stem).is_some() => {
                 Self::Layer
             }
@@ -103,6 +132,19 @@ mod tests {
             ("layer.tar".into(), Role::Other),
             (format!("blobs/md5/{hex}"), Role::Other),
             (format!("{}.tar", &hex[1..]), Role::Other),
+            (format!("docker/registry/v2/blobs/sha256/e3/{hex}/data"), Role::Blob(digest)),
+            (format!("docker/registry/v2/blobs/sha256/ff/{hex}/data"), Role::Other),
+            ("v2/repositories/a/_manifests/tags/1/current/link".into(), Role::Link),
+            (format!("v2/repositories/a/_layers/sha256/{hex}/link"), Role::Legacy),
+            ("v2/repositories/a/_uploads/x/data".into(), Role::Legacy),
+            ("a/link".into(), Role::Other),
+            (format!("busybox:1/{hex}"), Role::Blob(digest)),
+            (format!("busybox:1/{hex}.manifest.json"), Role::Config(digest)),
+            ("busybox:1/version".into(), Role::Companion),
+            ("busybox:1/signature-1".into(), Role::Companion),
+            (format!("busybox:1/{hex}.signature-12"), Role::Companion),
+            ("my-signature-1".into(), Role::Other),
+            ("signature-x".into(), Role::Other),
             (String::new(), Role::Other),
         ] {
             assert_eq!(Role::of(&path), role, "{path}");

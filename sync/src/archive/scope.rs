@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 
+use super::directory;
 use super::docker;
 use super::intake::Intake;
 use super::nested::Outcome;
@@ -9,6 +10,7 @@ use super::oci::{self, Layout};
 use super::parts::{Parts, join};
 use super::problem::{Problem, printable};
 use super::role::Role;
+use super::storage;
 
 /// Provenance files and `manifest.txt`, each.
 pub(crate) const MAX_TEXT: u64 = 1024 * 1024;
@@ -18,16 +20,21 @@ pub(crate) const MAX_TEXT: u64 = 1024 * 1024;
 pub(crate) struct Tally {
     /// An image, a chart or another archive was there, whole or not.
     something: bool,
+    /// Image layouts and registries' storages.
     layouts: Vec<String>,
+    /// Folders that hold one image and nothing else, but maybe other folders.
+    directories: Vec<String>,
     unpacked_charts: Vec<String>,
 }
 
 impl Tally {
-    /// Whether `path` lies in an image layout.
+    /// Whether `path` lies in an image layout or the like.
     pub(crate) fn is_within_image(&self, path: &str) -> bool {
-        self.layouts.iter().any(|folder| {
-            folder.is_empty() || path.strip_prefix(folder.as_str()).is_some_and(|rest| rest.starts_with('/'))
-        })
+        let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
+        self.directories.iter().any(|known| known == folder)
+            || self.layouts.iter().any(|folder| {
+                folder.is_empty() || path.strip_prefix(folder.as_str()).is_some_and(|rest| rest.starts_with('/'))
+            })
     }
 
     pub(crate) fn nested(&mut self, outcome: Outcome) {
@@ -84,8 +91,13 @@ pub(crate) fn images(
             // Somebody else's index.json.
             continue;
         }
+        // A folder that was given has a name of its own; a tar has any.
+        let lies = match (folder.as_str(), separator) {
+            ("", "/") => file.rsplit('/').next().unwrap_or_default(),
+            _ => folder.as_str(),
+        };
         let before = layout.images.len();
-        match docker::read(parts, intake, &folder, &shown, &mut layout) {
+        match described(parts, intake, &folder, &shown, lies, &mut layout, tally) {
             Ok(seen) => tally.something |= seen || before > 0,
             Err(problem) => {
                 tally.something = true;
@@ -96,7 +108,41 @@ pub(crate) fn images(
             intake.add(image.found)?;
         }
     }
+    let storages = storage::read(parts, intake, file, separator)?;
+    tally.something |= !storages.is_empty();
+    tally.layouts.extend(storages);
     Ok(())
+}
+
+/// Reads what `manifest.json` describes: a list of images, or one image in registry's words. Says whether it did.
+fn described(
+    parts: &mut dyn Parts,
+    intake: &mut Intake<'_>,
+    folder: &str,
+    shown: &str,
+    lies: &str,
+    layout: &mut Layout,
+    tally: &mut Tally,
+) -> Result<bool, Problem> {
+    let path = join(folder, "manifest.json");
+    let Some(bytes) = parts.document(intake, &path, intake.limits.document)? else { return Ok(false) };
+    if docker::is_list(&bytes) {
+        return docker::read(parts, intake, folder, shown, &bytes, layout).map(|()| true);
+    }
+    if !tally.layouts.iter().any(|known| known == folder) {
+        match directory::read(parts, intake, folder, shown, &bytes, lies) {
+            Ok(None) => {}
+            read => {
+                tally.directories.push(folder.to_owned());
+                layout.images.extend(read?);
+                return Ok(true);
+            }
+        }
+    }
+    let message =
+        format!("`{}` describes no image that `docker save` or skopeo wrote; it is left out", printable(&path));
+    intake.warn(shown, message);
+    Ok(false)
 }
 
 /// Keeps a text for the end of the ingest. What is wrong with one is only said.

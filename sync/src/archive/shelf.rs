@@ -109,7 +109,7 @@ impl<'a> Shelf<'a> {
                 }
                 Role::Chart => tally.unpacked_chart(intake, &path, &inner),
                 // Inside a layout other files mean nothing (image-layout.md).
-                Role::Other if !tally.is_within_image(&path) => {
+                Role::Other | Role::Companion if !tally.is_within_image(&path) => {
                     let window = match self.open(&path) {
                         Ok(window) => window,
                         Err(problem) => {
@@ -243,7 +243,7 @@ impl Parts for Shelf<'_> {
             window.pass_over()?;
             Layer { digest: named, size, compression }
         } else {
-            let mut unpacked = DiffId::new();
+            let mut unpacked = DiffId::new(intake.limits.allowance());
             let (digest, size) = intake.write(&mut window, path, None, Some(&mut unpacked))?;
             let found = unpacked.finish(path, digest)?;
             if found != diff_id {

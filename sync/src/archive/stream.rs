@@ -19,6 +19,7 @@ use super::problem::{Problem, printable};
 use super::role::{Role, digest_in_name};
 use super::scope::{self, Tally};
 use super::source::{Rewound, Source};
+use super::storage::MAX_LINK;
 use super::tar::{Entry, Kind, TarReader};
 
 /// JSON kept in memory at once. Beyond it the largest go into the store: those are lists of packages, not manifests.
@@ -96,6 +97,8 @@ impl Pile {
                 let text = document(body, &path, size, scope::MAX_TEXT);
                 return scope::text(intake, &path, &inner, text.map(Some));
             }
+            Role::Companion => Part::Passed { size },
+            Role::Link => self.keep(intake, &path, document(body, &path, size, MAX_LINK)?)?,
             Role::Document => self.keep(intake, &path, document(body, &path, size, intake.limits.document)?)?,
             Role::Blob(digest) => self.blob(intake, &path, size, digest, body)?,
             Role::Config(digest) if size <= MAX_CONFIG => {
@@ -146,7 +149,7 @@ impl Pile {
         if let Some(named) = digest_in_name(path).filter(|named| intake.has(named, size)) {
             return Ok(Part::Stored { digest: named, size, compression, diff_id: None });
         }
-        let mut unpacked = DiffId::new();
+        let mut unpacked = DiffId::new(intake.limits.allowance());
         let (digest, size) = intake.write(&mut body, path, None, Some(&mut unpacked))?;
         let diff_id = Some(unpacked.finish(path, digest)?);
         Ok(Part::Stored { digest, size, compression, diff_id })

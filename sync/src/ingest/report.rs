@@ -97,6 +97,16 @@ pub enum IngestError {
         /// Why, where something was wrong.
         failures: Vec<Notice>,
     },
+    /// One name was given for several images.
+    #[error(
+        "`--name` is for one image, and {} have no name: {}; give `--base-name`, or ingest each by itself; no tag was changed",
+        images.len(),
+        images.join(", ")
+    )]
+    Unnamed {
+        /// Each of them: its file and digest.
+        images: Vec<String>,
+    },
     /// The publish rules cannot work.
     #[error("a publish rule cannot work: {message}")]
     Settings {

@@ -10,7 +10,7 @@ use airdock_registry::{MountDraft, Outcome, Provenance, Registry, TagOutcome};
 
 use super::report::{Event, ImageRow, IngestError, Notice, Report};
 use super::settings::{Cancel, Input, Settings};
-use crate::archive::{self, Destination, Found, Intake, Meter, Problem, UNTAGGED};
+use crate::archive::{self, Destination, Found, Intake, Meter, Place, Problem, UNTAGGED, printable};
 use crate::manifest_txt::{self, Held};
 use crate::publish::{PublishRules, Publisher};
 
@@ -97,7 +97,7 @@ struct Work<'a> {
 
 impl Work<'_> {
     fn take(self, to: Destination, inputs: Vec<Input>) -> Result<Report, IngestError> {
-        let mut intake = Intake::new(to, self.meter, &self.settings.limits);
+        let mut intake = Intake::new(to, self.meter, &self.settings.limits, &self.settings.naming);
         read(&mut intake, inputs).map_err(ended)?;
         if self.cancel.is_cancelled() {
             return Err(IngestError::Cancelled);
@@ -108,6 +108,7 @@ impl Work<'_> {
         if intake.found.is_empty() {
             return Err(IngestError::Nothing { failures: intake.failures });
         }
+        give_name(&mut intake)?;
         cross_check(&mut intake);
         let plan = Plan::new(&mut intake, self.publisher);
         let Intake { to, found, warnings, failures, .. } = intake;
@@ -133,6 +134,29 @@ fn read(intake: &mut Intake<'_>, inputs: Vec<Input>) -> Result<(), Problem> {
         }
     }
     archive::settle_charts(intake)
+}
+
+/// Gives the one image that has no name the one that was given for it.
+fn give_name(intake: &mut Intake<'_>) -> Result<(), IngestError> {
+    let Some((repository, tag)) = &intake.naming.name else { return Ok(()) };
+    let nameless = |found: &&mut Found| {
+        found.beside.is_none() && found.places.iter().all(|place| place.repository.as_str() == UNTAGGED)
+    };
+    let mut unnamed: Vec<&mut Found> = intake.found.iter_mut().filter(nameless).collect();
+    match unnamed.as_mut_slice() {
+        [found] => {
+            let version = tag.as_ref().map_or_else(|| format!("@{}", found.root), |tag| format!(":{tag}"));
+            let shown = format!("{repository}{version}");
+            found.places = vec![Place { repository: repository.clone(), tag: tag.clone(), shown }];
+            found.notes.retain(|note| !note.contains(UNTAGGED));
+        }
+        [] => intake.warn("--name", "not used: everything in what was given says its own name"),
+        several => {
+            let images = several.iter().map(|found| format!("{}: {}", printable(&found.file), found.root)).collect();
+            return Err(IngestError::Unnamed { images });
+        }
+    }
+    Ok(())
 }
 
 fn ended(problem: Problem) -> IngestError {
@@ -203,7 +227,14 @@ struct Row {
 /// Which manifest goes where, under which tags.
 struct Plan {
     rows: Vec<Row>,
-    tags: BTreeMap<(RepositoryName, Tag), Digest>,
+    tags: BTreeMap<(RepositoryName, Tag), Claim>,
+}
+
+/// Which image of the ingest has a tag.
+#[derive(Clone, Copy)]
+struct Claim {
+    digest: Digest,
+    lost_digest: bool,
 }
 
 impl Plan {
@@ -251,15 +282,26 @@ impl Plan {
             seen.push(repository.clone());
             new
         });
-        let Found { root, file, .. } = &found[row.image];
+        let Found { root, file, lost_digest, .. } = &found[row.image];
         if let Some(tag) = &row.tag {
+            let claim = Claim { digest: *root, lost_digest: *lost_digest };
             for repository in &row.repositories {
-                let before = self.tags.insert((repository.clone(), tag.clone()), *root);
-                if let Some(before) = before.filter(|before| before != root) {
+                let key = (repository.clone(), tag.clone());
+                let before = self.tags.get(&key).copied().filter(|before| before.digest != *root);
+                // The registry's own digest goes first, in whatever order the archives come; then what comes last.
+                let stays = before.is_some_and(|before| claim.lost_digest && !before.lost_digest);
+                if let Some(before) = before {
+                    let (gets, other) = if stays { (before, claim) } else { (claim, before) };
+                    let why =
+                        if gets.lost_digest == other.lost_digest { "" } else { ", which keeps the registry's digest," };
                     let message = format!(
-                        "`{repository}:{tag}` is also another image of this ingest, `{before}`; this one, `{root}`, gets the tag"
+                        "`{repository}:{tag}` is two images in this ingest; `{}`{why} gets the tag and `{}` does not",
+                        gets.digest, other.digest
                     );
                     intake.warn(file, message);
+                }
+                if !stays {
+                    self.tags.insert(key, claim);
                 }
             }
         }
@@ -280,8 +322,8 @@ impl Plan {
                 }
             }
         }
-        for ((repository, tag), digest) in &self.tags {
-            to.add_tag(repository, tag.clone(), *digest);
+        for ((repository, tag), claim) in &self.tags {
+            to.add_tag(repository, tag.clone(), claim.digest);
         }
         match to {
             Destination::Store(draft) => block_on(draft.commit()).map(|report| (report.tags, report.wrote)),

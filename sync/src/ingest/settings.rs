@@ -6,6 +6,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use airdock_registry::oci::{RepositoryName, Tag};
+
+use crate::archive;
+
 /// How to ingest.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Settings {
@@ -13,6 +17,51 @@ pub struct Settings {
     pub strict: bool,
     /// How much a bundle may ask for.
     pub limits: Limits,
+    /// What to call content that does not say its name.
+    pub naming: Naming,
+}
+
+/// Names for content that has none of its own. What says its name keeps it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Naming {
+    pub(crate) name: Option<(RepositoryName, Option<Tag>)>,
+    pub(crate) base: Option<RepositoryName>,
+}
+
+impl Naming {
+    /// `name` is for the one image that has none; without tag and digest it means `latest`. `base` is the repository that
+    /// bare tags are tags of. With a host they are upstream names, without one internal names as they stand.
+    ///
+    /// # Errors
+    /// Which of them is not a name.
+    pub fn new(name: Option<&str>, base: Option<&str>) -> Result<Self, InvalidNaming> {
+        let parse = |text: &str| archive::as_it_stands(text).ok_or_else(|| InvalidNaming::Name(text.to_owned()));
+        let mut naming = Self::default();
+        if let Some(text) = name {
+            let place = parse(text)?;
+            let latest = (!text.contains('@')).then(|| "latest".parse().ok()).flatten();
+            naming.name = Some((place.repository, place.tag.or(latest)));
+        }
+        if let Some(text) = base {
+            let place = parse(text)?;
+            if place.tag.is_some() || text.contains('@') {
+                return Err(InvalidNaming::Base(text.to_owned()));
+            }
+            naming.base = Some(place.repository);
+        }
+        Ok(naming)
+    }
+}
+
+/// Why a given name cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidNaming {
+    /// Not a name.
+    #[error("`{0}` is not a name such as `zenml/zenml:0.93.2` or `docker.io/zenmldocker/zenml:0.93.2`")]
+    Name(String),
+    /// More than a repository.
+    #[error("`{0}` has a tag or digest; a base name is a repository such as `docker.io/zenmldocker/zenml`")]
+    Base(String),
 }
 
 /// Every bound an archive is read under; none of them is about how large an honest image may be.
@@ -30,11 +79,30 @@ pub struct Limits {
     pub images: usize,
     /// Archives and compressions within one another, and indexes within indexes.
     pub depth: usize,
+    /// Times its compressed size that something may unpack to, once that is over `ratio_from`.
+    pub ratio: u64,
+    /// What anything may unpack to, in bytes.
+    pub ratio_from: u64,
+}
+
+impl Limits {
+    pub(crate) const fn allowance(&self) -> archive::Allowance {
+        archive::Allowance { ratio: self.ratio, from: self.ratio_from }
+    }
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { document: 4 << 20, chart: 32 << 20, layer: 1 << 40, entries: 1_000_000, images: 10_000, depth: 8 }
+        Self {
+            document: 4 << 20,
+            chart: 32 << 20,
+            layer: 1 << 40,
+            entries: 1_000_000,
+            images: 10_000,
+            depth: 8,
+            ratio: 250,
+            ratio_from: 1 << 30,
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use airdock_sync::ingest::{Cancel, Event, IngestError, Input, Settings, ingest_until};
 use airdock_sync::publish::PublishRules;
 
-use crate::support::{Image, Tarball, World, chart, failures, gzip, save_docker_20, save_docker_26, zstd};
+use crate::support::{Image, Tarball, World, bzip2, chart, failures, gzip, save_docker_20, save_docker_26, xz, zstd};
 
 const API: &str = "715803424590.dkr.ecr.eu-west-1.amazonaws.com/zenml-pro-api:0.10.1";
 
@@ -42,7 +42,10 @@ fn a06_the_bundle_is_the_same_as_a_folder_a_tar_compressed_or_piped() {
         ("bundle.zip", tar.clone()),
         ("bundle.tar", gzip(&tar)),
         ("bundle.tar.gz", zstd(&tar)),
+        ("bundle.zst", xz(&tar)),
+        ("bundle.xz", bzip2(&tar)),
         ("bundle", gzip(&zstd(&tar))),
+        ("bundle.bz2", bzip2(&xz(&tar))),
     ] {
         for piped in [false, true] {
             let world = World::new();
@@ -160,11 +163,11 @@ fn a_file_that_is_no_archive_is_a_failure_when_its_name_says_otherwise() {
     let path = folder(&world);
     world.file("bundle/images/broken.tar", b"this is text");
     world.file("bundle/images/empty.tar", b"");
-    world.file("bundle/images/packed.tar.xz", b"\xfd7zXZ\0");
+    world.file("bundle/images/packed.tar.lz4", b"\x04\x22\x4d\x18");
     let report = world.path(&path);
     let told = failures(&report);
     assert_eq!(report.failures.len(), 3, "{told}");
-    for cause in ["broken.tar: damaged", "empty.tar: incomplete: it is empty", "packed.tar.xz: it is a xz file"] {
+    for cause in ["broken.tar: damaged", "empty.tar: incomplete: it is empty", "packed.tar.lz4: it is a lz4 file"] {
         assert!(told.contains(cause), "{cause}: {told}");
     }
     assert_eq!(report.images.len(), 3);

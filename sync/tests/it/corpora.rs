@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use airdock_sync::probe;
 
+use crate::support::World;
+
 /// What a probe answers means nothing; that it answers is the test.
 fn seen(answer: u64) {
     std::hint::black_box(answer);
@@ -13,6 +15,8 @@ fn seen(answer: u64) {
 fn the_fuzz_corpora_are_read_or_refused_without_panic() {
     let corpora = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus");
     let mut replayed = Vec::new();
+    let world = World::new();
+    let file = world.folder.path().join("input");
     for target in std::fs::read_dir(corpora).unwrap() {
         let target = target.unwrap();
         let name = target.file_name().into_string().unwrap();
@@ -25,6 +29,9 @@ fn the_fuzz_corpora_are_read_or_refused_without_panic() {
                 "docker_manifest" => seen(probe::docker_manifest(&bytes) as u64),
                 "index" => seen(probe::index(&bytes) as u64),
                 "chart" => seen(probe::chart(&bytes) as u64),
+                "ingest" => seen(world.within(|| probe::ingest(&world.registry, &file, &bytes)) as u64),
+                "paths" => seen(probe::paths(&bytes) as u64),
+                "references" => seen(probe::references(&bytes) as u64),
                 "text" => seen(probe::text(&bytes) as u64),
                 other => panic!("no target reads `{other}`"),
             }
@@ -33,5 +40,5 @@ fn the_fuzz_corpora_are_read_or_refused_without_panic() {
         assert!(inputs > 0, "`{name}` has no inputs");
         replayed.push(name);
     }
-    assert_eq!(replayed.len(), 6, "{replayed:?}");
+    assert_eq!(replayed.len(), 9, "{replayed:?}");
 }

@@ -3,7 +3,7 @@
 
 use tar::EntryType;
 
-use crate::support::{Image, Tarball, World, entry, failures, gzip, pax, save_docker_20, zstd};
+use crate::support::{Image, Tarball, World, bzip2, entry, failures, gzip, pax, save_docker_20, xz, zstd};
 
 /// An honest image with something before its end.
 fn with(extra: &[u8]) -> Vec<u8> {
@@ -260,6 +260,26 @@ fn a04_a_bomb_stops_at_its_allowance() {
         0,
         "nothing is left over"
     );
+}
+
+#[test]
+fn a04_a_bomb_of_any_compression_stops_at_the_ratio_and_size_that_are_set() {
+    let header = entry(b"l/layer.tar", EntryType::Regular, b"", |header| header.set_size(64 << 20));
+    let zeros = [header, vec![0; 16 << 20]].concat();
+    for (name, packed) in [
+        ("bomb.tar.gz", gzip(&zeros)),
+        ("bomb.tar.zst", zstd(&zeros)),
+        ("bomb.tar.xz", xz(&zeros)),
+        ("bomb.tar.bz2", bzip2(&zeros)),
+    ] {
+        let mut world = World::new();
+        world.settings.limits.ratio = 10;
+        world.settings.limits.ratio_from = 3 << 20;
+        let told = world.refused(name, &packed);
+        assert!(told.contains(name) && told.contains("unpacks to") && told.contains("ingest.limits.ratio"), "{told}");
+        // Without the bound it is merely cut short.
+        assert!(World::new().refused(name, &packed).contains("incomplete"), "{name}");
+    }
 }
 
 #[test]

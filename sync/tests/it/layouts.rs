@@ -2,52 +2,10 @@
 
 use airdock_registry::oci::Algorithm;
 
-use crate::support::{Image, World, failures, gzip, index_of, layout};
-
-const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
-const INDEX: &str = "application/vnd.oci.image.index.v1+json";
+use crate::support::{INDEX, Image, MANIFEST, Remote, World, failures, image_index as index, index_of, layout};
 
 fn named(name: &str) -> String {
     format!(r#""io.containerd.image.name":"{name}""#)
-}
-
-/// An image as a registry has it: compressed layers, a manifest no tool here would write.
-struct Remote {
-    manifest: Vec<u8>,
-    blobs: Vec<Vec<u8>>,
-}
-
-impl Remote {
-    fn new(seed: u64) -> Self {
-        let image = Image::new(&[], &[seed]);
-        let packed = vec![gzip(&image.layers[0])];
-        let manifest = image.manifest_of(&packed, "application/vnd.oci.image.layer.v1.tar+gzip");
-        let mut manifest = String::from_utf8(manifest).unwrap();
-        manifest.truncate(manifest.len() - 1);
-        manifest.push_str(r#", "annotations": {"a": "b"} }"#);
-        Self { manifest: manifest.into_bytes(), blobs: vec![image.config, packed.into_iter().next().unwrap()] }
-    }
-
-    fn parts(&self) -> Vec<&[u8]> {
-        std::iter::once(self.manifest.as_slice()).chain(self.blobs.iter().map(Vec::as_slice)).collect()
-    }
-}
-
-fn index(children: &[(&Remote, &str)]) -> Vec<u8> {
-    let child = |(remote, platform): &(&Remote, &str)| {
-        let digest = Algorithm::Sha256.digest(&remote.manifest);
-        format!(
-            r#"{{"mediaType":"{MANIFEST}","digest":"{digest}","size":{},"platform":{{"os":"{}","architecture":"{}"}}}}"#,
-            remote.manifest.len(),
-            platform.split_once('/').unwrap().0,
-            platform.split_once('/').unwrap().1
-        )
-    };
-    format!(
-        r#"{{"schemaVersion":2,"mediaType":"{INDEX}","manifests":[{}]}}"#,
-        children.iter().map(child).collect::<Vec<_>>().join(",")
-    )
-    .into_bytes()
 }
 
 #[test]

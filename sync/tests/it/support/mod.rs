@@ -1,6 +1,7 @@
 //! A registry to ingest into, and archives in the exact layouts of the tools that write them.
 
 mod image;
+mod remote;
 mod tarball;
 
 use std::cell::RefCell;
@@ -17,6 +18,7 @@ use airdock_sync::publish::PublishRules;
 pub use image::{
     Image, bytes, chart, chart_files, index_of, layout, save_docker_20, save_docker_26, save_kaniko, save_podman,
 };
+pub use remote::{Files, INDEX, MANIFEST, Remote, image_index, referrer, save_directory, save_storage, tarred};
 pub use tarball::{Tarball, entry, pax};
 
 /// A registry on a folder of its own.
@@ -80,6 +82,14 @@ impl World {
 
     pub fn pipe(&self, content: &[u8]) -> Report {
         self.try_pipe(std::io::Cursor::new(content.to_vec())).unwrap()
+    }
+
+    /// Writes these below a folder of the medium and gives that.
+    pub fn files(&self, folder: &str, files: &Files) -> PathBuf {
+        for (path, content) in files {
+            self.file(&format!("{folder}/{path}"), content);
+        }
+        self.folder.path().join("media").join(folder)
     }
 
     pub fn try_manifest(&self, name: &str, reference: &str) -> Option<ServedManifest> {
@@ -171,6 +181,36 @@ pub fn gzip(content: &[u8]) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
+pub fn xz(content: &[u8]) -> Vec<u8> {
+    liblzma::encode_all(content, 1).unwrap()
+}
+
+pub fn bzip2(content: &[u8]) -> Vec<u8> {
+    use std::io::Write;
+    let mut encoder = bzip2::write::BzEncoder::new(Vec::new(), bzip2::Compression::fast());
+    encoder.write_all(content).unwrap();
+    encoder.finish().unwrap()
+}
+
 pub fn zstd(content: &[u8]) -> Vec<u8> {
     zstd::encode_all(content, 1).unwrap()
+}
+
+/// Ingests these from a folder, a tar, and compressed from a pipe, each into a registry of its own.
+pub fn each_way(files: &Files) -> Vec<(World, Report)> {
+    let tar = tarred(files);
+    let folder = World::new();
+    let report = folder.path(&folder.files("medium", files));
+    let mut all = vec![(folder, report)];
+    let world = World::new();
+    let report = world.ingest("medium.tar", &tar);
+    all.push((world, report));
+    let world = World::new();
+    let report = world.pipe(&zstd(&tar));
+    all.push((world, report));
+    for (world, report) in &all {
+        assert_eq!(failures(report), "");
+        world.check_whole();
+    }
+    all
 }
