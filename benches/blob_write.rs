@@ -81,7 +81,7 @@ fn blob_write(c: &mut Criterion) {
         b.iter_batched(
             || large.next(),
             |(bytes, digest)| {
-                let mut release = registry.release(Provenance::Ingested { bundle: "bench".into() });
+                let mut release = registry.release(Provenance::Ingested { bundle: "bench".into(), release: None });
                 let mut writer = release.writer().expect("the disk takes it");
                 for piece in bytes.chunks(256 << 10) {
                     writer.write(piece).expect("the disk takes it");

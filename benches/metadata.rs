@@ -39,7 +39,7 @@ async fn fill(registry: &Registry) -> Digest {
     let (config, by) = (b"{}", Provenance::Pushed { by: "bench".into() });
     let manifest = image(config, "");
     let digest = Algorithm::Sha256.digest(manifest.bytes());
-    let mut release = registry.release(Provenance::Ingested { bundle: "bench".into() });
+    let mut release = registry.release(Provenance::Ingested { bundle: "bench".into(), release: None });
     let mut writer = release.writer().expect("the disk takes it");
     writer.write(config).expect("the disk takes it");
     writer.commit(None).expect("the disk takes it");

@@ -2,7 +2,8 @@
 
 use crate::metadata::MetadataError;
 use crate::oci::{Digest, ErrorCode, InvalidManifest, RepositoryName};
-use crate::store::{MediumError, StoreError};
+use crate::repository::ReleaseError;
+use crate::store::{KeptTag, MediumError, StoreError};
 
 /// A refusal or a failure of the registry.
 #[derive(Debug, thiserror::Error)]
@@ -89,6 +90,12 @@ pub enum Error {
     /// A mounted medium cannot give a blob.
     #[error(transparent)]
     Medium(#[from] MediumError),
+    /// Tags that were to be changed belong to somebody, and that was to be an error.
+    #[error("nothing was changed: {} would have to change and {}:\n{}", tags(.0.len()), if .0.len() == 1 { "is not the bundle's" } else { "are not the bundle's" }, lines(.0))]
+    Conflicts(Vec<KeptTag>),
+    /// What was asked of a release cannot be done.
+    #[error(transparent)]
+    Release(#[from] ReleaseError),
     /// The registry is starting or stopping.
     #[error("the registry is not ready: {0}")]
     Unavailable(String),
@@ -109,6 +116,14 @@ fn list(digests: &[Digest]) -> String {
     text
 }
 
+fn tags(count: usize) -> String {
+    if count == 1 { "one tag".to_owned() } else { format!("{count} tags") }
+}
+
+fn lines(kept: &[KeptTag]) -> String {
+    kept.iter().map(|tag| format!("  {tag}")).collect::<Vec<_>>().join("\n")
+}
+
 impl Error {
     /// The code clients switch on.
     #[must_use]
@@ -124,7 +139,11 @@ impl Error {
             Self::UploadUnknown(_) => ErrorCode::BlobUploadUnknown,
             Self::UploadBusy => ErrorCode::BlobUploadInvalid,
             Self::TooManyUploads(_) => ErrorCode::TooManyRequests,
-            Self::DeleteDisabled | Self::BlobInUse { .. } | Self::ReadOnly { .. } => ErrorCode::Unsupported,
+            Self::DeleteDisabled
+            | Self::BlobInUse { .. }
+            | Self::ReadOnly { .. }
+            | Self::Conflicts(_)
+            | Self::Release(_) => ErrorCode::Unsupported,
             Self::Medium(MediumError::Damaged { .. }) => ErrorCode::Unknown,
             Self::Medium(_) | Self::Unavailable(_) => ErrorCode::Unavailable,
             Self::Store(_) | Self::Metadata(_) => ErrorCode::Unknown,

@@ -19,8 +19,12 @@ pub use metadata::MetadataError;
 pub use mounts::{MountDraft, Verification};
 pub use registry::{RebuildReport, Registry};
 pub use repository::{
-    BlobWriter, Mounted, Outcome, PutManifest, PutReference, ReferrersPage, ReleaseDraft, ReleaseReport, Repository,
-    RepositoryPage, ServedManifest, TagOutcome, TagPage, Upload, Written,
+    BlobWriter, Mounted, OnConflict, Outcome, Precedence, PutManifest, PutReference, ReferrersPage, ReleaseDraft,
+    ReleaseError, ReleaseList, ReleaseReport, ReleaseState, ReleaseSummary, Releases, Repository, RepositoryPage,
+    Rollback, ServedManifest, TagOutcome, TagPage, Upload, Written,
 };
 pub use settings::{References, Settings};
-pub use store::{Blob, ManifestLink, MediumError, OpenError, Provenance, StoreError, TagLink};
+pub use store::{
+    Blob, ImageState, KeptTag, ManifestLink, ManifestName, MediumError, OpenError, Provenance, ReleaseImage,
+    ReleaseKind, ReleaseRecord, ReleaseSource, SourceKind, StoreError, TagChange, TagLink, WhyKept,
+};

@@ -1,6 +1,5 @@
 //! The registry: a cheap handle over the store, what is derived from it, and what was read lately.
 
-use std::collections::HashMap;
 use std::path::Path;
 use std::sync::{Arc, Weak};
 use std::time::SystemTime;
@@ -12,10 +11,10 @@ use crate::cache::Cache;
 use crate::error::Error;
 use crate::metadata::{Changes, Metadata};
 use crate::mounts::Mounts;
-use crate::oci::{Digest, RepositoryName, Tag, TagOrDigest};
-use crate::repository::{ReleaseDraft, Repository, ServedManifest, rebuild};
+use crate::oci::{Digest, RepositoryName, TagOrDigest};
+use crate::repository::{ReleaseDraft, Releases, Repository, ServedManifest, Settling, rebuild};
 use crate::settings::Settings;
-use crate::store::{Blob, OpenError, Provenance, Release, Store, TagLink};
+use crate::store::{Blob, OpenError, Provenance, ReleaseRecord, Store};
 
 pub use crate::repository::rebuild::RebuildReport;
 
@@ -44,10 +43,10 @@ pub(crate) struct Shared {
     pub(crate) blobs: Cache<(RepositoryName, Digest), Blob>,
     /// What is served from where it lies. Asked only where the caches have nothing.
     pub(crate) mounts: Mounts,
-    /// Tags of a release that is committed and not yet in the tags' links.
-    pub(crate) settling: RwLock<HashMap<(RepositoryName, Tag), TagLink>>,
+    /// What a release says that is committed and not yet in the tags' links.
+    pub(crate) settling: RwLock<Settling>,
     /// That release, as long as the disk refuses to write it to them.
-    pub(crate) unsettled: parking_lot::Mutex<Option<Release>>,
+    pub(crate) unsettled: parking_lot::Mutex<Option<ReleaseRecord>>,
     metadata: watch::Sender<State>,
     stripes: Vec<Arc<Mutex<()>>>,
     /// Held for writing while a release changes many tags at once, for reading by every other change.
@@ -129,6 +128,12 @@ impl Registry {
     #[must_use]
     pub fn release(&self, origin: Provenance) -> ReleaseDraft {
         ReleaseDraft::new(self.0.clone(), origin)
+    }
+
+    /// The releases there were.
+    #[must_use]
+    pub fn releases(&self) -> Releases {
+        Releases::new(self.0.clone())
     }
 
     /// Removes uploads that nothing was added to for the configured time before `now`; says how many.
@@ -237,7 +242,7 @@ impl Shared {
     }
 
     fn fill(&self, metadata: Metadata) -> Result<(Metadata, RebuildReport), Error> {
-        let report = rebuild::fill(&self.store, &metadata)?;
+        let report = rebuild::fill(&self.store, &self.settling.read(), &metadata)?;
         let mut settling = Changes::default();
         self.add_settling(&mut settling, |_| true);
         metadata.apply(settling)?;

@@ -38,7 +38,7 @@ fn pushed() -> Provenance {
 }
 
 fn bundle() -> Provenance {
-    Provenance::Ingested { bundle: "a bundle".into() }
+    Provenance::Ingested { bundle: "a bundle".into(), release: None }
 }
 
 async fn push_blob(registry: &Registry, repository: &str, content: &[u8]) -> Digest {

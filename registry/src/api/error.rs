@@ -138,6 +138,8 @@ fn registry_status(error: &RegistryError) -> StatusCode {
         RegistryError::DeleteDisabled | RegistryError::BlobInUse { .. } | RegistryError::ReadOnly { .. } => {
             StatusCode::METHOD_NOT_ALLOWED
         }
+        // No request of a client leads to these.
+        RegistryError::Conflicts(_) | RegistryError::Release(_) => StatusCode::CONFLICT,
         RegistryError::TooManyUploads(_) => StatusCode::TOO_MANY_REQUESTS,
         RegistryError::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
         // A medium that is out may be put in again; one that is damaged stays so.

@@ -19,6 +19,7 @@ pub(super) const OCI_FILTERS_APPLIED: HeaderName = HeaderName::from_static("oci-
 pub(super) const OCI_NAMESPACE: HeaderName = HeaderName::from_static("oci-namespace");
 pub(super) const OCI_SUBJECT: HeaderName = HeaderName::from_static("oci-subject");
 pub(super) const OCI_TAG: HeaderName = HeaderName::from_static("oci-tag");
+pub(super) const AIRDOCK_PROVENANCE: HeaderName = HeaderName::from_static("airdock-provenance");
 const DOCKER_DISTRIBUTION_API_VERSION: HeaderName = HeaderName::from_static("docker-distribution-api-version");
 
 /// What stays as it is in a query's value (RFC 3986, unreserved).
@@ -69,6 +70,12 @@ pub(super) fn identify(response: &mut Response<Body>, digest: &Digest) {
     let tag = HeaderValue::from_maybe_shared(quoted).expect("a quoted digest is visible ASCII");
     response.headers_mut().insert(header::ETAG, tag);
     response.headers_mut().insert(DOCKER_CONTENT_DIGEST, digest);
+}
+
+/// Where a tag came from.
+pub(super) fn provenance(response: &mut Response<Body>, provenance: Bytes) {
+    let value = HeaderValue::from_maybe_shared(provenance).expect("the registry writes it in visible ASCII");
+    response.headers_mut().insert(AIRDOCK_PROVENANCE, value);
 }
 
 /// A manifest's type; the usual ones without writing them anew for each answer.

@@ -29,11 +29,17 @@ pub(super) async fn pull(
     reference: &TagOrDigest,
 ) -> Result<Response<Body>, Error> {
     let manifest = registry.manifest(name, reference).await?;
-    if let Some(response) = not_modified(fields, &manifest.digest) {
-        return Ok(response);
+    let mut response = match not_modified(fields, &manifest.digest) {
+        Some(response) => response,
+        None => {
+            let mut response = content(headers::media_type(&manifest.media_type), manifest.bytes);
+            identify(&mut response, &manifest.digest);
+            response
+        }
+    };
+    if let Some(provenance) = manifest.provenance {
+        headers::provenance(&mut response, provenance);
     }
-    let mut response = content(headers::media_type(&manifest.media_type), manifest.bytes);
-    identify(&mut response, &manifest.digest);
     Ok(response)
 }
 

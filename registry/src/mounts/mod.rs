@@ -67,6 +67,11 @@ impl Mounts {
         self.find(|mount| mount.repositories.get(name)?.tags.get(tag).copied())
     }
 
+    /// Where a tag points, and the name of the medium that says so.
+    pub(crate) fn tag_and_medium(&self, name: &RepositoryName, tag: &Tag) -> Option<(Digest, String)> {
+        self.find(|mount| Some((*mount.repositories.get(name)?.tags.get(tag)?, mount.name.clone())))
+    }
+
     pub(crate) fn manifest(&self, name: &RepositoryName, digest: &Digest) -> Option<Arc<Manifest>> {
         self.find(|mount| mount.repositories.get(name)?.manifests.get(digest).cloned())
     }

@@ -13,6 +13,7 @@ mod push;
 pub(crate) mod rebuild;
 mod referrers;
 mod release;
+mod releases;
 mod upload;
 
 use std::sync::Arc;
@@ -25,7 +26,9 @@ pub use mounted::Mounted;
 pub use pull::ServedManifest;
 pub use push::{PutManifest, PutReference};
 pub use referrers::ReferrersPage;
-pub use release::{BlobWriter, Outcome, ReleaseDraft, ReleaseReport, TagOutcome, Written};
+pub(crate) use release::Settling;
+pub use release::{BlobWriter, OnConflict, Outcome, Precedence, ReleaseDraft, ReleaseReport, TagOutcome, Written};
+pub use releases::{ReleaseError, ReleaseList, ReleaseState, ReleaseSummary, Releases, Rollback};
 pub use upload::Upload;
 
 /// One repository, to be changed.

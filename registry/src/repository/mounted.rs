@@ -9,7 +9,7 @@ use crate::oci::{Digest, RepositoryName};
 use crate::registry::{Registry, Shared, blocking};
 use crate::store::{Blob, MediumBlob, Provenance};
 
-use super::TagOutcome;
+use super::{Precedence, TagOutcome};
 
 /// What was mounted.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,10 +36,11 @@ impl Registry {
     pub async fn mount(&self, draft: MountDraft) -> Result<Mounted, Error> {
         let shared = self.0.clone();
         blocking(move || {
-            let origin = Provenance::Ingested { bundle: String::new() };
+            let origin = Provenance::Ingested { bundle: String::new(), release: None };
             let mut tags = Vec::new();
             for ((repository, tag), digest) in draft.tags() {
-                let outcome = shared.outcome(repository, tag, digest, &origin)?;
+                let there = shared.tag_link(repository, tag)?;
+                let outcome = Precedence::default().outcome(repository, there.as_ref(), digest, &origin);
                 tags.push(TagOutcome { repository: repository.clone(), tag: tag.clone(), digest: *digest, outcome });
             }
             let mount = draft.finish()?;

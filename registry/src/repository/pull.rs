@@ -5,9 +5,9 @@ use bytes::Bytes;
 use crate::error::Error;
 use crate::metadata::Metadata;
 use crate::names::RequestedName;
-use crate::oci::{Digest, MAX_MANIFEST_SIZE, MediaType, RepositoryName, TagOrDigest};
+use crate::oci::{Digest, MAX_MANIFEST_SIZE, MediaType, RepositoryName, Tag, TagOrDigest};
 use crate::registry::{Registry, Shared, blocking};
-use crate::store::{Blob, Provenance, StoreError};
+use crate::store::{Blob, Provenance, StoreError, TagLink};
 
 /// A manifest as it is served: the bytes that were pushed, and what they were pushed as.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,6 +18,8 @@ pub struct ServedManifest {
     pub media_type: MediaType,
     /// Its bytes.
     pub bytes: Bytes,
+    /// Where the tag it was asked by came from, in visible ASCII; none when it was asked by digest.
+    pub provenance: Option<Bytes>,
 }
 
 impl Registry {
@@ -118,23 +120,14 @@ impl Shared {
     pub(crate) fn read_manifest(&self, key: (RepositoryName, TagOrDigest)) -> Result<Option<ServedManifest>, Error> {
         let ticket = self.manifests.ticket(&key);
         let (repository, reference) = &key;
-        let digest = match reference {
-            TagOrDigest::Digest(digest) => Some(*digest),
-            TagOrDigest::Tag(tag) => {
-                let settling = self.settling.read().get(&(repository.clone(), tag.clone())).cloned();
-                let link = match settling {
-                    Some(link) => Some(link),
-                    None => self.store.links.tag(repository, tag)?,
-                };
-                match link {
-                    Some(link) if matches!(link.provenance, Provenance::Pushed { .. }) => Some(link.digest),
-                    link => self.mounts.tag(repository, tag).or(link.map(|link| link.digest)),
-                }
-            }
-        };
-        let found = match digest {
-            Some(digest) => self.find_manifest(repository, &digest)?,
-            None => None,
+        let found = match reference {
+            TagOrDigest::Digest(digest) => self.find_manifest(repository, digest)?,
+            TagOrDigest::Tag(tag) => match self.tagged(repository, tag)? {
+                Some((digest, provenance)) => self
+                    .find_manifest(repository, &digest)?
+                    .map(|manifest| ServedManifest { provenance: Some(provenance), ..manifest }),
+                None => None,
+            },
         };
         // That there is none is kept too: a name without its upstream misses first in the internal repository.
         let weight = found.as_ref().map_or(0, |manifest| manifest.bytes.len()) + 512;
@@ -151,9 +144,28 @@ impl Shared {
         let mounted = || {
             let manifest = self.mounts.manifest(repository, digest)?;
             let (media_type, bytes) = (manifest.media_type().clone(), manifest.bytes().clone());
-            Some(ServedManifest { digest: *digest, media_type, bytes })
+            Some(ServedManifest { digest: *digest, media_type, bytes, provenance: None })
         };
         Ok(self.load_manifest(repository, digest)?.or_else(mounted))
+    }
+
+    /// Where a tag points, and where it came from: what was pushed goes before what is mounted.
+    fn tagged(&self, repository: &RepositoryName, tag: &Tag) -> Result<Option<(Digest, Bytes)>, StoreError> {
+        let link = self.tag_link(repository, tag)?;
+        if !link.as_ref().is_some_and(|link| matches!(link.provenance, Provenance::Pushed { .. }))
+            && let Some((digest, medium)) = self.mounts.tag_and_medium(repository, tag)
+        {
+            // Whoever pulls need not know where it lies.
+            let medium = medium.rsplit('/').next().unwrap_or_default();
+            return Ok(Some((digest, visible(&format!("mounted from {medium}")))));
+        }
+        Ok(link.map(|link| (link.digest, visible(&link.provenance.with_release()))))
+    }
+
+    /// Where a tag points: by the release that is being settled, else by its own link.
+    pub(crate) fn tag_link(&self, repository: &RepositoryName, tag: &Tag) -> Result<Option<TagLink>, StoreError> {
+        let settling = self.settling.read().tags.get(&(repository.clone(), tag.clone())).cloned();
+        settling.map_or_else(|| self.store.links.tag(repository, tag), Ok)
     }
 
     /// A linked manifest from the disk.
@@ -162,8 +174,32 @@ impl Shared {
         repository: &RepositoryName,
         digest: &Digest,
     ) -> Result<Option<ServedManifest>, StoreError> {
+        if self.settling.read().is_unlinked(repository, digest) {
+            return Ok(None);
+        }
         let Some(link) = self.store.links.manifest(repository, digest)? else { return Ok(None) };
         let bytes = self.store.blobs.read(digest, MAX_MANIFEST_SIZE)?;
-        Ok(bytes.map(|bytes| ServedManifest { digest: *digest, media_type: link.media_type, bytes }))
+        let served = |bytes| ServedManifest { digest: *digest, media_type: link.media_type, bytes, provenance: None };
+        Ok(bytes.map(served))
+    }
+}
+
+/// Where a tag came from, as a header may say it: written once for all answers.
+fn visible(text: &str) -> Bytes {
+    // A bundle is called what its file was, in whatever letters.
+    text.chars().map(|c| if matches!(c, ' '..='~') { c } else { '?' }).collect::<String>().into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn where_a_tag_came_from_breaks_no_header() {
+        let bundle = "b\u{fc}ndel\r\nSet-Cookie: a=b".to_owned();
+        let text = visible(&Provenance::Ingested { bundle, release: Some(7) }.with_release());
+        assert_eq!(text, "ingested from b?ndel??Set-Cookie: a=b; release=7");
+        let pushed = Provenance::Pushed { by: "anonymous".into() };
+        assert_eq!(visible(&pushed.with_release()), "pushed by anonymous");
     }
 }

@@ -194,7 +194,11 @@ impl Shared {
         digest: &Digest,
         manifest: &Manifest,
     ) -> Result<(), Error> {
-        let link = ManifestLink { media_type: manifest.media_type().clone(), size: manifest.bytes().len() as u64 };
+        let link = ManifestLink {
+            media_type: manifest.media_type().clone(),
+            size: manifest.bytes().len() as u64,
+            ingested: false,
+        };
         if self.store.links.manifest(name, digest)?.as_ref() == Some(&link) {
             return Ok(());
         }

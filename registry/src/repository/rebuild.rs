@@ -2,9 +2,11 @@
 
 use crate::error::Error;
 use crate::metadata::{Changes, Metadata, MetadataError};
-use crate::oci::{MAX_MANIFEST_SIZE, Manifest, RepositoryName};
+use crate::oci::{Digest, MAX_MANIFEST_SIZE, Manifest, RepositoryName};
 use crate::registry::Shared;
 use crate::store::{Store, StoreError};
+
+use super::release::Settling;
 
 /// What a rebuild found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -21,11 +23,16 @@ pub struct RebuildReport {
 
 /// Fills empty metadata with what the store's links say. A damaged link is reported and passed over: other repositories
 /// are not concerned.
-pub(crate) fn fill(store: &Store, metadata: &Metadata) -> Result<RebuildReport, Error> {
+pub(crate) fn fill(store: &Store, settling: &Settling, metadata: &Metadata) -> Result<RebuildReport, Error> {
     let mut report = RebuildReport::default();
     for repository in store.links.repositories()? {
         report.repositories += 1;
-        metadata.apply(read_repository(store, &repository, &mut report)?)?;
+        metadata.apply(read_repository(
+            store,
+            &repository,
+            |digest| settling.is_unlinked(&repository, digest),
+            &mut report,
+        )?)?;
     }
     Ok(report)
 }
@@ -42,7 +49,8 @@ impl Shared {
         metadata: &Metadata,
     ) -> Result<(), Error> {
         let reconciled = repositories.into_iter().try_for_each(|repository| {
-            let mut found = read_repository(&self.store, repository, &mut RebuildReport::default())?;
+            let gone = |digest: &Digest| self.settling.read().is_unlinked(repository, digest);
+            let mut found = read_repository(&self.store, repository, gone, &mut RebuildReport::default())?;
             self.add_settling(&mut found, |settling| settling == repository);
             Ok(metadata.replace(repository, found)?)
         });
@@ -57,19 +65,27 @@ impl Shared {
     /// A release that is committed counts, also while the disk refuses to write it to its tags' links.
     pub(crate) fn add_settling(&self, changes: &mut Changes, of: impl Fn(&RepositoryName) -> bool) {
         let settling = self.settling.read();
-        for ((repository, tag), link) in settling.iter().filter(|((repository, _), _)| of(repository)) {
-            changes.add_tag(repository, tag, &link.digest);
+        for ((repository, tag), link) in settling.tags.iter().filter(|((repository, _), _)| of(repository)) {
+            match link {
+                Some(link) => changes.add_tag(repository, tag, &link.digest),
+                None => changes.remove_tag(repository, tag),
+            }
         }
     }
 }
 
 /// What the store's links say of one repository.
-fn read_repository(store: &Store, repository: &RepositoryName, report: &mut RebuildReport) -> Result<Changes, Error> {
+fn read_repository(
+    store: &Store,
+    repository: &RepositoryName,
+    gone: impl Fn(&Digest) -> bool,
+    report: &mut RebuildReport,
+) -> Result<Changes, Error> {
     let mut changes = Changes::default();
     for digest in store.links.blobs(repository)? {
         changes.add_blob(repository, &digest);
     }
-    for digest in store.links.manifests(repository)? {
+    for digest in store.links.manifests(repository)?.into_iter().filter(|digest| !gone(digest)) {
         let read = || -> Result<Option<Manifest>, StoreError> {
             let Some(link) = store.links.manifest(repository, &digest)? else { return Ok(None) };
             let Some(bytes) = store.blobs.read(&digest, MAX_MANIFEST_SIZE)? else { return Ok(None) };

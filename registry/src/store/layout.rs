@@ -12,7 +12,7 @@
 //!   repositories/<name>/_blobs/<algorithm>/<hex>       link: this blob was pushed to or mounted in this repository
 //!   repositories/<name>/_tags/<tag>                    link: where the tag points, since which change, and from whom
 //!   releases/pending/<sequence>           a release that is committed and not yet written to its tags
-//!   releases/<sequence>                   releases that are
+//!   releases/<sequence>                   releases that are: the log, which rollbacks go by
 //!   metadata/  metadata.seal              derived from the above; may be deleted at any moment
 //!   control.sock                          how the command line speaks to the process that holds the lock
 //! ```

@@ -23,6 +23,9 @@ pub enum Provenance {
     Ingested {
         /// The bundle's name.
         bundle: String,
+        /// The release it became; a rollback that puts the tag back leaves this as it is.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        release: Option<u64>,
     },
     /// It was fetched from an upstream registry.
     Mirrored {
@@ -41,13 +44,21 @@ impl Provenance {
             Self::Mirrored { .. } => 0,
         }
     }
+
+    /// In words, with the release.
+    pub(crate) fn with_release(&self) -> String {
+        match self {
+            Self::Ingested { release: Some(release), .. } => format!("{self}; release={release}"),
+            _ => self.to_string(),
+        }
+    }
 }
 
 impl std::fmt::Display for Provenance {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Pushed { by } => write!(f, "pushed by {by}"),
-            Self::Ingested { bundle } => write!(f, "ingested from {bundle}"),
+            Self::Ingested { bundle, .. } => write!(f, "ingested from {bundle}"),
             Self::Mirrored { upstream } => write!(f, "mirrored from {upstream}"),
         }
     }
@@ -61,6 +72,9 @@ pub struct ManifestLink {
     pub media_type: MediaType,
     /// Its size in bytes.
     pub size: u64,
+    /// Whether an ingest linked it and nobody pushed it since: only then may the end of its release take it away.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub ingested: bool,
 }
 
 /// A blob was pushed to or mounted in a repository.
@@ -117,7 +131,7 @@ mod tests {
             digest: crate::oci::Algorithm::Sha256.digest(b"x"),
             sequence: 7,
             at: 1_763_600_000,
-            provenance: Provenance::Ingested { bundle: "zenml.tar".into() },
+            provenance: Provenance::Ingested { bundle: "zenml.tar".into(), release: Some(7) },
         }
     }
 
@@ -125,7 +139,7 @@ mod tests {
     fn a_link_is_one_line_a_person_can_read() {
         let text = String::from_utf8(render(&link())).unwrap();
         assert!(text.starts_with(r#"{"digest":"sha256:2d711642b726b044"#), "{text}");
-        assert!(text.contains(r#""provenance":{"ingested":{"bundle":"zenml.tar"}}"#), "{text}");
+        assert!(text.contains(r#""provenance":{"ingested":{"bundle":"zenml.tar","release":7}}"#), "{text}");
         assert_eq!(text.lines().count(), 2);
     }
 

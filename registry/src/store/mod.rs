@@ -13,6 +13,7 @@ mod layout;
 mod link;
 mod links;
 mod medium;
+mod record;
 mod releases;
 mod sequence;
 mod uploads;
@@ -28,6 +29,10 @@ pub use error::StoreError;
 pub use identity::OpenError;
 pub use link::{ManifestLink, Provenance, TagLink};
 pub use medium::MediumError;
+pub use record::{
+    ImageState, KeptTag, ManifestName, ReleaseImage, ReleaseKind, ReleaseRecord, ReleaseSource, SourceKind, TagChange,
+    WhyKept,
+};
 
 pub(crate) use blobs::{Adopted, Blobs};
 pub(crate) use durable::{Batch, sync_folder};
@@ -35,7 +40,8 @@ pub(crate) use error::{Context, absent_is_none};
 pub(crate) use link::{parse as parse_link, render as render_link};
 pub(crate) use links::Links;
 pub(crate) use medium::{Medium, MediumBlob, Trust};
-pub(crate) use releases::{Release, ReleaseTag, Releases};
+pub(crate) use record::RemovedRelease;
+pub(crate) use releases::ReleaseLog;
 pub(crate) use sequence::Sequence;
 pub(crate) use uploads::{OpenUpload, Unavailable, Uploads};
 pub(crate) use write_behind::WriteBehind;
@@ -51,7 +57,7 @@ pub(crate) struct Store {
     pub(crate) blobs: Blobs,
     pub(crate) links: Links,
     pub(crate) uploads: Uploads,
-    pub(crate) releases: Releases,
+    pub(crate) releases: ReleaseLog,
     pub(crate) sequence: Sequence,
     incoming: PathBuf,
     // Held as long as the store is; the operating system lets go of it however the process ends.
@@ -67,7 +73,7 @@ impl Store {
             blobs: Blobs::new(layout.clone()),
             links: Links::new(layout.clone()),
             uploads: Uploads::new(layout.clone()),
-            releases: Releases::new(layout.clone()),
+            releases: ReleaseLog::new(layout.clone()),
             sequence: Sequence::open(&layout)?,
             incoming: layout.incoming(),
             layout,
@@ -80,21 +86,31 @@ impl Store {
     }
 
     /// Writes a committed release to its tags' links. Doing it twice does no harm: a tag that changed later stays.
-    pub(crate) fn apply(&self, release: &Release) -> Result<(), StoreError> {
+    pub(crate) fn apply(&self, release: &ReleaseRecord) -> Result<(), StoreError> {
         let mut batch = self.batch();
-        for ReleaseTag { repository, tag, link } in &release.tags {
+        for TagChange { repository, tag, after, .. } in &release.changes {
             let later = match self.links.tag(repository, tag) {
-                Ok(there) => there.is_some_and(|there| there.sequence >= link.sequence),
+                Ok(there) => there.is_some_and(|there| there.sequence >= release.id),
                 // The disk lost what it said; the release says it anew.
                 Err(StoreError::Damaged { .. }) => false,
                 Err(error) => return Err(error),
             };
-            if !later {
-                self.links.link_tag(&mut batch, repository, tag, link)?;
+            match after {
+                _ if later => {}
+                Some(link) => self.links.link_tag(&mut batch, repository, tag, link)?,
+                None => drop(self.links.unlink_tag(&mut batch, repository, tag)?),
             }
         }
         batch.commit()?;
-        self.releases.settle(release.sequence)
+        let mut batch = self.batch();
+        for ManifestName { repository, digest } in &release.unlinked {
+            self.links.unlink_manifest(&mut batch, repository, digest)?;
+        }
+        batch.commit()?;
+        if let ReleaseKind::Removal { of } = release.kind {
+            self.releases.forget(of)?;
+        }
+        self.releases.settle(release.id)
     }
 
     /// Puts a small blob in place, durably, unless it is there. The digest must be the content's.

@@ -1,78 +1,110 @@
-//! Releases: the set of tags one ingest brought. Its file's rename into `releases/pending` is the one moment at which
-//! all of them change; writing them to the tags' own links comes after and is done again by the next start when it was
-//! cut off.
+//! The log of releases: an entry for every change of the tag table that is more than one push or one delete.
+//!
+//! An entry's rename into `releases/pending` is the one moment at which all its tags change; writing them to the tags'
+//! own links comes after and is done again by the next start when it was cut off. Then it moves to `releases`, where it
+//! stays.
 
 use std::fs;
-
-use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
 
 use super::durable::{Batch, sync_folder};
-use super::error::{Context, StoreError};
+use super::error::{Context, StoreError, absent_is_none};
 use super::layout::Layout;
-use super::link::{self, TagLink};
-use crate::oci::{RepositoryName, Tag};
+use super::link;
+use super::record::ReleaseRecord;
 
-/// One tag of a release.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct ReleaseTag {
-    pub(crate) repository: RepositoryName,
-    pub(crate) tag: Tag,
-    pub(crate) link: TagLink,
-}
+/// The largest entry written or read, in bytes: some hundred thousand tags.
+pub(crate) const MAX_RECORD: u64 = 256 << 20;
 
-/// What a release changes.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Release {
-    pub(crate) sequence: u64,
-    pub(crate) tags: Vec<ReleaseTag>,
-}
-
-/// The releases of a data folder.
+/// The entries of a data folder.
 #[derive(Clone, Debug)]
-pub(crate) struct Releases {
+pub(crate) struct ReleaseLog {
     layout: Layout,
 }
 
-impl Releases {
+impl ReleaseLog {
     pub(crate) const fn new(layout: Layout) -> Self {
         Self { layout }
     }
 
-    /// Commits a release. After this its tags are the truth, whatever their links still say.
+    /// Commits an entry. After this its tags are the truth, whatever their links still say.
     ///
     /// # Durability
     /// Durable when it returns.
-    pub(crate) fn commit(&self, release: &Release) -> Result<(), StoreError> {
-        let incoming = self.layout.incoming();
-        let mut batch = Batch::new(&incoming);
-        let path = self.layout.pending_release(release.sequence);
-        batch.write(&path, &link::render(release))?;
+    pub(crate) fn commit(&self, record: &ReleaseRecord) -> Result<(), StoreError> {
+        let path = self.layout.pending_release(record.id);
         // Best effort: what was refused must not come true at the next start.
-        batch.commit().inspect_err(|_| drop(fs::remove_file(&path)))
+        self.write(&path, record).inspect_err(|_| drop(fs::remove_file(&path)))
     }
 
     /// Says that the links of all its tags are written and durable.
-    pub(crate) fn settle(&self, sequence: u64) -> Result<(), StoreError> {
-        let settled = self.layout.release(sequence);
-        fs::rename(self.layout.pending_release(sequence), &settled).on("put in place", &settled)?;
+    pub(crate) fn settle(&self, id: u64) -> Result<(), StoreError> {
+        let settled = self.layout.release(id);
+        fs::rename(self.layout.pending_release(id), &settled).on("put in place", &settled)?;
         sync_folder(&self.layout.releases())?;
         sync_folder(&self.layout.pending_releases())
     }
 
-    /// The releases that are committed and not settled, in order. Files of other names are not ours.
-    pub(crate) fn pending(&self) -> Result<Vec<Release>, StoreError> {
-        let folder = self.layout.pending_releases();
-        let mut pending: Vec<Release> = Vec::new();
-        for entry in fs::read_dir(&folder).on("list", &folder)? {
-            let path = entry.on("list", &folder)?.path();
-            let name = path.file_name().and_then(|name| name.to_str());
-            if !name.is_some_and(|name| name.bytes().all(|byte| byte.is_ascii_digit())) {
-                continue;
-            }
-            let text = fs::read(&path).on("read", &path)?;
-            pending.push(link::parse(&text, &path)?);
-        }
-        pending.sort_by_key(|release| release.sequence);
-        Ok(pending)
+    /// Writes a settled entry anew.
+    ///
+    /// # Durability
+    /// Durable when it returns; before, a crash leaves the old one or the new one.
+    pub(crate) fn replace(&self, record: &ReleaseRecord) -> Result<(), StoreError> {
+        self.write(&self.layout.release(record.id), record)
     }
+
+    /// Takes a settled entry away, durably. It need not be there.
+    pub(crate) fn forget(&self, id: u64) -> Result<(), StoreError> {
+        let incoming = self.layout.incoming();
+        let mut batch = Batch::new(&incoming);
+        batch.remove(&self.layout.release(id))?;
+        batch.commit()
+    }
+
+    /// The entries that are committed and not settled, in order.
+    pub(crate) fn pending(&self) -> Result<Vec<ReleaseRecord>, StoreError> {
+        let folder = self.layout.pending_releases();
+        ids(&folder)?.into_iter().filter_map(|id| read(&self.layout.pending_release(id)).transpose()).collect()
+    }
+
+    /// The numbers of the settled entries, in order.
+    pub(crate) fn ids(&self) -> Result<Vec<u64>, StoreError> {
+        ids(&self.layout.releases())
+    }
+
+    /// A settled entry, if there is one of this number.
+    pub(crate) fn read(&self, id: u64) -> Result<Option<ReleaseRecord>, StoreError> {
+        read(&self.layout.release(id))
+    }
+
+    fn write(&self, path: &Path, record: &ReleaseRecord) -> Result<(), StoreError> {
+        let text = link::render(record);
+        if text.len() as u64 > MAX_RECORD {
+            let source = std::io::Error::other(format!("it has more than {MAX_RECORD} bytes; take in fewer at once"));
+            return Err(StoreError::Io { operation: "write the record", path: path.to_owned(), source });
+        }
+        let incoming = self.layout.incoming();
+        let mut batch = Batch::new(&incoming);
+        batch.write(path, &text)?;
+        batch.commit()
+    }
+}
+
+/// The numbers that are files' names in a folder, in order. Files of other names are not ours.
+fn ids(folder: &PathBuf) -> Result<Vec<u64>, StoreError> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).on("list", folder)? {
+        let name = entry.on("list", folder)?.file_name();
+        let digits = name.to_str().filter(|name| name.bytes().all(|byte| byte.is_ascii_digit()));
+        found.extend(digits.and_then(|digits| digits.parse::<u64>().ok()));
+    }
+    found.sort_unstable();
+    Ok(found)
+}
+
+fn read(path: &Path) -> Result<Option<ReleaseRecord>, StoreError> {
+    let Some(file) = absent_is_none(fs::File::open(path)).on("open", path)? else { return Ok(None) };
+    let mut text = Vec::new();
+    std::io::Read::read_to_end(&mut std::io::Read::take(file, MAX_RECORD), &mut text).on("read", path)?;
+    Ok(Some(link::parse::<ReleaseRecord>(&text, path)?.modernised()))
 }

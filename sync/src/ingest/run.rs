@@ -52,7 +52,7 @@ pub fn ingest_until(
     let publisher = Publisher::new(publish).map_err(|error| IngestError::Settings { message: error.to_string() })?;
     progress(Event::Started { total_bytes: total(&inputs) });
     let meter = Meter::new(progress, cancel);
-    let draft = registry.release(Provenance::Ingested { bundle: bundle_name(&inputs) });
+    let draft = registry.release(Provenance::Ingested { bundle: bundle_name(&inputs), release: None });
     let work = Work { registry, publisher: &publisher, settings, meter: &meter, cancel, started };
     work.take(Destination::Store(draft), inputs)
 }
@@ -351,8 +351,8 @@ impl Row {
                 continue;
             }
             let this = match outcome {
-                Outcome::Kept { current, by } => {
-                    notes.push(format!("`{repository}:{tag}` stays `{current}`, {}", whose(by)));
+                Outcome::Kept { current, by, .. } => {
+                    notes.push(format!("`{repository}:{tag}` stays `{current}`, {by}"));
                     State::Kept
                 }
                 Outcome::New => State::New,
@@ -400,14 +400,6 @@ impl State {
             Self::New => "new",
             Self::Kept => "kept",
         }
-    }
-}
-
-fn whose(by: &Provenance) -> String {
-    match by {
-        Provenance::Pushed { by } => format!("pushed by {by}"),
-        Provenance::Ingested { bundle } => format!("ingested from {bundle}"),
-        Provenance::Mirrored { upstream } => format!("mirrored from {upstream}"),
     }
 }
 

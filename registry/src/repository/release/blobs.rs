@@ -1,0 +1,134 @@
+//! Blobs of a release: written as they are read, and synced and named beside the reading of the next ones.
+
+use std::collections::HashMap;
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+
+use crate::error::Error;
+use crate::oci::{Algorithm, Digest};
+use crate::registry::Shared;
+use crate::store::{Adopted, Sealed, StoreError, WriteBehind, Writer};
+
+/// Blobs whose content is written and that wait to be synced. More would keep more files open.
+const SYNC_QUEUE: usize = 16;
+
+/// The blobs written so far, with their sizes.
+type Sizes = Arc<Mutex<HashMap<Digest, u64>>>;
+
+/// Writes, syncs and names blobs beside the reading of the next ones.
+#[derive(Debug)]
+pub(super) struct Syncer {
+    writing: WriteBehind,
+    queue: SyncSender<Sealed>,
+    thread: JoinHandle<Result<bool, StoreError>>,
+}
+
+/// One blob of a release being written. Dropped before it is committed, it is gone.
+#[derive(Debug)]
+pub struct BlobWriter {
+    writer: Writer,
+    shared: Arc<Shared>,
+    queue: SyncSender<Sealed>,
+    written: Sizes,
+}
+
+/// A blob that was written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Written {
+    /// Its digest.
+    pub digest: Digest,
+    /// Its size in bytes.
+    pub size: u64,
+    /// Whether the store did not have it.
+    pub new: bool,
+}
+
+impl Syncer {
+    pub(super) fn start(shared: Arc<Shared>) -> Result<Self, Error> {
+        let (queue, blobs) = sync_channel::<Sealed>(SYNC_QUEUE);
+        let work = move || {
+            let mut wrote = false;
+            for sealed in blobs {
+                let adopted = sealed.adopt(&shared.store.blobs)?;
+                wrote |= adopted != Adopted::There;
+                if adopted == Adopted::Mended {
+                    // Somebody may hold the damaged file open.
+                    shared.blobs.clear();
+                }
+            }
+            Ok(wrote)
+        };
+        let failed =
+            |source| Error::Store(StoreError::Io { operation: "start a thread in", path: "incoming".into(), source });
+        let writing = WriteBehind::start().map_err(failed)?;
+        let thread = std::thread::Builder::new().name("blob sync".into()).spawn(work).map_err(failed)?;
+        Ok(Self { writing, queue, thread })
+    }
+
+    /// Begins a blob; what is written of it is noted in `written`.
+    pub(super) fn writer(
+        &self,
+        shared: &Arc<Shared>,
+        algorithm: Algorithm,
+        written: &Sizes,
+    ) -> Result<BlobWriter, Error> {
+        let writer = Writer::create(&shared.store.blobs, algorithm, self.writing.clone())?;
+        Ok(BlobWriter { writer, shared: shared.clone(), queue: self.queue.clone(), written: written.clone() })
+    }
+
+    /// Waits until everything queued has its name; says whether any blob is new.
+    pub(super) fn finish(self) -> Result<bool, Error> {
+        drop(self.queue);
+        match self.thread.join() {
+            Ok(result) => Ok(result?),
+            Err(panic) => std::panic::resume_unwind(panic),
+        }
+    }
+}
+
+impl BlobWriter {
+    /// Takes in the next piece, hashing it while it is in the processor's cache: 64 KiB to 1 MiB are best.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn write(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        Ok(self.writer.write(bytes)?)
+    }
+
+    /// Writes on the calling thread also when the blob is large: for whoever writes several blobs at once, and so has
+    /// nothing to win by a thread beside each.
+    #[must_use]
+    pub fn inline(mut self) -> Self {
+        self.writer.write_inline();
+        self
+    }
+
+    /// Bytes taken in so far.
+    #[must_use]
+    pub const fn size(&self) -> u64 {
+        self.writer.size()
+    }
+
+    /// Ends the blob, which must have the `expected` digest if there is one. It has its name, and is durable, once the
+    /// release is committed.
+    ///
+    /// # Errors
+    /// [`Error::DigestMismatch`]: then nothing is kept. When the disk refuses.
+    pub fn commit(self, expected: Option<Digest>) -> Result<Written, Error> {
+        let sealed = self.writer.seal()?;
+        let (digest, size) = (sealed.digest, sealed.size);
+        if let Some(expected) = expected.filter(|expected| *expected != digest) {
+            return Err(Error::DigestMismatch { expected, found: digest });
+        }
+        let there = self.shared.store.blobs.size(&digest)? == Some(size);
+        let mut written = self.written.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let new = !there && written.insert(digest, size).is_none();
+        drop(written);
+        // The queue is closed only when the syncing thread met an error, which the commit of the release reports.
+        if new && self.queue.send(sealed).is_err() {
+            tracing::debug!(%digest, "the blob cannot be synced");
+        }
+        Ok(Written { digest, size, new })
+    }
+}

@@ -1,0 +1,102 @@
+//! A kill between the moment an entry of the log counts and the moment its tags' links say so: the next start finishes
+//! it.
+
+use std::fs;
+use std::path::Path;
+
+use crate::site::{Site, digest};
+
+/// Copies a folder whole.
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap().map(Result::unwrap) {
+        let target = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy(&entry.path(), &target)
+        } else {
+            drop(fs::copy(entry.path(), target))
+        }
+    }
+}
+
+/// The folder as it was before the entry, but for the entry itself, which is committed and not settled; of what the entry
+/// changes, the first `done` files below `repositories` are done.
+async fn cut_off(site: Site, before: &Path, id: u64, done: usize) -> Site {
+    site.restart(|data| {
+        let entry = fs::read(data.join(format!("releases/{id:020}"))).unwrap();
+        let after = tempfile::tempdir().unwrap();
+        copy(&data.join("repositories"), after.path());
+        for part in ["repositories", "releases"] {
+            fs::remove_dir_all(data.join(part)).unwrap();
+            copy(&before.join(part), &data.join(part));
+        }
+        for file in changed(&data.join("repositories"), after.path()).into_iter().take(done) {
+            match fs::read(after.path().join(&file)) {
+                Ok(content) => fs::write(data.join("repositories").join(&file), content).unwrap(),
+                Err(_) => fs::remove_file(data.join("repositories").join(&file)).unwrap(),
+            }
+        }
+        fs::write(data.join(format!("releases/pending/{id:020}")), entry).unwrap();
+        // What a kill leaves of it is not believed.
+        fs::remove_file(data.join("metadata.seal")).unwrap();
+    })
+    .await
+}
+
+/// Files that differ, tags before manifests as they are written.
+fn changed(before: &Path, after: &Path) -> Vec<String> {
+    let list = |root: &Path| {
+        let mut found = Vec::new();
+        let mut folders = vec![root.to_owned()];
+        while let Some(folder) = folders.pop() {
+            for entry in fs::read_dir(folder).unwrap().map(Result::unwrap) {
+                match entry.file_type().unwrap().is_dir() {
+                    true => folders.push(entry.path()),
+                    false => found.push(entry.path().strip_prefix(root).unwrap().to_str().unwrap().to_owned()),
+                }
+            }
+        }
+        found
+    };
+    let mut all: Vec<_> = list(before).into_iter().chain(list(after)).collect();
+    all.sort_by_key(|file| (!file.contains("_tags"), file.clone()));
+    all.dedup();
+    all.retain(|file| fs::read(before.join(file)).ok() != fs::read(after.join(file)).ok());
+    all
+}
+
+#[tokio::test]
+async fn a_rollback_that_was_cut_off_is_whole_after_the_next_start() {
+    for done in 0..4 {
+        let site = Site::new().await;
+        let old = site.release(&[("a", "x", "1"), ("b", "x", "1")]).await;
+        site.release(&[("a", "x", "2"), ("b", "x", "2"), ("b", "y", "2")]).await;
+        let before = tempfile::tempdir().unwrap();
+        copy(&site.path(""), before.path());
+        let id = site.roll_back(None).await.record.unwrap().id;
+        let site = cut_off(site, before.path(), id, done).await;
+        assert_eq!((site.served("a", "x").await, site.served("b", "x").await), (Some(digest("1")), Some(digest("1"))));
+        assert_eq!(site.tags("b").await, ["x"], "{done} files done");
+        assert_eq!(site.in_effect().await, Some(old));
+        site.push("b", "y", "own").await;
+        let site = site.restart(|_| {}).await;
+        assert_eq!(site.served("b", "y").await, Some(digest("own")), "it is not done again over what came later");
+    }
+}
+
+#[tokio::test]
+async fn a_removal_that_was_cut_off_is_whole_after_the_next_start() {
+    for done in 0..5 {
+        let site = Site::new().await;
+        let old = site.release(&[("a", "1", "1"), ("a", "x", "1"), ("b", "1", "only")]).await;
+        site.release(&[("a", "x", "2")]).await;
+        let before = tempfile::tempdir().unwrap();
+        copy(&site.path(""), before.path());
+        let id = site.registry.releases().remove(old, "a test").await.unwrap().id;
+        let site = cut_off(site, before.path(), id, done).await;
+        assert_eq!((site.tags("a").await, site.tags("b").await), (vec!["x".into()], vec![]), "{done} files done");
+        assert!(!site.has("a", "1").await && !site.has("b", "only").await && site.has("a", "2").await);
+        let list = site.registry.releases().list().await.unwrap();
+        assert_eq!(list.entries.len(), 2, "the old entry is gone: {:?}", list.entries);
+    }
+}
