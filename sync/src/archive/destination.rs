@@ -139,3 +139,19 @@ impl Sink {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_mount_holds_in_memory_is_bounded() {
+        let mut to = Destination::Mount(MountDraft::new(std::path::Path::new("disc")));
+        let mut chart = vec![7; 40 << 20];
+        to.put(&chart, "a.tgz", Algorithm::Sha256.digest(b"a")).unwrap();
+        chart[0] = 8;
+        let refused = to.put(&chart, "b.tgz", Algorithm::Sha256.digest(b"b")).unwrap_err();
+        assert!(matches!(&refused, Problem::OverLimit { .. }), "{refused}");
+        assert!(refused.sentence().contains("ingest the bundle instead"), "{refused}");
+    }
+}

@@ -12,6 +12,7 @@ mod hostile_archives;
 mod hostile_content;
 mod large_layers;
 mod layouts;
+mod mounts;
 mod naming;
 mod storages;
 mod streams;

@@ -118,3 +118,70 @@ async fn a_small_blob_and_one_that_cannot_be_mapped_are_read() {
         assert_eq!(body.collect().await.unwrap().to_bytes(), expected);
     }
 }
+
+/// A blob on a medium, as nobody has read it yet; the digest is `of` what it should be.
+fn unverified(lies: &[u8], of: &[u8]) -> (tempfile::NamedTempFile, Arc<crate::store::MediumBlob>, Blob) {
+    use crate::store::{Medium, MediumBlob};
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    file.write_all(&[9; 512]).unwrap();
+    file.write_all(lies).unwrap();
+    let medium = Arc::new(Medium::new(file.as_file(), file.path(), "disc/layer.tar".into()).unwrap());
+    let blob = MediumBlob::located(Algorithm::Sha256.digest(of), medium, 512, lies.len() as u64, false);
+    let blob = Arc::new(blob);
+    let opened = blob.open().unwrap();
+    (file, blob, opened)
+}
+
+#[tokio::test]
+async fn an_unverified_blob_goes_out_whole_and_is_verified_by_it() {
+    let expected = content(3 * BYTES + 17);
+    let (_file, medium, blob) = unverified(&expected, &expected);
+    assert!(blob.unverified().is_some());
+    let body = Body::checked(blob.clone(), crate::mounts::Mounts::default().reading());
+    assert_eq!(body.length(), expected.len() as u64);
+    assert_eq!(body.collect().await.unwrap().to_bytes(), expected);
+    assert_eq!(medium.trust(), crate::store::Trust::Verified);
+    // From here on it is sent as a blob of the store is, in ranges too.
+    assert!(blob.unverified().is_none());
+    let range = ByteRange { start: 70_000, end: 150_000 };
+    let windows = Arc::new(FileWindows::new(not_the_file));
+    let frame = Body::blob(blob.clone(), range, &Arrival { windows: Some(windows.clone()), ..Arrival::default() });
+    let frame = frame.collect().await.unwrap().to_bytes();
+    let place = windows.find(&frame, |window| window.locate(frame.as_ptr() as usize).1);
+    assert_eq!((frame.len() as u64, place), (range.len(), Some(512 + 70_000)));
+    let read = Body::blob(blob, range, &Arrival::default()).collect().await.unwrap().to_bytes();
+    assert_eq!(read, expected[70_000..150_000]);
+}
+
+#[tokio::test]
+async fn the_last_piece_of_a_damaged_blob_never_goes_out() {
+    let expected = content(3 * BYTES + 17);
+    for at in [0, BYTES, expected.len() - 1] {
+        let mut lies = expected.clone();
+        lies[at] ^= 1;
+        let (_file, medium, blob) = unverified(&lies, &expected);
+        let mut body = Body::checked(blob.clone(), crate::mounts::Mounts::default().reading());
+        let mut received = 0;
+        let failed = loop {
+            match body.frame().await.unwrap() {
+                Ok(frame) => received += frame.into_data().unwrap().len(),
+                Err(error) => break error,
+            }
+        };
+        assert!(received < expected.len() && received >= 2 * BYTES, "{at}: {received}");
+        assert!(failed.to_string().contains("`disc/layer.tar`"), "{failed}");
+        assert_eq!(medium.trust(), crate::store::Trust::Bad);
+        assert!(blob.check().is_err() && medium.open().is_err());
+    }
+}
+
+#[tokio::test]
+async fn s6_a_medium_s_file_cut_while_it_is_read_ends_the_body_with_an_error() {
+    let expected = content(3 * BYTES);
+    let (file, medium, blob) = unverified(&expected, &expected);
+    let mut body = Body::checked(blob, crate::mounts::Mounts::default().reading());
+    body.frame().await.unwrap().unwrap();
+    file.as_file().set_len(1000).unwrap();
+    assert!(body.collect().await.is_err());
+    assert!(medium.open().is_err());
+}

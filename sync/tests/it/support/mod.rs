@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use airdock_registry::names::RequestedName;
 use airdock_registry::oci::{Digest, Manifest, TagOrDigest};
 use airdock_registry::{Provenance, PutReference, Registry, ServedManifest, Settings as RegistrySettings};
-use airdock_sync::ingest::{Event, IngestError, Input, Report, Settings, ingest};
+use airdock_sync::ingest::{Event, IngestError, Input, Report, Settings, ingest, mount};
 use airdock_sync::publish::PublishRules;
 
 pub use image::{
@@ -67,6 +67,17 @@ impl World {
         self.try_path(path).unwrap()
     }
 
+    /// Serves a folder or file from where it lies.
+    pub fn try_mount(&self, path: &Path) -> Result<Report, IngestError> {
+        let _runtime = self.runtime.enter();
+        let progress = |event: Event| self.events.borrow_mut().push(event);
+        mount(&self.registry, &PublishRules::default(), path, &self.settings, &progress)
+    }
+
+    pub fn mount(&self, path: &Path) -> Report {
+        self.try_mount(path).unwrap()
+    }
+
     /// Ingests `content` as a file of this name.
     pub fn ingest(&self, name: &str, content: &[u8]) -> Report {
         self.path(&self.file(name, content))
@@ -105,7 +116,7 @@ impl World {
         let name = RequestedName::bare(name.parse().unwrap());
         let blob = self.runtime.block_on(self.registry.blob(&name, digest)).ok()?;
         let mut content = vec![0; usize::try_from(blob.size()).unwrap()];
-        blob.file().read_exact_at(&mut content, 0).unwrap();
+        blob.file().read_exact_at(&mut content, blob.offset()).unwrap();
         Some(content)
     }
 
