@@ -101,6 +101,7 @@ pub(crate) struct IngestLimits {
     pub(crate) depth: Setting,
     pub(crate) ratio: Setting,
     pub(crate) ratio_from: Setting,
+    pub(crate) keep_free: Setting,
 }
 
 #[derive(Debug, Default, Deserialize)]

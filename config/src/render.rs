@@ -55,6 +55,7 @@ impl Display for Config {
         writeln!(f, "entries = {}", limits.entries)?;
         writeln!(f, "images = {}\ndepth = {}\nratio = {}", limits.images, limits.depth, limits.ratio)?;
         writeln!(f, "ratio_from = {}", text(render_size(limits.ratio_from)))?;
+        writeln!(f, "keep_free = {}", text(render_size(limits.keep_free)))?;
         let paths = self.mount.paths.iter().map(|path| path.display());
         writeln!(f, "\n[mount]\npaths = {}\ncopy = {}", list(paths), self.mount.copy)?;
         writeln!(f, "\n[log]\nlevel = {}", word(&self.log.level, &LEVELS))?;

@@ -206,6 +206,7 @@ fn ingest(
             depth: reader.number("ingest.limits.depth", &written.depth, limits.depth, 1..=64),
             ratio: reader.number("ingest.limits.ratio", &written.ratio, limits.ratio, 1..=1_000_000),
             ratio_from: reader.size("ingest.limits.ratio_from", &written.ratio_from, limits.ratio_from, 0..=1 << 50),
+            keep_free: reader.size("ingest.limits.keep_free", &written.keep_free, limits.keep_free, 0..=1 << 50),
         },
         naming: default.naming,
     };

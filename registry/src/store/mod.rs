@@ -129,6 +129,18 @@ impl Store {
         Batch::new(&self.incoming)
     }
 
+    /// Whether `needed` more bytes fit on the data folder's disk and leave `keep_free` of it free. What fits may still
+    /// not fit when it is written: others write, too.
+    pub(crate) fn require_room(&self, needed: u64, keep_free: u64) -> Result<(), StoreError> {
+        let path = self.layout.root();
+        let disk = rustix::fs::statvfs(path).on("ask for the free space of", path)?;
+        let free = disk.f_bavail.saturating_mul(disk.f_frsize);
+        if needed == 0 || needed.saturating_add(keep_free) <= free {
+            return Ok(());
+        }
+        Err(StoreError::NoRoom { path: path.to_owned(), needed, keep_free, free })
+    }
+
     /// The data folder.
     pub(crate) fn data(&self) -> &Path {
         self.layout.root()

@@ -5,6 +5,7 @@ use airdock_registry::{BlobWriter, Error, MountDraft, ReleaseDraft};
 use bytes::Bytes;
 
 use super::problem::{Problem, printable};
+use super::room::Count;
 use super::source::Window;
 
 /// What a mount may hold in memory: charts' configs, configs of images that lie in archives. Everything else stays where
@@ -18,26 +19,36 @@ pub(crate) enum Destination {
     Store(ReleaseDraft),
     /// Blobs are located, and read when somebody asks for them.
     Mount(MountDraft),
+    /// What would be written is counted.
+    Count(Count),
 }
 
 impl Destination {
     /// Whether nothing is to be read that is not needed to say where things lie.
-    pub(crate) const fn is_mount(&self) -> bool {
-        matches!(self, Self::Mount(_))
+    pub(crate) const fn leaves_content(&self) -> bool {
+        !matches!(self, Self::Store(_))
     }
 
     pub(crate) fn has_blob(&self, digest: &Digest) -> Option<u64> {
         match self {
             Self::Store(draft) => draft.has_blob(digest),
             Self::Mount(draft) => draft.has_blob(digest),
+            Self::Count(count) => count.has_blob(digest),
         }
+    }
+
+    /// Whether a blob of which the digest would be known by reading it is only counted: under its unpacked content's.
+    pub(crate) fn count(&mut self, diff_id: Digest, size: u64) -> bool {
+        let Self::Count(count) = self else { return false };
+        count.add(diff_id, size);
+        true
     }
 
     /// Begins a blob that is read whole.
     pub(crate) fn writer(&mut self, algorithm: Algorithm) -> Result<Sink, Problem> {
         match self {
             Self::Store(draft) => draft.writer_with(algorithm).map(Sink::Store).map_err(Problem::Registry),
-            Self::Mount(_) => Ok(Sink::Hash(algorithm.hasher(), 0)),
+            Self::Mount(_) | Self::Count(_) => Ok(Sink::Hash(algorithm.hasher(), 0)),
         }
     }
 
@@ -60,6 +71,10 @@ impl Destination {
                 draft.hold(digest, Bytes::copy_from_slice(bytes));
                 Ok(())
             }
+            Self::Count(count) => {
+                count.add(digest, bytes.len() as u64);
+                Ok(())
+            }
         }
     }
 
@@ -71,7 +86,14 @@ impl Destination {
         digest: Digest,
         verified: bool,
     ) -> Result<bool, Problem> {
-        let Self::Mount(draft) = self else { return Ok(false) };
+        let draft = match self {
+            Self::Store(_) => return Ok(false),
+            Self::Count(count) => {
+                count.add(digest, window.size());
+                return Ok(true);
+            }
+            Self::Mount(draft) => draft,
+        };
         if let Some(known) = draft.has_blob(&digest).filter(|known| *known != window.size()) {
             return Err(Problem::Size { entry: printable(entry), expected: known, found: window.size() });
         }
@@ -84,6 +106,7 @@ impl Destination {
         match self {
             Self::Store(draft) => draft.add_manifest(repository, digest, manifest),
             Self::Mount(draft) => draft.add_manifest(repository, digest, manifest),
+            Self::Count(_) => {}
         }
     }
 
@@ -91,6 +114,7 @@ impl Destination {
         match self {
             Self::Store(draft) => draft.add_tag(repository, tag, digest),
             Self::Mount(draft) => draft.add_tag(repository, tag, digest),
+            Self::Count(_) => {}
         }
     }
 }

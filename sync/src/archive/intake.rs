@@ -12,6 +12,7 @@ use super::chart::Chart;
 use super::destination::Destination;
 use super::diff_id::DiffId;
 use super::problem::{Problem, printable};
+use super::room;
 use super::source::{Meter, Source};
 use crate::ingest::{Event, Limits, Naming, Notice};
 
@@ -165,6 +166,16 @@ impl<'a> Intake<'a> {
         self.to.has_blob(digest) == Some(size)
     }
 
+    /// Whether so many bytes fit. Files cost more than their bytes: for that there is half of what is kept free.
+    pub(crate) fn require_room(&self, needed: u64, entry: &str) -> Result<(), Problem> {
+        let Destination::Store(draft) = &self.to else { return Ok(()) };
+        let room = match self.limits.keep_free {
+            0 => Ok(()),
+            keep_free => draft.require_room(needed, keep_free / 2),
+        };
+        room.map_err(|source| Problem::NoRoom { entry: printable(entry), source })
+    }
+
     /// Writes all of `source` as one blob, which must have the `expected` digest if there is one. A mount hashes it and
     /// no more: there it has to be located as well.
     pub(crate) fn write(
@@ -175,6 +186,9 @@ impl<'a> Intake<'a> {
         mut diff_id: Option<&mut DiffId>,
     ) -> Result<(Digest, u64), Problem> {
         let algorithm = expected.map_or(Algorithm::Sha256, |digest| digest.algorithm());
+        let size = source.left().unwrap_or(1);
+        let mut asked = 0;
+        self.require_room(size, entry)?;
         let mut writer = self.to.writer(algorithm)?;
         loop {
             let piece = source.fill_buf()?;
@@ -187,6 +201,10 @@ impl<'a> Intake<'a> {
                 diff_id.update(piece);
             }
             source.consume(count);
+            if writer.size() - asked >= room::AGAIN {
+                asked = writer.size();
+                self.require_room(size.saturating_sub(asked), entry)?;
+            }
             if writer.size() > self.limits.layer {
                 return Err(Problem::OverLimit {
                     what: format!("`{}`", printable(entry)),

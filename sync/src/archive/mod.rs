@@ -36,6 +36,7 @@ mod pax;
 pub mod probe;
 mod problem;
 mod role;
+mod room;
 mod scope;
 mod shelf;
 mod source;
@@ -52,6 +53,7 @@ pub(crate) use destination::Destination;
 pub(crate) use intake::{Found, Intake, Place};
 pub(crate) use names::{UNTAGGED, as_it_stands};
 pub(crate) use problem::{Problem, printable};
+pub(crate) use room::require as require_room;
 pub(crate) use source::Meter;
 
 use source::{Pipe, Window};
@@ -78,7 +80,7 @@ fn read_known_path(intake: &mut Intake<'_>, path: &Path, shown: &str) -> Result<
         intake.meter.end();
         return read;
     }
-    if intake.to.is_mount() && !metadata.is_file() {
+    if intake.to.leaves_content() && !metadata.is_file() {
         return Err(Problem::Unusable("it is neither a folder nor a file, and only those can be mounted".into()));
     }
     let file = File::open(path).map_err(Problem::Read)?;

@@ -118,7 +118,7 @@ fn unpacked(
     file: &str,
     depth: usize,
 ) -> Result<(), Problem> {
-    if intake.to.is_mount() {
+    if intake.to.leaves_content() {
         return Err(Problem::Unusable(
             "it is compressed, and what is in it cannot be served from where it lies; ingest it instead (`airdock ingest`, \
              or `serve --bundle`), or unpack it onto the medium"

@@ -82,6 +82,14 @@ pub(crate) enum Problem {
     /// Somebody stopped the ingest. Ends it.
     #[error("stopped")]
     Cancelled,
+    /// The disk has not the room for what an entry says it holds. Ends the ingest: the rest would be half a bundle.
+    #[error("`{entry}` does not fit")]
+    NoRoom {
+        /// The entry.
+        entry: String,
+        /// What is missing.
+        source: airdock_registry::Error,
+    },
     /// The registry's own side failed. Ends the ingest.
     #[error("the registry could not take it")]
     Registry(#[source] airdock_registry::Error),
@@ -90,7 +98,7 @@ pub(crate) enum Problem {
 impl Problem {
     /// Whether the whole ingest must end: the next file would fare no better.
     pub(crate) const fn is_fatal(&self) -> bool {
-        matches!(self, Self::Cancelled | Self::Registry(_))
+        matches!(self, Self::Cancelled | Self::NoRoom { .. } | Self::Registry(_))
     }
 
     pub(crate) fn refused(entry: &str, reason: impl Into<String>) -> Self {

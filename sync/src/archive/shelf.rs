@@ -197,6 +197,8 @@ impl Parts for Shelf<'_> {
                 wanted.push((window.extent(), *digest));
             }
         }
+        let first = files.first().map_or("", |(path, _)| path);
+        intake.require_room(wanted.iter().map(|(extent, _)| extent.size()).sum(), first)?;
         self.ahead.extend(ahead::write(intake, wanted)?);
         Ok(())
     }
@@ -242,6 +244,8 @@ impl Parts for Shelf<'_> {
             // unpacks and checks it.
             window.pass_over()?;
             Layer { digest: named, size, compression }
+        } else if intake.to.count(diff_id, size) {
+            Layer { digest: diff_id, size, compression }
         } else {
             let mut unpacked = DiffId::new(intake.limits.allowance());
             let (digest, size) = intake.write(&mut window, path, None, Some(&mut unpacked))?;

@@ -25,6 +25,11 @@ pub(crate) trait Source: BufRead {
     fn skip(&mut self, count: u64) -> io::Result<()> {
         skip_by_reading(self, count)
     }
+
+    /// How many bytes are said to come, where somebody says so.
+    fn left(&self) -> Option<u64> {
+        None
+    }
 }
 
 fn skip_by_reading(source: &mut (impl BufRead + ?Sized), mut count: u64) -> io::Result<()> {
@@ -256,6 +261,10 @@ impl Source for Window<'_> {
         self.appetite = Self::TASTE;
         Ok(())
     }
+
+    fn left(&self) -> Option<u64> {
+        Some(self.end - self.at + (self.buffer.len() - self.used) as u64)
+    }
 }
 
 /// A pipe: read once, from front to back.
@@ -351,6 +360,10 @@ impl Source for Rewound<'_> {
         self.used = self.head.len();
         self.rest.skip(count - held)
     }
+
+    fn left(&self) -> Option<u64> {
+        self.rest.left().map(|left| left + (self.head.len() - self.used) as u64)
+    }
 }
 
 /// `Read` for whatever is `BufRead`.
@@ -362,4 +375,8 @@ pub(crate) fn read_buffered(source: &mut (impl BufRead + ?Sized), out: &mut [u8]
     Ok(count)
 }
 
-impl Source for &[u8] {}
+impl Source for &[u8] {
+    fn left(&self) -> Option<u64> {
+        Some(self.len() as u64)
+    }
+}

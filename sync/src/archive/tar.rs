@@ -305,6 +305,11 @@ impl Source for Body<'_, '_> {
         self.tar.position += count;
         Ok(())
     }
+
+    fn left(&self) -> Option<u64> {
+        // What lies within another archive cannot be larger than that has room for.
+        Some(self.tar.source.left().map_or(self.tar.remaining, |left| left.min(self.tar.remaining)))
+    }
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use airdock_registry::names::Namespace;
 use airdock_registry::oci::{Digest, RepositoryName, Tag};
-use airdock_registry::{MountDraft, Outcome, Provenance, Registry, TagOutcome};
+use airdock_registry::{MountDraft, Outcome, Provenance, Registry, ReleaseDraft, TagOutcome};
 
 use super::report::{Event, ImageRow, IngestError, Notice, Report};
 use super::settings::{Cancel, Input, Settings};
@@ -52,7 +52,9 @@ pub fn ingest_until(
     let publisher = Publisher::new(publish).map_err(|error| IngestError::Settings { message: error.to_string() })?;
     progress(Event::Started { total_bytes: total(&inputs) });
     let meter = Meter::new(progress, cancel);
-    let draft = registry.release(Provenance::Ingested { bundle: bundle_name(&inputs), release: None });
+    let origin = Provenance::Ingested { bundle: bundle_name(&inputs), release: None };
+    room(registry.release(origin.clone()), cancel, settings, &inputs).map_err(ended)?;
+    let draft = registry.release(origin);
     let work = Work { registry, publisher: &publisher, settings, meter: &meter, cancel, started };
     work.take(Destination::Store(draft), inputs)
 }
@@ -124,6 +126,13 @@ impl Work<'_> {
         self.meter.tell(Event::Finished(report.clone()));
         Ok(report)
     }
+}
+
+/// Before anything is written: whether it fits, as far as that can be told without reading all of it.
+fn room(draft: ReleaseDraft, cancel: &Cancel, settings: &Settings, inputs: &[Input]) -> Result<(), Problem> {
+    let path = |input: &Input| if let Input::Path(path) = input { Some(path.clone()) } else { None };
+    let paths: Vec<_> = inputs.iter().filter_map(path).collect();
+    archive::require_room(draft, &Meter::new(&|_| {}, cancel), settings, &paths, total(inputs))
 }
 
 fn read(intake: &mut Intake<'_>, inputs: Vec<Input>) -> Result<(), Problem> {
@@ -328,6 +337,7 @@ impl Plan {
         match to {
             Destination::Store(draft) => block_on(draft.commit()).map(|report| (report.tags, report.wrote)),
             Destination::Mount(draft) => block_on(registry.mount(draft)).map(|mounted| (mounted.tags, false)),
+            Destination::Count(_) => Ok((Vec::new(), false)),
         }
     }
 

@@ -83,6 +83,9 @@ pub struct Limits {
     pub ratio: u64,
     /// What anything may unpack to, in bytes.
     pub ratio_from: u64,
+    /// Bytes that stay free on the data folder's disk, for the registry to go on writing. 0 asks for nothing: the disk
+    /// says itself when it is full.
+    pub keep_free: u64,
 }
 
 impl Limits {
@@ -102,6 +105,7 @@ impl Default for Limits {
             depth: 8,
             ratio: 250,
             ratio_from: 1 << 30,
+            keep_free: 64 << 20,
         }
     }
 }

@@ -18,6 +18,7 @@ use crate::support::client::{Connection, Request, Response};
 use crate::support::process::{self, Airdock, PATIENCE};
 
 const MIB: u64 = 1 << 20;
+const KEEP_FREE: &str = "AIRDOCK__INGEST__LIMITS__KEEP_FREE";
 
 /// A server on a disk of its own, with content that must survive, and room to fill.
 struct Site {
@@ -33,7 +34,8 @@ impl Site {
     fn new(test: &str, disk: Disk) -> Self {
         let mut random = Random::seeded(test);
         let mut pushers = Pusher::several(2, &mut random);
-        let airdock = Airdock::over(&disk.path().join("data"));
+        // What does not fit is to be met while it is written; `room.rs` is about seeing it before.
+        let airdock = Airdock::builder().data(disk.path().join("data")).variable(KEEP_FREE, "0B").start();
         for pusher in &mut pushers {
             pusher.work_for(airdock.address(), 30);
             pusher.ledger.uploads.clear();
@@ -62,6 +64,7 @@ impl Site {
     fn ingest(&mut self, layer: usize) -> Output {
         let bundle = self.bundles.make(&mut self.random, self.folder.path(), layer);
         let mut ingest = process::command(self.folder.path());
+        ingest.env(KEEP_FREE, "0B");
         ingest.args(["ingest", "--progress", "never", "--data"]).arg(self.disk.path().join("data")).arg(bundle);
         ingest.output().unwrap()
     }

@@ -15,5 +15,6 @@ mod metadata;
 mod power;
 mod pusher;
 mod random;
+mod room;
 mod site;
 mod verify;

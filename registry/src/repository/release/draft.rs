@@ -56,6 +56,14 @@ impl ReleaseDraft {
         written.or_else(|| self.shared.store.blobs.size(digest).ok().flatten())
     }
 
+    /// Whether `needed` more bytes fit on the disk and leave `keep_free` of it free. Nothing is reserved.
+    ///
+    /// # Errors
+    /// [`NoRoom`](crate::StoreError::NoRoom), with what is missing; when the disk cannot say.
+    pub fn require_room(&self, needed: u64, keep_free: u64) -> Result<(), Error> {
+        Ok(self.shared.store.require_room(needed, keep_free)?)
+    }
+
     /// Begins a blob.
     ///
     /// # Errors
