@@ -47,7 +47,7 @@ impl App {
         let control = Control::bind(registry.data())
             .inspect_err(|error| {
                 // Serving does not depend on it; the commands that do say how else to go about it.
-                tracing::warn!(%error, "no control socket: `ingest` and `rebuild` need this server to be stopped");
+                tracing::warn!(%error, "no control socket: `ingest`, `ls` and the other commands need this server to be stopped");
             })
             .ok();
         let ingester = Ingester::new(registry.clone(), config);

@@ -64,6 +64,30 @@ Examples:
   airdock ingest --strict api.tar dashboard.tar charts/zenml-0.93.2.tgz
   ssh outside cat bundle.tar | airdock ingest -";
 
+const AFTER_LS: &str = "\
+A PATTERN is a repository, with everything below it, or REPOSITORY:TAG; `*` stands for any characters. A running server
+answers for its data folder. With --json, one tag is one line, with the whole digest.
+
+Examples:
+  airdock ls
+  airdock ls zenml 'charts/*:0.93.*'
+  airdock ls --json | jq -r 'select(.provenance.pushed) | .repository + \":\" + .tag'";
+
+const AFTER_INSPECT: &str = "\
+REF is REPOSITORY:TAG or REPOSITORY@DIGEST, also as it is called upstream, and is found as a pull finds it.
+
+Examples:
+  airdock inspect zenml/zenml:0.93.2
+  airdock inspect --json docker.io/zenmldocker/zenml:0.93.2";
+
+const AFTER_RM: &str = "\
+A tag is removed and its manifest stays; a manifest (REPOSITORY@DIGEST) goes with all its tags in that repository. Other
+repositories keep it. A running server does it, as for a client's DELETE.
+
+Examples:
+  airdock rm zenml/zenml:0.93.1
+  airdock rm zenml/zenml@sha256:2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881";
+
 /// A lightweight OCI registry for air-gapped networks.
 #[derive(Debug, Parser)]
 #[command(version, after_help = after(), max_term_width = 110)]
@@ -81,6 +105,15 @@ pub(crate) enum Command {
     /// Take bundles into the registry, by the running server if there is one
     #[command(after_help = AFTER_INGEST)]
     Ingest(IngestArguments),
+    /// List what is here: tags with digest, platforms, size, and where they came from
+    #[command(after_help = AFTER_LS)]
+    Ls(LsArguments),
+    /// Show everything about one image, chart or artifact
+    #[command(after_help = AFTER_INSPECT)]
+    Inspect(InspectArguments),
+    /// Remove tags, or manifests with their tags
+    #[command(after_help = AFTER_RM)]
+    Rm(RmArguments),
     /// Make the derived metadata anew from what is on disk
     ///
     /// Nothing is lost by it: blobs and links are the truth, and every tag and manifest comes back. A running server
@@ -163,6 +196,45 @@ pub(crate) struct IngestArguments {
     pub(crate) paths: Vec<PathBuf>,
 }
 
+/// What `ls` takes.
+#[derive(Debug, Args)]
+pub(crate) struct LsArguments {
+    #[command(flatten)]
+    folder: FolderArguments,
+    /// Print JSON, one tag a line
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// What to list [default: everything]
+    #[arg(value_name = "PATTERN")]
+    pub(crate) patterns: Vec<String>,
+}
+
+/// What `inspect` takes.
+#[derive(Debug, Args)]
+pub(crate) struct InspectArguments {
+    #[command(flatten)]
+    folder: FolderArguments,
+    /// Print one JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// What to look at
+    #[arg(value_name = "REF")]
+    pub(crate) reference: String,
+}
+
+/// What `rm` takes.
+#[derive(Debug, Args)]
+pub(crate) struct RmArguments {
+    #[command(flatten)]
+    folder: FolderArguments,
+    /// Print JSON, one REF a line
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// What to remove
+    #[arg(required = true, value_name = "REF")]
+    pub(crate) references: Vec<String>,
+}
+
 /// When to show something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum When {
@@ -189,6 +261,9 @@ impl Command {
                 ..arguments.folder.overrides()
             },
             Self::Ingest(arguments) => Overrides { strict: arguments.strict, ..arguments.folder.overrides() },
+            Self::Ls(arguments) => arguments.folder.overrides(),
+            Self::Inspect(arguments) => arguments.folder.overrides(),
+            Self::Rm(arguments) => arguments.folder.overrides(),
             Self::Rebuild(folder) => folder.overrides(),
             Self::Config(ConfigCommand::Check(file)) => file.overrides(),
         }

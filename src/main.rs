@@ -15,6 +15,7 @@ mod output;
 mod progress;
 mod report;
 mod request;
+mod table;
 mod telemetry;
 
 use std::process::ExitCode;
@@ -41,6 +42,9 @@ fn run(command: Command) -> anyhow::Result<Exit> {
     match command {
         Command::Serve(_) => commands::serve::run(config),
         Command::Ingest(arguments) => commands::ingest::run(config, &arguments),
+        Command::Ls(arguments) => commands::ls::run(config, arguments),
+        Command::Inspect(arguments) => commands::inspect::run(config, arguments),
+        Command::Rm(arguments) => commands::rm::run(config, arguments),
         Command::Rebuild(_) => commands::rebuild::run(config),
         Command::Config(ConfigCommand::Check(_)) => commands::config_check::run(&config),
     }

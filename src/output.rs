@@ -3,6 +3,9 @@
 use std::fmt::Display;
 use std::io::{self, Write};
 
+use anyhow::Context as _;
+use serde::Serialize;
+
 /// Prints a line.
 pub(crate) fn line(text: impl Display) {
     // A closed pipe is the reader's decision, and there is nobody left to tell.
@@ -23,4 +26,10 @@ pub(crate) fn printable(text: &str) -> String {
         if c.is_control() { shown.extend(c.escape_default()) } else { shown.push(c) }
     }
     shown
+}
+
+/// Prints a value as one line of JSON. Unlike text for people, a reader that has gone ends the work.
+pub(crate) fn json(value: &impl Serialize) -> anyhow::Result<()> {
+    let line = serde_json::to_string(value)?;
+    writeln!(io::stdout().lock(), "{line}").context("nobody reads standard output any more")
 }

@@ -7,9 +7,10 @@ use airdock_sync::ingest::{ImageRow, Notice, Report};
 use indicatif::HumanBytes;
 
 use crate::output::printable;
+use crate::table::Table;
 
 /// Letters of a digest that tell images of one registry apart; the whole one is in `--json`.
-const SHORT_DIGEST: usize = "sha256:".len() + 12;
+pub(crate) const SHORT_DIGEST: usize = "sha256:".len() + 12;
 
 const HEAD: [&str; 6] = ["IMAGE", "INTERNAL NAME", "DIGEST", "PLATFORMS", "SIZE", "STATE"];
 
@@ -30,15 +31,10 @@ pub(crate) fn render(report: &Report) -> String {
 
 fn table(text: &mut String, images: &[ImageRow]) {
     let rows: Vec<[String; 6]> = images.iter().map(cells).collect();
-    let mut widths = HEAD.map(str::len);
-    for row in &rows {
-        for (width, cell) in widths.iter_mut().zip(row) {
-            *width = (*width).max(cell.chars().count());
-        }
-    }
-    line(text, &HEAD.map(str::to_owned), &widths);
+    let mut table = Table::new(HEAD);
+    table.expect(text, &rows);
     for (row, image) in rows.iter().zip(images) {
-        line(text, row, &widths);
+        table.line(text, row);
         // More names than one would stretch the column for every row.
         for name in names(image).skip(1) {
             let _ = writeln!(text, "  also {}", printable(name));
@@ -47,15 +43,6 @@ fn table(text: &mut String, images: &[ImageRow]) {
             let _ = writeln!(text, "  note: {}", printable(note));
         }
     }
-}
-
-fn line(text: &mut String, cells: &[String; 6], widths: &[usize; 6]) {
-    let mut line = String::new();
-    for (cell, width) in cells.iter().zip(widths) {
-        let _ = write!(line, "{cell:width$}  ");
-    }
-    text.push_str(line.trim_end());
-    text.push('\n');
 }
 
 /// What else it answers to: its internal name before other upstreams'.
@@ -99,7 +86,7 @@ fn summary(report: &Report) -> String {
     }
 }
 
-fn counted(count: usize, one: &str, many: &str) -> String {
+pub(crate) fn counted(count: usize, one: &str, many: &str) -> String {
     format!("{count} {}", if count == 1 { one } else { many })
 }
 

@@ -15,7 +15,8 @@ use crate::cli::Command;
 /// would log about that is left out unless asked for.
 pub(crate) fn init(settings: LogSettings, command: &Command) {
     let level = match (settings.level, command) {
-        (LogLevel::Info, Command::Ingest(_) | Command::Rebuild(_) | Command::Config(_)) => LogLevel::Warn,
+        (level, Command::Serve(_)) => level,
+        (LogLevel::Info, _) => LogLevel::Warn,
         (level, _) => level,
     };
     let lines = tracing_subscriber::fmt::layer().with_writer(io::stderr).with_ansi(io::stderr().is_terminal());

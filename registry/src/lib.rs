@@ -19,9 +19,10 @@ pub use metadata::MetadataError;
 pub use mounts::{MountDraft, Verification};
 pub use registry::{RebuildReport, Registry};
 pub use repository::{
-    BlobWriter, Mounted, OnConflict, Outcome, Precedence, PutManifest, PutReference, ReferrersPage, ReleaseDraft,
-    ReleaseError, ReleaseList, ReleaseReport, ReleaseState, ReleaseSummary, Releases, Repository, RepositoryPage,
-    Rollback, ServedManifest, TagOutcome, TagPage, Upload, Written,
+    BlobWriter, ContentKind, Description, Listed, Mounted, OnConflict, Outcome, Part, Place, Precedence, PutManifest,
+    PutReference, ReferrersPage, ReleaseDraft, ReleaseError, ReleaseList, ReleaseReport, ReleaseState, ReleaseSummary,
+    Releases, Repository, RepositoryPage, Rollback, ServedManifest, Summary, TagOrigin, TagOutcome, TagPage, Tagged,
+    TaggedPage, Upload, Written,
 };
 pub use settings::{References, Settings};
 pub use store::{

@@ -2,7 +2,10 @@
 
 pub(crate) mod config_check;
 pub(crate) mod ingest;
+pub(crate) mod inspect;
+pub(crate) mod ls;
 pub(crate) mod rebuild;
+pub(crate) mod rm;
 pub(crate) mod serve;
 
 use std::io;
@@ -10,7 +13,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use airdock_registry::{OpenError, Registry, Settings};
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use tokio::runtime::Runtime;
 
 use crate::control::Client;
@@ -48,6 +51,14 @@ impl Worker {
                 Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
             }
         }
+    }
+
+    /// As [`Worker::find`], and makes no folder: there is nothing to look at in a new one.
+    async fn find_existing(settings: Settings) -> anyhow::Result<Self> {
+        if !settings.data.exists() {
+            bail!("there is no data folder `{}`; name it with --data or `store.path`", settings.data.display());
+        }
+        Self::find(settings).await
     }
 
     /// Has it do one thing, handing on the parts of the answer as they come. An error of `on_part` ends the work.

@@ -12,7 +12,6 @@ pub(crate) fn run(config: Config) -> anyhow::Result<Exit> {
         let worker = Worker::find(config.registry).await?;
         worker.ask(Request::Rebuild, |_| Ok(())).await
     })?;
-    #[allow(irrefutable_let_patterns, reason = "there will be other replies")]
     let Reply::Rebuilt(RebuildCounts { repositories, manifests, tags, problems }) = reply else {
         return Err(unexpected());
     };

@@ -4,7 +4,11 @@
 //! case and by the control socket in the second. Invariant: an answer has a bound. What may be long goes out beforehand
 //! as parts, which wait until whoever asked has taken them; whoever no longer listens ends the work.
 
+mod inspect;
+mod list;
 mod rebuild;
+mod reference;
+mod remove;
 
 use airdock_registry::Registry;
 use serde::{Deserialize, Serialize};
@@ -12,7 +16,12 @@ use tokio::sync::mpsc;
 
 use crate::exit::Exit;
 
+pub(crate) use inspect::{Blob, Inspection};
+#[cfg(test)]
+pub(crate) use list::Source;
+pub(crate) use list::{Listed, Origin, TagRow};
 pub(crate) use rebuild::RebuildCounts;
+pub(crate) use remove::Removal;
 
 /// Parts on their way to whoever asked.
 const PARTS: usize = 4;
@@ -23,6 +32,12 @@ const PARTS: usize = 4;
 pub(crate) enum Request {
     /// Make the metadata anew; answered by [`Reply::Rebuilt`].
     Rebuild,
+    /// Every tag that fits one of the patterns, all when there are none: [`Reply::Tags`], then [`Reply::Listed`].
+    List { patterns: Vec<String> },
+    /// Everything about one reference: [`Reply::Inspected`].
+    Inspect { reference: String },
+    /// Remove tags and manifests: a [`Reply::Removal`] each, then [`Reply::Removed`].
+    Remove { references: Vec<String> },
 }
 
 /// What came of it, or a part of that.
@@ -30,6 +45,14 @@ pub(crate) enum Request {
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Reply {
     Rebuilt(RebuildCounts),
+    Tags(Vec<TagRow>),
+    Listed(Listed),
+    Inspected(Box<Inspection>),
+    Removal(Removal),
+    /// How many references could not be removed.
+    Removed {
+        failed: u64,
+    },
 }
 
 /// Does what was asked. Everything but the last reply goes to `parts`.
@@ -40,10 +63,15 @@ pub(crate) enum Reply {
 /// # Errors
 /// The sentence for the person, with the exit code.
 pub(crate) async fn execute(registry: &Registry, request: Request, parts: &Parts) -> Result<Reply, Failure> {
-    // Not every request has parts.
-    let _ = parts;
     match request {
         Request::Rebuild => rebuild::rebuild(registry).await.map(Reply::Rebuilt),
+        Request::List { patterns } => list::list(registry, &patterns, parts).await.map(Reply::Listed),
+        Request::Inspect { reference } => {
+            inspect::inspect(registry, &reference).await.map(|found| Reply::Inspected(Box::new(found)))
+        }
+        Request::Remove { references } => {
+            remove::remove(registry, &references, parts).await.map(|failed| Reply::Removed { failed })
+        }
     }
 }
 
@@ -62,7 +90,6 @@ impl Parts {
     ///
     /// # Errors
     /// Nobody listens any more: there is nothing to go on for.
-    #[allow(dead_code, reason = "lists, which come next, are sent in parts")]
     pub(crate) async fn send(&self, part: Reply) -> Result<(), Failure> {
         self.0.send(part).await.map_err(|_| Failure::new("whoever asked has gone"))
     }

@@ -3,6 +3,7 @@
 
 mod architecture;
 mod cli;
+mod contents;
 mod crash;
 mod delete;
 mod hostile_requests;

@@ -147,6 +147,11 @@ impl Metadata {
         }
     }
 
+    /// Whether the repository has this manifest.
+    pub(crate) fn has_manifest(&self, name: &RepositoryName, digest: &Digest) -> Result<bool, MetadataError> {
+        Ok(self.db.contains_key(keys::with_digest(Kind::Manifest, name, digest))?)
+    }
+
     /// A manifest of the repository that names the blob.
     pub(crate) fn user(&self, name: &RepositoryName, blob: &Digest) -> Result<Option<Digest>, MetadataError> {
         let prefix = keys::with_digest(Kind::Use, name, blob);

@@ -72,6 +72,20 @@ impl Mounts {
         self.find(|mount| Some((*mount.repositories.get(name)?.tags.get(tag)?, mount.name.clone())))
     }
 
+    /// Every repository that has this manifest, with its tags that point at it.
+    pub(crate) fn places(&self, digest: &Digest) -> BTreeMap<RepositoryName, BTreeSet<Tag>> {
+        let mut found: BTreeMap<RepositoryName, BTreeSet<Tag>> = BTreeMap::new();
+        for mount in self.all().iter() {
+            for (name, repository) in &mount.repositories {
+                if repository.manifests.contains_key(digest) {
+                    let tags = repository.tags.iter().filter(|(_, target)| *target == digest);
+                    found.entry(name.clone()).or_default().extend(tags.map(|(tag, _)| tag.clone()));
+                }
+            }
+        }
+        found
+    }
+
     pub(crate) fn manifest(&self, name: &RepositoryName, digest: &Digest) -> Option<Arc<Manifest>> {
         self.find(|mount| mount.repositories.get(name)?.manifests.get(digest).cloned())
     }

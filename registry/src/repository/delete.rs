@@ -8,22 +8,22 @@ use crate::registry::Shared;
 use super::Repository;
 
 impl Repository {
-    /// Removes a tag, or a manifest with all tags that point at it.
+    /// Removes a tag, or a manifest with all tags that point at it. Gives the tags that are gone.
     ///
     /// # Errors
     /// [`Error::DeleteDisabled`]; [`Error::ManifestUnknown`]; [`Error::ReadOnly`] when only a mounted medium has it.
     ///
     /// # Durability
     /// Gone for good when it returns: tags first, then the manifest's link.
-    pub async fn delete_manifest(&self, reference: &TagOrDigest) -> Result<(), Error> {
+    pub async fn delete_manifest(&self, reference: &TagOrDigest) -> Result<Vec<Tag>, Error> {
         self.check_allowed()?;
         let unknown = Error::ManifestUnknown { repository: self.name.clone(), reference: reference.to_string() };
         let deleted = match reference {
             TagOrDigest::Tag(tag) => self.delete_tag(tag.clone()).await?,
             TagOrDigest::Digest(digest) => self.delete_digest(*digest).await?,
         };
-        if deleted {
-            return Ok(());
+        if let Some(tags) = deleted {
+            return Ok(tags);
         }
         let mounts = &self.shared.mounts;
         let mounted = match reference {
@@ -71,7 +71,7 @@ impl Repository {
         if self.shared.settings.delete { Ok(()) } else { Err(Error::DeleteDisabled) }
     }
 
-    async fn delete_tag(&self, tag: Tag) -> Result<bool, Error> {
+    async fn delete_tag(&self, tag: Tag) -> Result<Option<Vec<Tag>>, Error> {
         let name = self.name.clone();
         let delete = move |shared: &Shared, metadata: &Metadata| {
             let mut batch = shared.store.batch();
@@ -80,17 +80,17 @@ impl Repository {
             let mut changes = Changes::default();
             changes.remove_tag(&name, &tag);
             let applied = metadata.apply(changes);
-            shared.manifests.remove(&(name, TagOrDigest::Tag(tag)));
+            shared.manifests.remove(&(name, TagOrDigest::Tag(tag.clone())));
             applied?;
-            Ok(linked)
+            Ok(linked.then(|| vec![tag]))
         };
         self.shared.change(&self.name, delete).await
     }
 
-    async fn delete_digest(&self, digest: Digest) -> Result<bool, Error> {
+    async fn delete_digest(&self, digest: Digest) -> Result<Option<Vec<Tag>>, Error> {
         let name = self.name.clone();
         let delete = move |shared: &Shared, metadata: &Metadata| {
-            let Some(found) = shared.load_manifest(&name, &digest)? else { return Ok(false) };
+            let Some(found) = shared.load_manifest(&name, &digest)? else { return Ok(None) };
             let manifest = Manifest::parse(found.bytes, Some(found.media_type))?;
             let tags = metadata.tags_of(&name, &digest)?;
             let mut batch = shared.store.batch();
@@ -108,15 +108,15 @@ impl Repository {
             }
             let applied = metadata.apply(changes);
             shared.manifests.remove(&(name.clone(), TagOrDigest::Digest(digest)));
-            for tag in tags {
-                shared.manifests.remove(&(name.clone(), TagOrDigest::Tag(tag)));
+            for tag in &tags {
+                shared.manifests.remove(&(name.clone(), TagOrDigest::Tag(tag.clone())));
             }
             // Blobs that only this manifest made visible here are so no more.
             for blob in manifest.blobs() {
                 shared.blobs.remove(&(name.clone(), blob.digest));
             }
             applied?;
-            Ok(true)
+            Ok(Some(tags))
         };
         self.shared.change(&self.name, delete).await
     }

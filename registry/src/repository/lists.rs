@@ -65,7 +65,7 @@ impl Registry {
 }
 
 /// A page with what is mounted put in where it belongs, each once.
-fn merged<T: Ord>((page, more): (Vec<T>, bool), mounted: BTreeSet<T>, limit: usize) -> (Vec<T>, bool) {
+pub(super) fn merged<T: Ord>((page, more): (Vec<T>, bool), mounted: BTreeSet<T>, limit: usize) -> (Vec<T>, bool) {
     if mounted.is_empty() {
         return (page, more);
     }

@@ -5,6 +5,7 @@
 //! goes the other way round; a blob is visible only where it is linked; reads never write.
 
 mod carry;
+mod contents;
 mod delete;
 mod lists;
 mod mounted;
@@ -21,6 +22,7 @@ use std::sync::Arc;
 use crate::oci::RepositoryName;
 use crate::registry::Shared;
 
+pub use contents::{ContentKind, Description, Listed, Part, Place, Summary, TagOrigin, Tagged, TaggedPage};
 pub use lists::{RepositoryPage, TagPage};
 pub use mounted::Mounted;
 pub use pull::ServedManifest;

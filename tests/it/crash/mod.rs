@@ -16,5 +16,5 @@ mod power;
 mod pusher;
 mod random;
 mod room;
-mod site;
+pub(crate) mod site;
 mod verify;

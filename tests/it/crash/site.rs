@@ -224,7 +224,7 @@ impl Site {
 
 /// A folder in memory, where there is room: a process that is killed loses nothing that the system holds for it, so a disk
 /// would only make these tests slow, and as slow as whoever else uses it.
-pub(super) fn in_memory() -> TempDir {
+pub(crate) fn in_memory() -> TempDir {
     let memory = Path::new("/dev/shm");
     match rustix::fs::statvfs(memory) {
         Ok(stat) if stat.f_bavail * stat.f_frsize >= 1 << 30 => tempfile::tempdir_in(memory).unwrap(),

@@ -1,0 +1,238 @@
+//! `ls`, `inspect` and `rm`: what came in, seen and removed by the command line, here and by a server.
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::process::Output;
+
+use serde_json::Value;
+
+use crate::crash::site::in_memory;
+use crate::support::client::Client;
+use crate::support::content::{digest, image, index, noise, push_blob, push_image, put_manifest};
+use crate::support::process::{Airdock, run};
+
+fn example() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/zenml-air-gapped-bundle")
+}
+
+/// Runs a command on the data folder `data` of `folder`.
+fn ask<A: AsRef<OsStr>>(folder: &Path, arguments: &[A]) -> Output {
+    let arguments = arguments.iter().map(AsRef::as_ref);
+    run(folder, arguments.chain(["--data", "data"].map(OsStr::new)))
+}
+
+/// What it printed, if it ended as expected.
+#[track_caller]
+fn printed(output: &Output, code: i32) -> String {
+    let (out, error) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert_eq!(output.status.code(), Some(code), "it printed\n{out}\nand said\n{error}");
+    out.into_owned()
+}
+
+#[track_caller]
+fn said(output: &Output, code: i32) -> String {
+    printed(output, code);
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+fn json_lines(text: &str) -> Vec<Value> {
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+/// A folder whose data folder has the example and an image that was pushed.
+fn filled() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    printed(&ask(folder.path(), &[OsStr::new("ingest"), example().as_os_str()]), 0);
+    let airdock = Airdock::over(&folder.path().join("data"));
+    push_image(&airdock.client(), "team/app", "1", &[b"layer"]);
+    assert!(airdock.stop().success());
+    folder
+}
+
+/// Asks without a server and then with one, which must make no difference.
+fn both<T: PartialEq + std::fmt::Debug>(folder: &Path, mut look: impl FnMut() -> T) -> T {
+    let here = look();
+    let airdock = Airdock::over(&folder.join("data"));
+    assert_eq!(look(), here, "by the server");
+    assert!(airdock.stop().success());
+    here
+}
+
+#[test]
+fn ls_shows_every_tag_with_what_it_is_and_where_it_came_from() {
+    let folder = filled();
+    let rows = both(folder.path(), || json_lines(&printed(&ask(folder.path(), &["ls", "--json"]), 0)));
+    let row = |repository: &str| rows.iter().find(|row| row["repository"] == repository).unwrap();
+    let image = row("zenml/zenml");
+    assert_eq!((&image["tag"], &image["kind"]), (&"0.93.2".into(), &"image".into()));
+    assert!(image["platforms"][0].as_str().unwrap().starts_with("linux/"), "{image}");
+    assert!(image["size"].as_u64().unwrap() > 100, "{image}");
+    assert_eq!(image["digest"].as_str().unwrap().len(), "sha256:".len() + 64);
+    assert!(image["provenance"]["ingested"]["bundle"].as_str().unwrap().contains("zenml-air-gapped-bundle"), "{image}");
+    assert!(image["at"].as_str().unwrap().ends_with('Z'), "{image}");
+    assert_eq!(row("charts/zenml")["kind"], "chart");
+    let pushed = row("team/app");
+    assert_eq!((&pushed["provenance"]["pushed"]["by"], &pushed["kind"]), (&"anonymous".into(), &"artifact".into()));
+
+    let table = both(folder.path(), || printed(&ask(folder.path(), &["ls"]), 0));
+    assert!(table.starts_with("TAG "), "{table}");
+    assert!(table.contains("\nteam/app:1 ") && table.contains("  pushed by anonymous  "), "{table}");
+    assert!(table.contains("\nzenml/zenml:0.93.2 ") && table.contains("  ingested from "), "{table}");
+    assert!(table.ends_with(&format!(" {} tags\n", rows.len())), "{table}");
+}
+
+#[test]
+fn ls_takes_repositories_and_stars_and_says_when_nothing_fits() {
+    let folder = filled();
+    let listed = |patterns: &[&str]| -> Vec<String> {
+        let arguments: Vec<_> = ["ls", "--json"].iter().chain(patterns).collect();
+        let rows = json_lines(&printed(&ask(folder.path(), &arguments), 0));
+        rows.iter().map(|row| format!("{}:{}", row["repository"], row["tag"]).replace('"', "")).collect()
+    };
+    assert_eq!(listed(&["team"]), ["team/app:1"]);
+    assert_eq!(listed(&["charts/zenml:0.93.*", "team/app:1"]), ["charts/zenml:0.93.2", "team/app:1"]);
+    assert_eq!(listed(&["docker.io/*/zenml"]), ["docker.io/zenmldocker/zenml:0.93.2"]);
+    let nothing = said(&ask(folder.path(), &["ls", "nobody"]), 1);
+    assert!(nothing.contains("nothing fits nobody"), "{nothing}");
+}
+
+#[test]
+fn a_folder_that_is_not_there_is_not_made_by_looking_at_it() {
+    let folder = tempfile::tempdir().unwrap();
+    for arguments in [&["ls"][..], &["inspect", "a:1"], &["rm", "a:1"]] {
+        let error = said(&ask(folder.path(), arguments), 1);
+        assert!(error.contains("there is no data folder `data`"), "{error}");
+    }
+    assert!(!folder.path().join("data").exists());
+}
+
+#[test]
+fn ls_works_on_a_folder_whose_server_was_killed() {
+    let folder = filled();
+    Airdock::over(&folder.path().join("data")).kill();
+    assert!(printed(&ask(folder.path(), &["ls"]), 0).contains("\nteam/app:1 "));
+}
+
+#[test]
+fn a_damaged_manifest_is_a_line_of_the_list_and_hides_no_other() {
+    let folder = filled();
+    let manifest = image(&[b"layer"], "");
+    std::fs::write(folder.path().join("data/blobs/sha256").join(&digest(&manifest)[7..]), b"x").unwrap();
+    let table = printed(&ask(folder.path(), &["ls"]), 0);
+    assert!(table.contains("\nteam/app:1 ") && table.contains("\n  problem: "), "{table}");
+    assert!(table.contains("\nzenml/zenml:0.93.2 "), "{table}");
+}
+
+#[test]
+fn inspect_finds_a_reference_by_every_name_a_pull_finds_it_by() {
+    let folder = filled();
+    let names = ["zenml/zenml:0.93.2", "docker.io/zenmldocker/zenml:0.93.2", "zenmldocker/zenml:0.93.2"];
+    let found: Vec<Value> = both(folder.path(), || {
+        let one = |name: &&str| printed(&ask(folder.path(), &["inspect", "--json", *name]), 0).parse().unwrap();
+        names.iter().map(one).collect()
+    });
+    assert_eq!(found[0]["repository"], "zenml/zenml");
+    assert_eq!(found[1]["repository"], "docker.io/zenmldocker/zenml");
+    assert_eq!(found[1], found[2]);
+    assert_eq!(found[0]["digest"], found[1]["digest"]);
+    assert_eq!(found[0]["places"], found[1]["places"], "one manifest, all its places");
+    assert_eq!(found[0]["layers"][0]["state"], "present");
+    assert!(found[0]["tag"]["provenance"]["ingested"].is_object(), "{}", found[0]);
+    let pinned = format!("zenml/zenml@{}", found[0]["digest"].as_str().unwrap());
+    let text = printed(&ask(folder.path(), &["inspect", &pinned]), 0);
+    assert!(text.contains("\nin            docker.io/zenmldocker/zenml: 0.93.2\n"), "{text}");
+    assert!(text.contains("\nplatforms     linux/"), "{text}");
+    let absent = said(&ask(folder.path(), &["inspect", "zenml/zenml:nope"]), 1);
+    assert!(absent.contains("cannot inspect `zenml/zenml:nope`"), "{absent}");
+}
+
+#[test]
+fn inspect_says_which_platforms_are_absent_what_is_about_it_and_what_is_damaged() {
+    let folder = tempfile::tempdir().unwrap();
+    let airdock = Airdock::builder().data(folder.path().join("data")).variable("AIRDOCK__REGISTRY__REFERENCES", "lax");
+    let airdock = airdock.start();
+    let client = airdock.client();
+    let here = push_image(&client, "multi", "amd64", &[b"amd64"]);
+    let sparse = index(&[&here, &image(&[b"absent"], "")]);
+    put_manifest(&client, "multi", "1", &sparse).expect(201);
+    push_blob(&client, "multi", b"sbom");
+    let subject = format!(
+        r#","artifactType":"application/spdx+json","subject":{{"mediaType":"application/vnd.oci.image.index.v1+json","digest":"{}","size":{}}}"#,
+        digest(&sparse),
+        sparse.len()
+    );
+    put_manifest(&client, "multi", "sbom", &image(&[b"sbom"], &subject)).expect(201);
+    let signature = format!("sha256-{}.sig", &digest(&sparse)[7..]);
+    push_image(&client, "multi", &signature, &[b"signature"]);
+    assert!(airdock.stop().success());
+    std::fs::write(folder.path().join("data/blobs/sha256").join(&digest(b"sbom")[7..]), b"").unwrap();
+
+    let look = |reference: &str| -> Value {
+        printed(&ask(folder.path(), &["inspect", "--json", reference]), 0).parse().unwrap()
+    };
+    let found = look("multi:1");
+    assert_eq!(found["kind"], "index");
+    let states: Vec<_> = found["manifests"].as_array().unwrap().iter().map(|child| &child["state"]).collect();
+    assert_eq!(states, ["present", "absent"]);
+    assert_eq!(found["referrers"][0]["artifactType"], "application/spdx+json");
+    assert_eq!(found["referrers"][1]["reference"], signature);
+    assert_eq!(look("multi:sbom")["layers"][0]["state"], "damaged");
+    assert_eq!(look("multi:sbom")["subject"], digest(&sparse));
+}
+
+#[test]
+fn rm_removes_tags_and_manifests_and_refuses_what_is_not_there() {
+    let folder = filled();
+    let pushed = digest(image(&[b"layer"], ""));
+    let gone = ask(folder.path(), &["rm", "zenml/zenml:0.93.2"]);
+    assert!(printed(&gone, 0).starts_with("removed tag zenml/zenml:0.93.2\nthe disk space is not free yet"));
+    let airdock = Airdock::over(&folder.path().join("data"));
+    let client: Client = airdock.client();
+    client.get("/v2/zenml/zenml/manifests/0.93.2").expect(404);
+    client.get("/v2/docker.io/zenmldocker/zenml/manifests/0.93.2").expect(200);
+    client.get("/v2/team/app/manifests/1").expect(200);
+    // By the server, which must not serve it from memory.
+    let pinned = format!("team/app@{pushed}");
+    let output = ask(folder.path(), &["rm", "--json", "team/app:2", &pinned]);
+    let rows = json_lines(&printed(&output, 1));
+    assert!(rows[0]["problem"].as_str().unwrap().contains("manifest `2` is not in `team/app`"), "{}", rows[0]);
+    assert_eq!((&rows[1]["manifest"], &rows[1]["tags"][0]), (&pinned.as_str().into(), &"team/app:1".into()));
+    client.get("/v2/team/app/manifests/1").expect(404);
+    client.get(&format!("/v2/team/app/manifests/{pushed}")).expect(404);
+    // A name that might mean it is not enough, but a hint.
+    let error = said(&ask(folder.path(), &["rm", "zenmldocker/zenml:0.93.2"]), 1);
+    assert!(error.contains("`docker.io/zenmldocker/zenml` has it"), "{error}");
+    let error = said(&ask(folder.path(), &["rm", "charts/zenml:0.93.2", "charts/zenml"]), 1);
+    assert!(error.contains("`charts/zenml` is no reference"), "{error}");
+    client.get("/v2/charts/zenml/manifests/0.93.2").expect(200);
+}
+
+#[test]
+fn ten_thousand_tags_are_listed_in_bounded_memory() {
+    const TAGS: usize = 10_000;
+    // In memory: ten thousand tags are ten thousand syncs.
+    let folder = in_memory();
+    let airdock = Airdock::over(&folder.path().join("data"));
+    let client = airdock.client();
+    let manifest = push_image(&client, "many", "first", &[&noise(100)]);
+    let mut connection = client.connect();
+    for batch in 0..TAGS / 100 {
+        let tags: Vec<_> = (0..100).map(|number| format!("tag=v{:05}", batch * 100 + number)).collect();
+        let target = format!("/v2/many/manifests/{}?{}", digest(&manifest), tags.join("&"));
+        connection.send(&crate::support::client::Request::new("PUT", &target).body(manifest.as_str())).expect(201);
+    }
+    let peak = || {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", airdock.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse::<u64>().unwrap()
+    };
+    let before = peak();
+    let output = run(
+        airdock.directory(),
+        [OsStr::new("ls"), OsStr::new("--json"), OsStr::new("--data"), airdock.data().as_os_str()],
+    );
+    let text = printed(&output, 0);
+    assert_eq!(text.lines().count(), TAGS + 1);
+    let grown = peak() - before;
+    assert!(grown < 6 * 1024, "the server grew by {grown} KiB for {} KiB of answer", text.len() / 1024);
+}
