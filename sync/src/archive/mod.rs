@@ -26,6 +26,7 @@ mod directory;
 mod docker;
 mod entry_name;
 mod folder;
+mod hauler;
 mod intake;
 mod names;
 mod nested;

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use airdock_registry::oci::{Digest, Manifest, MediaType, RepositoryName, Tag};
 use serde::Deserialize;
 
+use super::hauler::{Kind, Subjects};
 use super::intake::Place;
 use super::problem::printable;
 use crate::reference::ImageReference;
@@ -15,7 +16,7 @@ use crate::reference::ImageReference;
 pub(crate) const UNTAGGED: &str = "untagged";
 
 const IMAGE_NAME: &str = "io.containerd.image.name";
-const REF_NAME: &str = "org.opencontainers.image.ref.name";
+pub(crate) const REF_NAME: &str = "org.opencontainers.image.ref.name";
 const SOURCE: &str = "containerd.io/distribution.source.";
 
 pub(crate) type Annotations = BTreeMap<String, String>;
@@ -23,8 +24,12 @@ pub(crate) type Annotations = BTreeMap<String, String>;
 /// The names one digest has in `index.json`.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Names {
-    /// Said by where it lies, or by a tool that cuts the host off.
+    /// Said by where it lies.
     own: Vec<Place>,
+    /// hauler wrote them.
+    haul: bool,
+    /// Names whose host it cut off.
+    cut: Vec<Place>,
     /// What it is known to belong to.
     beside: Option<(Digest, Option<Tag>)>,
     full: Vec<ImageReference>,
@@ -70,9 +75,24 @@ impl Names {
         }
     }
 
+    /// Takes in the annotations hauler gives an entry: without a full name, the name stands for itself.
+    pub(crate) fn read_hauler(&mut self, annotations: &Annotations, kind: Kind, subjects: &Subjects) {
+        self.haul = true;
+        match kind {
+            Kind::Content if annotations.contains_key(IMAGE_NAME) => self.read(annotations),
+            Kind::Content => self.cut.extend(annotations.get(REF_NAME).and_then(|name| as_it_stands(name))),
+            Kind::Tagged(_) | Kind::Referrer => self.beside = kind.beside(annotations, subjects),
+        }
+    }
+
+    /// Whether `index.json` says all there is to say: the names in hauler's `manifest.json` have lost their hosts.
+    pub(crate) const fn are_complete(&self) -> bool {
+        self.haul
+    }
+
     /// What to call it in messages.
     pub(crate) fn label(&self, digest: &Digest) -> String {
-        match (self.full.first(), self.own.first(), self.bare.first()) {
+        match (self.full.first(), self.own.first().or_else(|| self.cut.first()), self.bare.first()) {
             (Some(reference), ..) => reference.to_string(),
             (None, Some(place), _) => place.shown.clone(),
             (None, None, Some(tag)) => tag.to_string(),
@@ -98,6 +118,9 @@ impl Names {
             && let Some(chart) = chart.and_then(chart_place)
         {
             settled.places.push(chart);
+        }
+        if settled.places.is_empty() {
+            settled.places.extend(self.cut);
         }
         settled.derived = settled.places.is_empty();
         if let Some(base) = base.filter(|_| settled.places.is_empty()) {

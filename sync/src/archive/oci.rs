@@ -12,6 +12,7 @@ use serde::Deserialize;
 
 use super::arrangement::Arrangement;
 use super::docker::Config;
+use super::hauler;
 use super::intake::{Found, Intake};
 use super::names::{self, Names};
 use super::oci_index::{Root, roots};
@@ -47,6 +48,8 @@ pub(crate) struct Image {
 #[derive(Default)]
 pub(crate) struct Layout {
     pub(crate) images: Vec<Image>,
+    /// A `manifest.json` beside it says nothing that it does not say better.
+    pub(crate) complete: bool,
     /// Names of images that failed, so that `manifest.json` does not bring them in by the back door.
     pub(crate) failed: Vec<String>,
 }
@@ -59,7 +62,10 @@ pub(crate) fn read(
     file: &str,
 ) -> Result<Layout, Problem> {
     let limit = intake.limits.document;
-    let path = join(folder, "index.json");
+    let mut path = join(folder, hauler::INDEX);
+    if parts.size(&path)?.is_none() {
+        path = join(folder, "index.json");
+    }
     let Some(index) = parts.document(intake, &path, limit)? else { return Err(Problem::missing("`index.json`")) };
     if let Some(version) = parts.document(intake, &join(folder, "oci-layout"), limit)? {
         let version: LayoutVersion =
@@ -72,6 +78,7 @@ pub(crate) fn read(
     let mut layout = Layout::default();
     for Root { digest, size, media_type, names } in roots(&index, &path)?.into_iter().take(intake.limits.images) {
         let label = names.label(&digest);
+        layout.complete |= names.are_complete();
         // A layout may list what is no manifest at all, and must then be read all the same.
         if media_type.as_ref().is_some_and(|kind| kind.manifest_kind() == ManifestKind::Other) {
             intake.warn(

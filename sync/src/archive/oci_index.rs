@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use airdock_registry::oci::{Digest, MediaType};
 use serde::Deserialize;
 
+use super::hauler;
 use super::names::{Annotations, Names};
 use super::problem::Problem;
 
@@ -40,12 +41,19 @@ pub(crate) fn roots(bytes: &[u8], path: &str) -> Result<Vec<Root>, Problem> {
     let index: Index = serde_json::from_slice(bytes).map_err(|error| Problem::document(path, error))?;
     let mut roots: Vec<Root> = Vec::new();
     let mut places: HashMap<Digest, usize> = HashMap::new();
-    for IndexEntry { media_type, digest, size, annotations } in index.manifests.into_iter().flatten() {
+    let entries: Vec<IndexEntry> = index.manifests.unwrap_or_default();
+    let subjects =
+        hauler::subjects(entries.iter().filter_map(|entry| Some((entry.annotations.as_ref()?, entry.digest))));
+    for IndexEntry { media_type, digest, size, annotations } in entries {
         let place = *places.entry(digest).or_insert_with(|| {
             roots.push(Root { digest, size: Some(size), media_type, names: Names::default() });
             roots.len() - 1
         });
-        roots[place].names.read(&annotations.unwrap_or_default());
+        let annotations = annotations.unwrap_or_default();
+        match hauler::Kind::of(&annotations) {
+            None => roots[place].names.read(&annotations),
+            Some(kind) => roots[place].names.read_hauler(&annotations, kind, &subjects),
+        }
     }
     Ok(roots)
 }

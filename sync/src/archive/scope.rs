@@ -97,6 +97,12 @@ pub(crate) fn images(
             _ => folder.as_str(),
         };
         let before = layout.images.len();
+        if layout.complete {
+            for image in layout.images {
+                intake.add(image.found)?;
+            }
+            continue;
+        }
         match described(parts, intake, &folder, &shown, lies, &mut layout, tally) {
             Ok(seen) => tally.something |= seen || before > 0,
             Err(problem) => {

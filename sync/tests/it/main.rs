@@ -8,6 +8,7 @@ mod corpora;
 mod dialects;
 mod directories;
 mod example;
+mod hauls;
 mod hostile_archives;
 mod hostile_content;
 mod large_layers;
