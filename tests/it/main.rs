@@ -7,6 +7,7 @@ mod contents;
 mod crash;
 mod delete;
 mod hostile_requests;
+mod mounts;
 mod names;
 mod pull;
 mod push;

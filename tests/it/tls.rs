@@ -13,15 +13,15 @@ use tempfile::TempDir;
 
 use crate::support::client::{Connection, Request};
 use crate::support::content::{digest, image, noise};
-use crate::support::process::{Airdock, run};
+use crate::support::process::{Airdock, Builder, run};
 
-struct Certificate {
+pub(crate) struct Certificate {
     folder: TempDir,
     der: CertificateDer<'static>,
 }
 
 impl Certificate {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let made = rcgen::generate_simple_self_signed(["localhost".to_owned(), "127.0.0.1".to_owned()]).unwrap();
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("tls.crt"), made.cert.pem()).unwrap();
@@ -33,13 +33,17 @@ impl Certificate {
         self.folder.path().join(name)
     }
 
-    fn start(&self) -> Airdock {
-        let airdock = Airdock::builder()
+    /// Has a server speak TLS with it.
+    pub(crate) fn arguments(&self, builder: Builder) -> Builder {
+        builder
             .argument("--tls-certificate")
             .argument(self.file("tls.crt"))
             .argument("--tls-key")
             .argument(self.file("tls.key"))
-            .start();
+    }
+
+    fn start(&self) -> Airdock {
+        let airdock = self.arguments(Airdock::builder()).start();
         assert_eq!(airdock.scheme(), "https");
         airdock
     }
@@ -57,7 +61,7 @@ impl Certificate {
         Arc::new(config)
     }
 
-    fn connect(&self, airdock: &Airdock) -> Connection {
+    pub(crate) fn connect(&self, airdock: &Airdock) -> Connection {
         let name = ServerName::try_from("127.0.0.1").unwrap();
         let tls = ClientConnection::new(self.client(&["http/1.1"]), name).unwrap();
         Connection::over(StreamOwned::new(tls, TcpStream::connect(airdock.address()).unwrap()), "127.0.0.1")

@@ -1,0 +1,158 @@
+//! What happens when the medium is not what it was, or not there: clear errors, never wrong bytes, never a hang.
+
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+
+use super::{APP, blob, everything, example, get, mounting, save};
+use crate::support::client::Response;
+use crate::support::content::{digest, noise};
+use crate::support::process::Airdock;
+use crate::tls::Certificate;
+
+const LAYER: usize = 20_000_000;
+
+/// That an answer is no complete body, or says in JSON what is wrong with which file.
+fn never_complete(answer: std::io::Result<Response>, size: usize) {
+    match answer {
+        Err(broken_off) => assert!(broken_off.to_string().contains("the body ended"), "{broken_off}"),
+        Ok(response) => {
+            assert_eq!(response.status, 500, "{} of {size} bytes", response.body.len());
+            assert_eq!(response.error_code(), "UNKNOWN");
+            assert!(response.text().contains("`app.tar`"), "{}", response.text());
+        }
+    }
+}
+
+#[test]
+fn a_flipped_byte_never_reaches_a_client_as_a_complete_body_over_plain_http_tls_or_in_ranges() {
+    let certificate = Certificate::new();
+    for at in [10, LAYER / 2, LAYER - 1] {
+        let folder = tempfile::tempdir().unwrap();
+        let (good, bad) = (noise(LAYER), noise(LAYER + 8)[8..].to_vec());
+        let mut lies = bad.clone();
+        lies[at] ^= 1;
+        let path = save(folder.path(), &[(&good, &good), (&lies, &bad)]);
+        for tls in [false, true] {
+            let mut builder = mounting(&path);
+            if tls {
+                builder = certificate.arguments(builder);
+            }
+            let airdock = builder.start();
+            let connect = || if tls { certificate.connect(&airdock) } else { airdock.client().connect() };
+            let asked = [get(&blob(&bad)), get(&blob(&bad)).header("Range", "bytes=0-99"), get(&blob(&bad))];
+            for request in &asked {
+                never_complete(connect().try_send(request), LAYER);
+            }
+            airdock.wait_for_log("1 are not");
+            for request in &asked {
+                never_complete(connect().try_send(request), LAYER);
+            }
+            let head = connect().send(&crate::support::client::Request::new("HEAD", &blob(&bad)));
+            assert_eq!(head.status, 500);
+            // The layer beside it is whole and goes out.
+            assert!(connect().send(&get(&blob(&good))).expect(200).body == good);
+        }
+    }
+}
+
+#[test]
+fn a_medium_that_is_pulled_out_is_an_error_in_words_and_serves_again_when_it_is_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let (layer, other) = (noise(LAYER), noise(200_000)[50_000..].to_vec());
+    let path = save(folder.path(), &[(&layer, &layer), (&other, &other)]);
+    let airdock = mounting(&path).start();
+    airdock.wait_for_log("are whole; 0 are not");
+    let aside = path.with_extension("aside");
+    std::fs::rename(&path, &aside).unwrap();
+    let gone = airdock.client().get(&blob(&other)).expect(503);
+    assert_eq!(gone.error_code(), "UNAVAILABLE");
+    assert!(gone.text().contains("`app.tar`") && gone.text().contains("it is not there"), "{}", gone.text());
+    // What was read of it at the start stays: manifests.
+    airdock.client().get(&format!("{APP}/manifests/v1")).expect(200);
+    std::fs::rename(&aside, &path).unwrap();
+    assert!(airdock.client().get(&blob(&other)).expect(200).body == other);
+    // Another file in its place is none.
+    std::fs::copy(&path, &aside).unwrap();
+    std::fs::rename(&aside, &path).unwrap();
+    for content in [&layer, &other] {
+        let answer = airdock.client().get(&blob(content));
+        // What was open stays open, and is the file that was mounted.
+        assert!(answer.status == 200 && answer.body == **content || answer.status == 503, "{}", answer.status);
+    }
+}
+
+#[test]
+fn a_medium_that_is_cut_short_while_it_is_sent_ends_the_connection_and_not_the_server() {
+    let folder = tempfile::tempdir().unwrap();
+    let layer = noise(64_000_000);
+    for verified in [true, false] {
+        let path = save(folder.path(), &[(&layer, &layer)]);
+        let mut airdock = mounting(&path).start();
+        if verified {
+            airdock.wait_for_log("are whole; 0 are not");
+        }
+        let mut connection = airdock.client().connect();
+        let request = format!("GET {} HTTP/1.1\r\nHost: x\r\n\r\n", blob(&layer));
+        connection.write(request.as_bytes()).unwrap();
+        assert_eq!(connection.read_head().unwrap().0, 200);
+        let file = File::options().write(true).open(&path).unwrap();
+        file.set_len(1_000_000).unwrap();
+        // What was in the sockets' buffers still comes, and no more.
+        let mut received = Vec::new();
+        while let Ok(piece) = connection.read_some(1 << 20) {
+            if piece.is_empty() {
+                break;
+            }
+            received.extend(piece);
+        }
+        assert!(received.len() < layer.len(), "{} bytes", received.len());
+        assert!(airdock.is_running());
+        let refused = airdock.client().get(&blob(&layer)).expect(503);
+        assert!(refused.text().contains("changed"), "{}", refused.text());
+        assert!(airdock.stop().success());
+    }
+}
+
+#[test]
+fn what_is_written_into_a_mounted_file_is_never_served() {
+    let folder = tempfile::tempdir().unwrap();
+    let layer = noise(LAYER);
+    let path = save(folder.path(), &[(&layer, &layer)]);
+    let airdock = mounting(&path).start();
+    airdock.wait_for_log("are whole; 0 are not");
+    assert!(airdock.client().get(&blob(&layer)).expect(200).body == layer);
+    // Another time, as every write makes it, whatever the clock's steps are.
+    let file = File::options().write(true).open(&path).unwrap();
+    file.write_all_at(b"overwritten", 1_000_000).unwrap();
+    file.set_modified(std::time::SystemTime::now() + std::time::Duration::from_secs(60)).unwrap();
+    let refused = airdock.client().get(&blob(&layer)).expect(503);
+    assert!(refused.text().contains("changed"), "{}", refused.text());
+}
+
+#[test]
+fn with_copy_everything_is_there_when_the_medium_is_gone_and_after_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let (data, disc) = (folder.path().join("data"), folder.path().join("disc"));
+    let copied = std::process::Command::new("cp").arg("-r").arg(example()).arg(&disc).status().unwrap();
+    assert!(copied.success());
+    let mounted = mounting(&disc).argument("--copy").data(&data).start();
+    let expected = everything(&mounted.client());
+    mounted.wait_for_output("went in");
+    std::fs::remove_dir_all(&disc).unwrap();
+    assert!(everything(&mounted.client()) == expected);
+    assert!(mounted.stop().success());
+    assert!(everything(&Airdock::over(&data).client()) == expected);
+}
+
+#[test]
+fn a_damaged_layer_is_not_copied_and_the_report_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let layer = noise(LAYER);
+    let mut lies = layer.clone();
+    lies[1000] ^= 1;
+    let airdock = mounting(&save(folder.path(), &[(&lies, &layer)])).argument("--copy").start();
+    airdock.wait_for_log("the bundle did not go in");
+    let there = airdock.data().join("blobs/sha256").join(digest(&layer).trim_start_matches("sha256:"));
+    assert!(!there.exists());
+    never_complete(airdock.client().connect().try_send(&get(&blob(&layer))), LAYER);
+}

@@ -1,0 +1,168 @@
+//! What is mounted is what an ingest would have brought; it is never written, and what is pushed goes before it.
+
+use std::path::Path;
+
+use super::{APP, blob, everything, example, get, mounting, save};
+use crate::support::client::Request;
+use crate::support::content::{digest, image, noise, push_blob, push_image, put_manifest};
+use crate::support::process::{Airdock, run};
+
+/// The files below a folder, without those of the metadata and the lock.
+fn files(folder: &Path) -> Vec<String> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(files(&path));
+        } else {
+            found.push(path.display().to_string());
+        }
+    }
+    found.retain(|file| !file.contains("/metadata") && !file.ends_with("/lock") && !file.ends_with(".sock"));
+    found.sort();
+    found
+}
+
+#[test]
+fn a_mounted_bundle_is_what_an_ingest_of_it_is_as_a_folder_and_as_one_tar() {
+    let ingested = Airdock::builder().argument("--bundle").argument(example()).start();
+    ingested.wait_for_output("pull by the internal name:");
+    let expected = everything(&ingested.client());
+    assert!(expected.len() > 30, "{}", expected.len());
+    let folder = tempfile::tempdir().unwrap();
+    let one = folder.path().join("bundle.tar");
+    let mut tar = tar::Builder::new(std::fs::File::create(&one).unwrap());
+    tar.append_dir_all("zenml-air-gapped-bundle", example()).unwrap();
+    tar.into_inner().unwrap();
+    for medium in [example(), one] {
+        let mounted = mounting(&medium).start();
+        assert!(everything(&mounted.client()) == expected, "{}", medium.display());
+        mounted.wait_for_output("6 images and charts");
+        // And again once the background pass has read all of it.
+        mounted.wait_for_log("are whole; 0 are not");
+        assert!(everything(&mounted.client()) == expected, "{}", medium.display());
+    }
+}
+
+#[test]
+fn nothing_of_a_mount_is_written_and_after_a_restart_it_is_gone() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let mounted = mounting(&example()).data(&data).start();
+    let before = files(&data);
+    everything(&mounted.client());
+    mounted.wait_for_log("are whole; 0 are not");
+    assert_eq!(files(&data), before);
+    assert!(mounted.stop().success());
+    assert!(!files(&data).iter().any(|file| file.contains("/blobs/") || file.contains("/repositories/")));
+    let plain = Airdock::over(&data);
+    plain.client().get("/v2/zenml/zenml/manifests/0.93.2").expect(404);
+}
+
+#[test]
+fn what_was_pushed_goes_before_what_is_mounted_and_both_are_listed() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let plain = Airdock::over(&data);
+    let pushed = push_image(&plain.client(), "zenml/zenml", "0.93.2", &[b"with a CA baked in"]);
+    push_image(&plain.client(), "zenml/zenml", "mine", &[b"x"]);
+    assert!(plain.stop().success());
+    let mounted = mounting(&example()).data(&data).start();
+    let client = mounted.client();
+    assert_eq!(client.get("/v2/zenml/zenml/manifests/0.93.2").expect(200).text(), pushed);
+    assert!(client.get("/v2/zenmldocker/zenml/manifests/0.93.2").expect(200).text() != pushed);
+    let tags = client.get("/v2/zenml/zenml/tags/list").expect(200).json();
+    assert_eq!(tags["tags"], serde_json::json!(["0.93.2", "mine"]));
+    let page = client.get("/v2/zenml/zenml/tags/list?n=1").expect(200);
+    assert_eq!(page.json()["tags"], serde_json::json!(["0.93.2"]));
+    assert!(page.header("link").is_some());
+    // And so does what is pushed while it is mounted.
+    let pushed = push_image(&client, "charts/zenml", "0.93.2", &[b"y"]);
+    assert_eq!(client.get("/v2/charts/zenml/manifests/0.93.2").expect(200).text(), pushed);
+}
+
+#[test]
+fn an_image_built_on_a_mounted_one_is_pushed_without_its_layers_and_outlives_the_medium() {
+    let folder = tempfile::tempdir().unwrap();
+    let (base, data) = (noise(3_000_000), folder.path().join("data"));
+    let path = save(folder.path(), &[(&base, &base)]);
+    let mounted = mounting(&path).data(&data).start();
+    let client = mounted.client();
+    // As clients do: what the registry says it has is not sent.
+    client.head(&blob(&base)).expect(200);
+    push_blob(&client, "docker.io/library/app", b"{}");
+    put_manifest(&client, "docker.io/library/app", "built", &image(&[&base], "")).expect(201);
+    let mount = format!("/v2/other/blobs/uploads/?mount={}&from=docker.io/library/app", digest(&base));
+    client.send(&Request::new("POST", &mount).body("")).expect(201);
+    assert!(mounted.stop().success());
+    std::fs::remove_file(&path).unwrap();
+    let plain = Airdock::over(&data);
+    plain.client().get(&format!("{APP}/manifests/built")).expect(200);
+    assert!(plain.client().get(&blob(&base)).expect(200).body == base);
+    assert!(plain.client().get(&format!("/v2/other/blobs/{}", digest(&base))).expect(200).body == base);
+    plain.client().get(&format!("{APP}/manifests/v1")).expect(404);
+}
+
+#[test]
+fn deleting_what_is_mounted_is_refused_in_words() {
+    let folder = tempfile::tempdir().unwrap();
+    let layer = noise(100_000);
+    let mounted = mounting(&save(folder.path(), &[(&layer, &layer)])).start();
+    let client = mounted.client();
+    let by_digest = client.get(&format!("{APP}/manifests/v1")).header("docker-content-digest").unwrap().to_owned();
+    for path in [format!("{APP}/manifests/v1"), format!("{APP}/manifests/{by_digest}"), blob(&layer)] {
+        let refused = client.delete(&path).expect(405);
+        assert_eq!(refused.error_code(), "UNSUPPORTED");
+        assert!(refused.text().contains("mounted medium"), "{}", refused.text());
+    }
+    client.get(&format!("{APP}/manifests/v1")).expect(200);
+}
+
+#[test]
+fn several_media_and_a_bundle_are_served_together() {
+    let folder = tempfile::tempdir().unwrap();
+    let layer = noise(1000);
+    let disc = save(folder.path(), &[(&layer, &layer)]);
+    let airdock =
+        mounting(&disc).argument("--mount").argument(example()).argument("--bundle").argument(example()).start();
+    airdock.wait_for_output("went in");
+    airdock.client().get(&format!("{APP}/manifests/v1")).expect(200);
+    airdock.client().get("/v2/zenml/zenml/manifests/0.93.2").expect(200);
+    assert_eq!(airdock.output().lines().filter(|line| line.starts_with("mounted ")).count(), 2);
+}
+
+#[test]
+fn a_medium_that_cannot_be_used_stops_the_start_and_says_why() {
+    let folder = tempfile::tempdir().unwrap();
+    let packed = folder.path().join("bundle.tar.gz");
+    let mut gzip = flate2::write::GzEncoder::new(std::fs::File::create(&packed).unwrap(), flate2::Compression::fast());
+    let layer = noise(1000);
+    std::io::Write::write_all(&mut gzip, &std::fs::read(save(folder.path(), &[(&layer, &layer)])).unwrap()).unwrap();
+    gzip.finish().unwrap();
+    for (path, why) in [(packed.to_str().unwrap(), "ingest it instead"), ("no-such-disc", "No such file")] {
+        let ended = run(folder.path(), ["serve", "--listen", "127.0.0.1:0", "--mount", path]);
+        let said = String::from_utf8_lossy(&ended.stderr);
+        assert_eq!(ended.status.code(), Some(1), "{said}");
+        assert!(said.contains("cannot mount") && said.contains(path) && said.contains(why), "{said}");
+        assert!(ended.stdout.is_empty(), "it never listened");
+    }
+}
+
+#[test]
+fn a_range_of_what_nobody_has_verified_is_all_of_it_and_of_the_rest_the_range() {
+    let folder = tempfile::tempdir().unwrap();
+    let layer = noise(5_000_000);
+    let mounted = mounting(&save(folder.path(), &[(&layer, &layer)])).start();
+    let ranged = get(&blob(&layer)).header("Range", "bytes=1000-1999");
+    // Which of the two it is depends on how far the background pass has come; neither may say the other.
+    let first = mounted.client().send(&ranged);
+    match first.status {
+        200 => assert!(first.body == layer && first.header("accept-ranges").is_none()),
+        206 => assert!(first.body == layer[1000..2000]),
+        other => panic!("{other}: {}", first.text()),
+    }
+    mounted.wait_for_log("are whole; 0 are not");
+    let then = mounted.client().send(&ranged).expect(206);
+    assert!(then.body == layer[1000..2000]);
+    assert_eq!(then.header("accept-ranges"), Some("bytes"));
+}
