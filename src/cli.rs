@@ -47,9 +47,13 @@ Examples:
   AIRDOCK__LOG__FORMAT=json airdock serve --listen 127.0.0.1:5000 --listen 10.0.0.1:5000";
 
 const AFTER_INGEST: &str = "\
-A PATH is a bundle folder, or a tar of one, or a single `docker save` or OCI archive, or a Helm chart; plain, gzip
-or zstd, told by content. All tags appear together at the end, or none do. A tag that somebody pushed stays and is
-reported as kept.
+A PATH is a bundle folder, or a tar of one, or a single `docker save` or OCI archive, or a Helm chart; a `skopeo sync`
+tree, the storage of a registry, or a haul; a folder, a file, a pipe or a block device; plain, gzip, zstd, xz or bzip2,
+told by content. All tags appear together at the end, or none do. A tag that somebody pushed stays and is reported as
+kept.
+
+What an archive calls an image goes before --base-name, and --name is for what has no name at all. With a host they are
+upstream names, without one internal names as they stand.
 
 While a server runs on the same data folder, it does the work: the command finds it through the folder, as the
 same user, and stopping the command stops the ingest.
@@ -62,6 +66,7 @@ Exit codes: 0 done, 1 failed, 65 some of it was refused, 75 the folder is taken 
 Examples:
   airdock ingest /media/disc/zenml-air-gapped-bundle
   airdock ingest --strict api.tar dashboard.tar charts/zenml-0.93.2.tgz
+  airdock ingest --name zenml/client:0.93.2 kaniko.tar
   ssh outside cat bundle.tar | airdock ingest -";
 
 const AFTER_LS: &str = "\
@@ -185,6 +190,12 @@ pub(crate) struct IngestArguments {
     /// Take all of it or nothing
     #[arg(long)]
     strict: bool,
+    /// The name of the one image that says none, such as `zenml/client:0.93.2`
+    #[arg(long, value_name = "REF")]
+    pub(crate) name: Option<String>,
+    /// The repository that bare tags in an archive are tags of, such as `docker.io/zenmldocker/zenml`
+    #[arg(long, value_name = "REPOSITORY")]
+    pub(crate) base_name: Option<String>,
     /// Print events and the report as JSON, one object a line
     #[arg(long)]
     pub(crate) json: bool,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use airdock_config::Config;
 use airdock_registry::Registry;
-use airdock_sync::ingest::{self, Cancel, Event, IngestError, Input, Report, Settings};
+use airdock_sync::ingest::{self, Cancel, Event, IngestError, Input, Naming, Report, Settings};
 use airdock_sync::publish::PublishRules;
 use tokio::sync::Mutex;
 
@@ -50,13 +50,14 @@ impl Ingester {
         &self,
         inputs: Vec<Input>,
         strict: bool,
+        naming: Naming,
         progress: impl Fn(Event) + Send + 'static,
     ) -> Result<Report, IngestError> {
         let turn = self.turn.clone().lock_owned().await;
         let cancel = Cancel::default();
         let _stops_when_dropped = StopOnDrop(cancel.clone());
         let (registry, publish) = (self.registry.clone(), self.publish.clone());
-        let settings = Settings { strict, ..self.settings.clone() };
+        let settings = Settings { strict, naming, ..self.settings.clone() };
         let work = tokio::task::spawn_blocking(move || {
             // The turn is over when the thread is done, not when whoever asked has gone.
             let _turn = turn;

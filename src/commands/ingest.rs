@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use airdock_config::Config;
-use airdock_sync::ingest::{IngestError, Input, Notice, Report};
+use airdock_sync::ingest::{IngestError, Input, Naming, Notice, Report};
 use anyhow::{Context as _, bail};
 
 use super::{Worker, runtime};
 use crate::cli::IngestArguments;
-use crate::control::RequestedInput;
+use crate::control::{IngestRequest, RequestedInput};
 use crate::exit::Exit;
 use crate::ingester::Ingester;
 use crate::output::{self, printable};
@@ -19,9 +19,10 @@ use crate::report;
 
 pub(crate) fn run(config: Config, arguments: &IngestArguments) -> anyhow::Result<Exit> {
     let inputs = inputs(&arguments.paths)?;
+    let naming = Naming::new(arguments.name.as_deref(), arguments.base_name.as_deref())?;
     let progress = Arc::new(Progress::new(arguments.progress, arguments.json));
     let runtime = runtime()?;
-    let outcome = runtime.block_on(ingest(config, inputs, progress.clone()));
+    let outcome = runtime.block_on(ingest(config, inputs, naming, progress.clone()));
     progress.end();
     // A thread may still be waiting for standard input; nothing of the registry is open any more.
     runtime.shutdown_background();
@@ -62,6 +63,7 @@ fn inputs(paths: &[PathBuf]) -> anyhow::Result<Vec<RequestedInput>> {
 async fn ingest(
     config: Config,
     inputs: Vec<RequestedInput>,
+    naming: Naming,
     progress: Arc<Progress>,
 ) -> anyhow::Result<Result<Report, IngestError>> {
     let strict = config.ingest.strict;
@@ -75,13 +77,14 @@ async fn ingest(
                     RequestedInput::Stream => Input::Stream(Box::new(io::stdin()), "standard input".to_owned()),
                 })
                 .collect();
-            let outcome = ingester.run(inputs, strict, move |event| progress.show(&event)).await;
+            let outcome = ingester.run(inputs, strict, naming, move |event| progress.show(&event)).await;
             registry.close().await.context("cannot close the registry")?;
             Ok(outcome)
         }
         Worker::There(server) => {
             let stream = inputs.contains(&RequestedInput::Stream).then(|| Box::new(io::stdin()) as _);
-            server.ingest(inputs, strict, stream, |event| progress.show(&event)).await
+            let request = IngestRequest { inputs, strict, naming };
+            server.ingest(request, stream, |event| progress.show(&event)).await
         }
     }
 }
@@ -94,6 +97,10 @@ pub(crate) fn refused(error: IngestError) -> anyhow::Result<Exit> {
                 eprintln!("refused: {}: {}", printable(file), printable(message));
             }
             eprintln!("airdock: {error}");
+            Ok(Exit::Refused)
+        }
+        IngestError::Unnamed { .. } => {
+            eprintln!("airdock: {}", printable(&error.to_string()));
             Ok(Exit::Refused)
         }
         _ => Err(error.into()),

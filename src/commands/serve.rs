@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use airdock_config::Config;
 use airdock_registry::Registry;
-use airdock_sync::ingest::Input;
+use airdock_sync::ingest::{Input, Naming};
 use anyhow::Context as _;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -139,7 +139,11 @@ impl Greeter {
     async fn ingest(&self, bundles: &[PathBuf]) {
         let inputs = bundles.iter().cloned().map(Input::Path).collect();
         let progress = Progress::log();
-        match self.ingester.run(inputs, self.ingester.is_strict(), move |event| progress.show(&event)).await {
+        match self
+            .ingester
+            .run(inputs, self.ingester.is_strict(), Naming::default(), move |event| progress.show(&event))
+            .await
+        {
             Ok(report) => output::text(report::render(&report)),
             // What was there before is served all the same: a disc that was taken out must not stop a cluster's pulls.
             Err(error) => tracing::error!(error = &error as &dyn std::error::Error, "the bundle did not go in"),

@@ -16,7 +16,7 @@ use tokio::net::UnixStream;
 use tokio::sync::mpsc;
 
 use super::address::Address;
-use super::{Answer, IngestRequest, Line, MAX_LINE, RequestedInput};
+use super::{Answer, IngestRequest, Line, MAX_LINE};
 use crate::request::{Reply, Request};
 
 /// How much of a stream goes out at once.
@@ -46,12 +46,11 @@ impl Client {
     /// The inner error is the ingest's own; the outer one says how the conversation failed.
     pub(crate) async fn ingest(
         self,
-        inputs: Vec<RequestedInput>,
-        strict: bool,
+        request: IngestRequest,
         stream: Option<Box<dyn Read + Send>>,
         mut progress: impl FnMut(Event),
     ) -> anyhow::Result<Result<Report, IngestError>> {
-        let mut line = serde_json::to_vec(&IngestRequest { inputs, strict })
+        let mut line = serde_json::to_vec(&request)
             .context("cannot ask the server: a path is not UTF-8; ingest while the server is stopped, or rename it")?;
         line.push(b'\n');
         let response = self.ask("/ingest", Bytes::from(line), stream).await?;

@@ -15,7 +15,7 @@ mod server;
 
 use std::path::PathBuf;
 
-use airdock_sync::ingest::{Event, IngestError, Report};
+use airdock_sync::ingest::{Event, IngestError, Naming, Report};
 use serde::{Deserialize, Serialize};
 
 use crate::request::{Failure, Reply};
@@ -34,6 +34,8 @@ const MAX_REQUEST: usize = 4 << 20;
 pub(crate) struct IngestRequest {
     pub(crate) inputs: Vec<RequestedInput>,
     pub(crate) strict: bool,
+    #[serde(default)]
+    pub(crate) naming: Naming,
 }
 
 /// One input of an ingest.

@@ -229,7 +229,8 @@ fn ingest(request: IngestRequest, rest: Streamed, ingester: Ingester) -> Respons
     let (sender, events) = mpsc::channel(QUEUE);
     let teller = Teller::new(sender, Handle::current());
     let strict = request.strict || ingester.is_strict();
-    let work = async move { ingester.run(inputs, strict, move |event| teller.tell(event)).await };
+    let naming = request.naming;
+    let work = async move { ingester.run(inputs, strict, naming, move |event| teller.tell(event)).await };
     answer_in_lines(work, events, Answer::Event, Answer::Ended)
 }
 

@@ -193,6 +193,49 @@ fn without_a_server_the_command_does_the_ingest_itself() {
     airdock.wait_for_output("zenml/zenml: 0.93.2");
 }
 
+/// The example's client as `docker save <id>` writes it: without a name.
+fn unnamed_image(folder: &Path) -> PathBuf {
+    let whole = std::fs::read(example().join("images/zenml-client.tar")).unwrap();
+    let mut unnamed = tar::Builder::new(Vec::new());
+    for entry in tar::Archive::new(&*whole).entries().unwrap() {
+        let mut entry = entry.unwrap();
+        let path = entry.path().unwrap().into_owned();
+        let mut content = Vec::new();
+        entry.read_to_end(&mut content).unwrap();
+        if path == Path::new("manifest.json") {
+            let mut images: serde_json::Value = serde_json::from_slice(&content).unwrap();
+            images[0]["RepoTags"] = serde_json::Value::Null;
+            content = images.to_string().into_bytes();
+        }
+        if path == Path::new("index.json") || path == Path::new("oci-layout") || content.is_empty() {
+            continue;
+        }
+        let mut header = tar::Header::new_ustar();
+        header.set_size(content.len() as u64);
+        header.set_mode(0o644);
+        unnamed.append_data(&mut header, path, &*content).unwrap();
+    }
+    let path = folder.join("unnamed.tar");
+    std::fs::write(&path, unnamed.into_inner().unwrap()).unwrap();
+    path
+}
+
+#[test]
+fn a_name_given_to_what_has_none_reaches_the_ingest_here_and_by_the_server() {
+    let airdock = Airdock::start();
+    let folder = tempfile::tempdir().unwrap();
+    let (image, own) = (unnamed_image(folder.path()), folder.path().join("own"));
+    for data in [airdock.data(), &own] {
+        let output = ingest(folder.path(), data, &["--name", "zenml/mine:1"], &[&image]);
+        assert_exit(&output, 0);
+        assert!(stdout(&output).contains("zenml/mine:1"), "{}", stdout(&output));
+    }
+    airdock.client().get("/v2/zenml/mine/manifests/1").expect(200);
+    let bad = ingest(folder.path(), &own, &["--base-name", "zenml/mine:1"], &[&image]);
+    assert_exit(&bad, 1);
+    assert!(stderr(&bad).contains("has a tag"), "{}", stderr(&bad));
+}
+
 #[test]
 fn a_path_is_relative_to_the_command_and_not_to_the_server() {
     let airdock = Airdock::start();

@@ -21,6 +21,7 @@ mod chart;
 mod chart_yaml;
 mod compression;
 mod destination;
+mod device;
 mod diff_id;
 mod directory;
 mod docker;
@@ -47,6 +48,7 @@ mod tar;
 
 use std::fs::File;
 use std::io::Read;
+use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 
 pub(crate) use compression::Allowance;
@@ -59,7 +61,7 @@ pub(crate) use source::Meter;
 
 use source::{Pipe, Window};
 
-/// Reads a folder, a file or a named pipe.
+/// Reads a folder, a file, a named pipe or a block device.
 pub(crate) fn read_path(intake: &mut Intake<'_>, path: &Path) -> Result<(), Problem> {
     let shown = path.display().to_string();
     match read_known_path(intake, path, &shown) {
@@ -84,7 +86,20 @@ fn read_known_path(intake: &mut Intake<'_>, path: &Path, shown: &str) -> Result<
     if intake.to.leaves_content() && !metadata.is_file() {
         return Err(Problem::Unusable("it is neither a folder nor a file, and only those can be mounted".into()));
     }
+    let kind = metadata.file_type();
+    if kind.is_char_device() || kind.is_socket() {
+        return Err(Problem::Unusable(
+            "it is a terminal, another device that has no end, or a socket; give a file".into(),
+        ));
+    }
     let file = File::open(path).map_err(Problem::Read)?;
+    if kind.is_block_device() {
+        intake.meter.begin(None);
+        let window = device::open(file, path, intake.meter)?;
+        let outcome = nested::window(intake, window, shown, 0)?;
+        intake.meter.end();
+        return meant(intake, outcome, shown);
+    }
     if !metadata.is_file() {
         return read_stream(intake, Box::new(file), shown);
     }

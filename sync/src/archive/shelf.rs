@@ -61,6 +61,9 @@ pub(crate) fn read_tar<'a>(
     let mut shelf = Shelf::new(intake.meter);
     let mut walked = window.part(0, window.size());
     let mut tar = TarReader::new(&mut walked, intake.limits.entries);
+    if window.is_device() {
+        tar = tar.with_anything_behind();
+    }
     while let Some(entry) = tar.next()? {
         match entry.kind {
             Kind::File => drop(shelf.files.insert(entry.path, Spot::Part { offset: entry.offset, size: entry.size })),

@@ -123,6 +123,7 @@ pub(crate) struct Window<'a> {
     buffer: Vec<u8>,
     used: usize,
     appetite: usize,
+    device: bool,
 }
 
 impl<'a> Window<'a> {
@@ -138,7 +139,17 @@ impl<'a> Window<'a> {
             buffer: Vec::new(),
             used: 0,
             appetite: Self::TASTE,
+            device: false,
         }
+    }
+
+    /// The whole of a device: something else may lie behind what begins on it.
+    pub(crate) fn of_device(file: File, path: &Path, size: u64, meter: &'a Meter<'a>) -> Self {
+        Self { device: true, ..Self::new(file, path, size, meter) }
+    }
+
+    pub(crate) const fn is_device(&self) -> bool {
+        self.device
     }
 
     /// Read after a seek: a tar header and the next is all that most seeks want.
@@ -149,7 +160,18 @@ impl<'a> Window<'a> {
         let start = self.start.saturating_add(offset).min(self.end);
         let end = start.saturating_add(size).min(self.end);
         let (file, path, meter) = (Arc::clone(&self.file), Arc::clone(&self.path), self.meter);
-        Self { file, path, meter, start, end, at: start, buffer: Vec::new(), used: 0, appetite: Self::TASTE }
+        Self {
+            file,
+            path,
+            meter,
+            start,
+            end,
+            at: start,
+            buffer: Vec::new(),
+            used: 0,
+            appetite: Self::TASTE,
+            device: false,
+        }
     }
 
     pub(crate) const fn size(&self) -> u64 {

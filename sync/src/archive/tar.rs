@@ -72,6 +72,7 @@ pub(crate) struct TarReader<'s> {
     max_entries: u64,
     entries: u64,
     ended: bool,
+    anything_behind: bool,
 }
 
 impl<'s> TarReader<'s> {
@@ -87,7 +88,14 @@ impl<'s> TarReader<'s> {
             max_entries,
             entries: 0,
             ended: false,
+            anything_behind: false,
         }
+    }
+
+    /// The same where the end of the tar is not the end of the source.
+    pub(crate) const fn with_anything_behind(mut self) -> Self {
+        self.anything_behind = true;
+        self
     }
 
     /// The next entry; `None` once the archive has ended as it must.
@@ -173,6 +181,9 @@ impl<'s> TarReader<'s> {
         self.ended = true;
         if self.block()?.iter().any(|byte| *byte != 0) {
             return Err(Problem::Damaged("a single block of zeros stands between entries".into()));
+        }
+        if self.anything_behind {
+            return Ok(());
         }
         loop {
             let rest = self.source.fill_buf()?;

@@ -8,6 +8,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use airdock_registry::oci::{RepositoryName, Tag};
 
+use serde::{Deserialize, Serialize};
+
 use crate::archive;
 
 /// How to ingest.
@@ -22,7 +24,7 @@ pub struct Settings {
 }
 
 /// Names for content that has none of its own. What says its name keeps it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Naming {
     pub(crate) name: Option<(RepositoryName, Option<Tag>)>,
     pub(crate) base: Option<RepositoryName>,

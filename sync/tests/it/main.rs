@@ -5,6 +5,7 @@
 mod bundles;
 mod charts;
 mod corpora;
+mod devices;
 mod dialects;
 mod directories;
 mod example;
