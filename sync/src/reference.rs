@@ -89,7 +89,8 @@ fn canonical_host(host: &str) -> Option<String> {
             && !label.starts_with('-')
             && !label.ends_with('-')
     };
-    if !port_fits || name.len() > 253 || !name.split('.').all(label) {
+    // `Team/app` has a host for Docker; stored it could not be told from the internal name `team/app`.
+    if !port_fits || name.len() > 253 || !name.split('.').all(label) || !is_host(&host) {
         return None;
     }
     Some(match name {
@@ -224,6 +225,7 @@ mod tests {
             "/a",
             "a\0",
             "ü",
+            "Team/app:1",
             &long,
         ] {
             assert!(bad.parse::<ImageReference>().is_err(), "{bad}");
