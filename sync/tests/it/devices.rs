@@ -26,11 +26,8 @@ impl Drop for Loop {
 fn device(world: &World, content: &[u8]) -> Option<Loop> {
     let mut medium = vec![0xa5; 8 << 20];
     medium[..content.len()].copy_from_slice(content);
-    let device = Loop::over(&world.file("medium", &medium));
-    if device.is_none() {
-        println!("no loop device can be had here; the tests of padded files stand in");
-    }
-    device
+    // Where no loop device can be had, the tests of padded files stand in.
+    Loop::over(&world.file("medium", &medium))
 }
 
 #[test]
