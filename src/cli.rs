@@ -16,7 +16,7 @@ Exit codes:
    0  done
    1  failed; the message says at what and what to do
    2  the command line cannot be understood
-  65  some of the bundle was refused, and the rest is in (with --strict: nothing is)
+  65  some of the bundle was refused, and the rest is in (with --strict: nothing is); or `verify` found damage
   75  another process has the data folder and does not answer; try again
   78  a setting cannot be used; every one is listed
 
@@ -85,6 +85,18 @@ Examples:
   airdock inspect zenml/zenml:0.93.2
   airdock inspect --json docker.io/zenmldocker/zenml:0.93.2";
 
+const AFTER_VERIFY: &str = "\
+Every blob is read and hashed, and every manifest is looked at for what it names. A running server does it beside serving;
+stopping the command stops it. An ingest and a push leave alone what is there, so a blob whose content changed on the disk
+has to be moved away first: --remove-damaged does, and the next ingest or push writes it anew.
+
+Exit codes: 0 everything is whole, 65 something is damaged or missing, 1 it could not be found out.
+
+Examples:
+  airdock verify
+  airdock verify zenml/zenml:0.93.2
+  airdock verify --remove-damaged || airdock ingest /media/disc/zenml-air-gapped-bundle";
+
 const AFTER_RM: &str = "\
 A tag is removed and its manifest stays; a manifest (REPOSITORY@DIGEST) goes with all its tags in that repository. Other
 repositories keep it. A running server does it, as for a client's DELETE.
@@ -116,6 +128,9 @@ pub(crate) enum Command {
     /// Show everything about one image, chart or artifact
     #[command(after_help = AFTER_INSPECT)]
     Inspect(InspectArguments),
+    /// Read everything again and say what is damaged, what that breaks, and what to do
+    #[command(after_help = AFTER_VERIFY)]
+    Verify(VerifyArguments),
     /// Remove tags, or manifests with their tags
     #[command(after_help = AFTER_RM)]
     Rm(RmArguments),
@@ -233,6 +248,25 @@ pub(crate) struct InspectArguments {
     pub(crate) reference: String,
 }
 
+/// What `verify` takes.
+#[derive(Debug, Args)]
+pub(crate) struct VerifyArguments {
+    #[command(flatten)]
+    folder: FolderArguments,
+    /// Print one JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Progress on standard error: a bar on a terminal, plain lines otherwise; with --json only when `always`
+    #[arg(long, value_name = "WHEN", value_enum, default_value_t = When::Auto)]
+    pub(crate) progress: When,
+    /// Move files that do not hold their digest to `damaged` in the data folder
+    #[arg(long)]
+    pub(crate) remove_damaged: bool,
+    /// What to verify [default: everything]
+    #[arg(value_name = "REF")]
+    pub(crate) references: Vec<String>,
+}
+
 /// What `rm` takes.
 #[derive(Debug, Args)]
 pub(crate) struct RmArguments {
@@ -274,6 +308,7 @@ impl Command {
             Self::Ingest(arguments) => Overrides { strict: arguments.strict, ..arguments.folder.overrides() },
             Self::Ls(arguments) => arguments.folder.overrides(),
             Self::Inspect(arguments) => arguments.folder.overrides(),
+            Self::Verify(arguments) => arguments.folder.overrides(),
             Self::Rm(arguments) => arguments.folder.overrides(),
             Self::Rebuild(folder) => folder.overrides(),
             Self::Config(ConfigCommand::Check(file)) => file.overrides(),

@@ -44,6 +44,7 @@ fn run(command: Command) -> anyhow::Result<Exit> {
         Command::Ingest(arguments) => commands::ingest::run(config, &arguments),
         Command::Ls(arguments) => commands::ls::run(config, arguments),
         Command::Inspect(arguments) => commands::inspect::run(config, arguments),
+        Command::Verify(arguments) => commands::verify::run(config, arguments),
         Command::Rm(arguments) => commands::rm::run(config, arguments),
         Command::Rebuild(_) => commands::rebuild::run(config),
         Command::Config(ConfigCommand::Check(_)) => commands::config_check::run(&config),

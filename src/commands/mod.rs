@@ -7,6 +7,7 @@ pub(crate) mod ls;
 pub(crate) mod rebuild;
 pub(crate) mod rm;
 pub(crate) mod serve;
+pub(crate) mod verify;
 
 use std::io;
 use std::path::Path;

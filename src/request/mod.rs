@@ -9,6 +9,7 @@ mod list;
 mod rebuild;
 mod reference;
 mod remove;
+mod verify;
 
 use airdock_registry::Registry;
 use serde::{Deserialize, Serialize};
@@ -22,6 +23,7 @@ pub(crate) use list::Source;
 pub(crate) use list::{Listed, Origin, TagRow};
 pub(crate) use rebuild::RebuildCounts;
 pub(crate) use remove::Removal;
+pub(crate) use verify::{Damage, Verified, Verifying};
 
 /// Parts on their way to whoever asked.
 const PARTS: usize = 4;
@@ -38,6 +40,8 @@ pub(crate) enum Request {
     Inspect { reference: String },
     /// Remove tags and manifests: a [`Reply::Removal`] each, then [`Reply::Removed`].
     Remove { references: Vec<String> },
+    /// Read everything, or what the references need, again: [`Reply::Verifying`] now and then, then [`Reply::Verified`].
+    Verify { references: Vec<String>, remove_damaged: bool },
 }
 
 /// What came of it, or a part of that.
@@ -53,6 +57,8 @@ pub(crate) enum Reply {
     Removed {
         failed: u64,
     },
+    Verifying(Verifying),
+    Verified(Verified),
 }
 
 /// Does what was asked. Everything but the last reply goes to `parts`.
@@ -72,6 +78,9 @@ pub(crate) async fn execute(registry: &Registry, request: Request, parts: &Parts
         Request::Remove { references } => {
             remove::remove(registry, &references, parts).await.map(|failed| Reply::Removed { failed })
         }
+        Request::Verify { references, remove_damaged } => {
+            verify::verify(registry, &references, remove_damaged, parts).await.map(Reply::Verified)
+        }
     }
 }
 
@@ -84,6 +93,16 @@ impl Parts {
     pub(crate) fn channel() -> (Self, mpsc::Receiver<Reply>) {
         let (sender, receiver) = mpsc::channel(PARTS);
         (Self(sender), receiver)
+    }
+
+    /// Hands a part over if there is room: for what the next one replaces.
+    pub(crate) fn try_send(&self, part: Reply) {
+        let _ = self.0.try_send(part);
+    }
+
+    /// Whether nobody listens any more.
+    pub(crate) fn is_abandoned(&self) -> bool {
+        self.0.is_closed()
     }
 
     /// Hands a part over, waiting until there is room.

@@ -236,3 +236,110 @@ fn ten_thousand_tags_are_listed_in_bounded_memory() {
     let grown = peak() - before;
     assert!(grown < 6 * 1024, "the server grew by {grown} KiB for {} KiB of answer", text.len() / 1024);
 }
+
+/// Flips a bit in the middle of a blob: its size stays.
+fn flip(data: &Path, digest: &str) {
+    let path = data.join("blobs/sha256").join(&digest["sha256:".len()..]);
+    let mut bytes = std::fs::read(&path).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(&path, bytes).unwrap();
+}
+
+#[test]
+fn verify_finds_nothing_wrong_with_what_is_whole() {
+    let folder = filled();
+    let found = both(folder.path(), || printed(&ask(folder.path(), &["verify"]), 0));
+    assert!(found.starts_with("everything is whole: "), "{found}");
+    let one: Value = printed(&ask(folder.path(), &["verify", "--json", "team/app:1"]), 0).parse().unwrap();
+    assert_eq!((&one["blobs"], &one["manifests"], &one["damaged"]), (&3.into(), &1.into(), &Value::Array(Vec::new())));
+}
+
+#[test]
+fn s03_verify_names_what_is_damaged_and_missing_with_what_that_breaks() {
+    let folder = filled();
+    let data = folder.path().join("data");
+    let layer = digest(b"layer");
+    flip(&data, &layer);
+    let here: Value = printed(&ask(folder.path(), &["inspect", "--json", "zenml/zenml:0.93.2"]), 0).parse().unwrap();
+    let config = here["config"]["digest"].as_str().unwrap();
+    std::fs::remove_file(data.join("blobs/sha256").join(&config["sha256:".len()..])).unwrap();
+    let chart: Value = printed(&ask(folder.path(), &["inspect", "--json", "charts/zenml:0.93.2"]), 0).parse().unwrap();
+    let chart = chart["digest"].as_str().unwrap();
+    flip(&data, chart);
+    std::fs::write(data.join("repositories/charts/zenml-pro/_tags/0.13.2"), "torn").unwrap();
+
+    let found = both(folder.path(), || printed(&ask(folder.path(), &["verify", "--json"]), 65));
+    let found: Value = found.parse().unwrap();
+    let of = |subject: &str| {
+        let damaged = found["damaged"].as_array().unwrap();
+        damaged.iter().find(|damage| damage["subject"].as_str().unwrap().contains(subject)).unwrap()
+    };
+    assert_eq!(of(&layer)["breaks"], serde_json::json!(["team/app:1"]));
+    assert!(of(&layer)["problem"].as_str().unwrap().contains("its content has digest"), "{}", of(&layer));
+    assert_eq!(of(config)["problem"], "it is not there");
+    let broken = of(config)["breaks"].as_array().unwrap();
+    assert!(
+        broken.contains(&"zenml/zenml:0.93.2".into()) && broken.contains(&"docker.io/zenmldocker/zenml:0.93.2".into())
+    );
+    assert!(of(chart)["breaks"].as_array().unwrap().contains(&"charts/zenml:0.93.2".into()), "{}", of(chart));
+    assert!(of("_tags/0.13.2")["subject"].as_str().unwrap().starts_with("link "), "{found}");
+    assert_eq!(found["damaged"].as_array().unwrap().len(), 4, "{found}");
+    // One reference is asked for what it needs, and no other.
+    printed(&ask(folder.path(), &["verify", "zenml/zenml-pro-api:0.13.2"]), 0);
+    assert!(printed(&ask(folder.path(), &["verify", "team/app:1"]), 65).contains("\n  breaks team/app:1\n"));
+    assert!(printed(&ask(folder.path(), &["verify", "charts/zenml:0.93.2"]), 65).contains(chart));
+}
+
+#[test]
+fn s03_what_verify_moves_aside_is_mended_by_the_next_ingest_or_push() {
+    let folder = filled();
+    let data = folder.path().join("data");
+    let here: Value = printed(&ask(folder.path(), &["inspect", "--json", "zenml/zenml:0.93.2"]), 0).parse().unwrap();
+    let (layer, manifest) = (here["layers"][0]["digest"].as_str().unwrap(), here["digest"].as_str().unwrap());
+    let pushed = digest(image(&[b"layer"], ""));
+    for damaged in [layer, manifest, &digest(b"layer"), &pushed] {
+        flip(&data, damaged);
+    }
+    let airdock = Airdock::over(&data);
+    let client = airdock.client();
+    // In the server's memory, as a pull before would have left it.
+    client.get(&format!("/v2/zenml/zenml/blobs/{layer}")).expect(200);
+    let text = printed(&ask(folder.path(), &["verify", "--remove-damaged"]), 65);
+    assert_eq!(text.matches("its file was moved to `damaged`").count(), 4, "{text}");
+    assert_eq!(std::fs::read_dir(data.join("damaged")).unwrap().count(), 4);
+    client.get(&format!("/v2/zenml/zenml/blobs/{layer}")).expect(404);
+    client.get("/v2/team/app/manifests/1").expect(404);
+    printed(&ask(folder.path(), &[OsStr::new("ingest"), example().as_os_str()]), 0);
+    push_image(&client, "team/app", "1", &[b"layer"]);
+    let text = printed(&ask(folder.path(), &["verify"]), 0);
+    assert!(text.starts_with("everything is whole"), "{text}");
+    assert_eq!(digest(client.get("/v2/zenml/zenml/manifests/0.93.2").expect(200).body), manifest);
+    assert_eq!(digest(client.get(&format!("/v2/zenml/zenml/blobs/{layer}")).expect(200).body), layer);
+    client.get("/v2/team/app/manifests/1").expect(200);
+}
+
+#[test]
+fn verify_ends_when_its_command_does_and_holds_up_nobody_meanwhile() {
+    let folder = in_memory();
+    let airdock = Airdock::over(&folder.path().join("data"));
+    let client = airdock.client();
+    let large = noise(64 << 20);
+    push_image(&client, "large", "1", &[&large]);
+    let mut children: Vec<_> = (0..4)
+        .map(|_| {
+            let mut verify = crate::support::process::command(folder.path());
+            verify.args(["verify", "--data", "data"]).stdout(std::process::Stdio::null());
+            verify.spawn().unwrap()
+        })
+        .collect();
+    client.get("/v2/large/manifests/1").expect(200);
+    push_image(&client, "beside", "1", &[b"small"]);
+    for child in &mut children {
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+    // A server that stops waits for nothing of them.
+    assert!(airdock.stop().success());
+    printed(&ask(folder.path(), &["verify"]), 0);
+}

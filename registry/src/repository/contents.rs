@@ -12,7 +12,7 @@ use crate::error::Error;
 use crate::metadata::Metadata;
 use crate::names::RequestedName;
 use crate::oci::{Descriptor, Digest, Manifest, MediaType, Platform, Reference, RepositoryName, Tag, TagOrDigest};
-use crate::registry::{Registry, Shared};
+use crate::registry::{Registry, Shared, blocking};
 use crate::store::{Provenance, TagLink};
 
 use super::lists::merged;
@@ -194,6 +194,35 @@ impl Registry {
             }
         }
         Err(Error::ManifestUnknown { repository: name.path.clone(), reference: reference.to_string() })
+    }
+
+    /// As [`Registry::locate`], by the links alone: the manifest itself may be damaged.
+    ///
+    /// # Errors
+    /// [`Error::ManifestUnknown`]; when the disk fails.
+    pub async fn locate_unread(
+        &self,
+        name: &RequestedName,
+        reference: &TagOrDigest,
+    ) -> Result<(RepositoryName, Digest), Error> {
+        let candidates = name.candidates(&self.0.settings.names).collect::<Vec<_>>();
+        let (shared, wanted) = (self.0.clone(), reference.clone());
+        let found = blocking(move || {
+            for repository in candidates {
+                let digest = match &wanted {
+                    TagOrDigest::Tag(tag) => shared.target(&repository, tag)?.map(|(digest, _)| digest),
+                    TagOrDigest::Digest(digest) => Some(*digest),
+                };
+                if let Some(digest) = digest
+                    && shared.has(&repository, &digest)?
+                {
+                    return Ok(Some((repository, digest)));
+                }
+            }
+            Ok(None)
+        });
+        let unknown = || Error::ManifestUnknown { repository: name.path.clone(), reference: reference.to_string() };
+        found.await?.ok_or_else(unknown)
     }
 
     /// Everything about a manifest of exactly this repository.

@@ -16,6 +16,7 @@ mod referrers;
 mod release;
 mod releases;
 mod upload;
+mod verify;
 
 use std::sync::Arc;
 
@@ -32,6 +33,7 @@ pub(crate) use release::Settling;
 pub use release::{BlobWriter, OnConflict, Outcome, Precedence, ReleaseDraft, ReleaseReport, TagOutcome, Written};
 pub use releases::{ReleaseError, ReleaseList, ReleaseState, ReleaseSummary, Releases, Rollback};
 pub use upload::Upload;
+pub use verify::{Finding, VerifyProgress, VerifyReport};
 
 /// One repository, to be changed.
 #[derive(Clone, Debug)]

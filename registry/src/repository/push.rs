@@ -199,7 +199,8 @@ impl Shared {
             size: manifest.bytes().len() as u64,
             ingested: false,
         };
-        if self.store.links.manifest(name, digest)?.as_ref() == Some(&link) {
+        let whole = self.store.blobs.size(digest)? == Some(link.size);
+        if whole && self.store.links.manifest(name, digest)?.as_ref() == Some(&link) {
             return Ok(());
         }
         self.store.put_blob(digest, manifest.bytes())?;

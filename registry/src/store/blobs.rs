@@ -184,6 +184,39 @@ impl Blobs {
         }
     }
 
+    /// The blob's file as it is, or `None` where there is none: for looking whether it is damaged.
+    pub(crate) fn file(&self, digest: &Digest) -> Result<Option<File>, StoreError> {
+        let path = self.layout.blob(digest);
+        absent_is_none(File::open(&path)).on("open", &path)
+    }
+
+    /// Hands every blob's digest to `visit`, in no order, until that says no.
+    pub(crate) fn each(&self, visit: &mut dyn FnMut(Digest) -> Result<bool, StoreError>) -> Result<(), StoreError> {
+        for algorithm in Algorithm::ALL {
+            let folder = self.layout.blobs(algorithm);
+            let Some(entries) = absent_is_none(fs::read_dir(&folder)).on("list", &folder)? else { continue };
+            for entry in entries {
+                let name = entry.on("list", &folder)?.file_name();
+                let digest = name.to_str().and_then(|name| format!("{algorithm}:{name}").parse().ok());
+                if let Some(digest) = digest
+                    && !visit(digest)?
+                {
+                    return Ok(());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Moves a blob's file to where no blob is looked for. Durable when it returns.
+    pub(crate) fn move_aside(&self, digest: &Digest) -> Result<(), StoreError> {
+        let (path, aside, folder) = (self.layout.blob(digest), self.layout.damaged_blob(digest), self.layout.damaged());
+        fs::create_dir_all(&folder).on("make", &folder)?;
+        fs::rename(&path, &aside).on("move aside", &path)?;
+        sync_folder(&folder)?;
+        self.sync(digest.algorithm())
+    }
+
     /// Makes the names of the blobs of one algorithm durable.
     pub(crate) fn sync(&self, algorithm: Algorithm) -> Result<(), StoreError> {
         sync_folder(&self.layout.blobs(algorithm))

@@ -6,6 +6,7 @@
 //!   store.json                            what this folder is, and in which version
 //!   sequence                              the numbers of tag changes handed out so far, in blocks
 //!   blobs/sha256/<hex>  blobs/sha512/…    every blob and every manifest, once for all repositories
+//!   damaged/<algorithm>-<hex>             what was where a blob belongs and did not hold its digest; ours no more
 //!   incoming/<uuid>                       a file being written; emptied at each start
 //!   uploads/<uuid>/{upload.json,data}     an upload a client may still continue
 //!   repositories/<name>/_manifests/<algorithm>/<hex>   link: this manifest is in this repository
@@ -56,6 +57,14 @@ impl Layout {
 
     pub(crate) fn blob(&self, digest: &Digest) -> PathBuf {
         self.blobs(digest.algorithm()).join(digest.encoded())
+    }
+
+    pub(crate) fn damaged(&self) -> PathBuf {
+        self.root.join("damaged")
+    }
+
+    pub(crate) fn damaged_blob(&self, digest: &Digest) -> PathBuf {
+        self.damaged().join(format!("{}-{}", digest.algorithm(), digest.encoded()))
     }
 
     pub(crate) fn incoming(&self) -> PathBuf {

@@ -243,8 +243,10 @@ impl ReleaseDraft {
     fn link_manifests(&self, shared: &Shared, metadata: &Metadata) -> Result<bool, Error> {
         let mut fresh = Vec::new();
         for ((repository, digest), manifest) in &self.manifests {
-            if shared.store.links.manifest(repository, digest)?.is_none() {
-                fresh.push((repository, digest, manifest));
+            let linked = shared.store.links.manifest(repository, digest)?;
+            // One whose file the disk has lost is linked still, and brought anew.
+            if linked.is_none() || shared.store.blobs.size(digest)? != Some(manifest.bytes().len() as u64) {
+                fresh.push((repository, digest, manifest, linked));
             }
         }
         if fresh.is_empty() {
@@ -255,17 +257,17 @@ impl ReleaseDraft {
         for algorithm in Algorithm::ALL {
             shared.store.blobs.sync(algorithm)?;
         }
-        for (_, digest, manifest) in &fresh {
+        for (_, digest, manifest, _) in &fresh {
             shared.store.put_blob(digest, manifest.bytes())?;
         }
         let mut batch = shared.store.batch();
         let mut changes = Changes::default();
-        for (repository, digest, manifest) in &fresh {
-            let link = ManifestLink {
+        for (repository, digest, manifest, linked) in &fresh {
+            let link = linked.clone().unwrap_or_else(|| ManifestLink {
                 media_type: manifest.media_type().clone(),
                 size: manifest.bytes().len() as u64,
                 ingested: true,
-            };
+            });
             shared.store.links.link_manifest(&mut batch, repository, digest, &link)?;
             changes.add_manifest(repository, digest, manifest);
         }

@@ -1,0 +1,144 @@
+//! `airdock verify`: reads everything again, and says what is damaged, what that breaks, and what to do.
+
+use std::io::{self, IsTerminal as _};
+use std::time::{Duration, Instant};
+
+use airdock_config::Config;
+use indicatif::{HumanBytes, ProgressBar, ProgressStyle};
+
+use super::{Worker, runtime, unexpected};
+use crate::cli::{VerifyArguments, When};
+use crate::exit::Exit;
+use crate::output::{self, printable};
+use crate::request::{Damage, Reply, Request, Verified, Verifying};
+
+const BAR: &str = "{bar:30} {bytes} of {total_bytes}, {bytes_per_sec}, {eta} left";
+
+/// Between two plain lines.
+const PAUSE: Duration = Duration::from_secs(5);
+
+pub(crate) fn run(config: Config, arguments: VerifyArguments) -> anyhow::Result<Exit> {
+    let VerifyArguments { json, progress, remove_damaged, references, .. } = arguments;
+    let mut shown = Shown::new(progress, json);
+    let reply = runtime()?.block_on(async {
+        let worker = Worker::find_existing(config.registry).await?;
+        let request = Request::Verify { references, remove_damaged };
+        let show = |part| {
+            let Reply::Verifying(verifying) = part else { return Err(unexpected()) };
+            shown.show(verifying);
+            Ok(())
+        };
+        worker.ask(request, show).await
+    });
+    shown.end();
+    let Reply::Verified(verified) = reply? else { return Err(unexpected()) };
+    if json {
+        output::json(&verified)?;
+    } else {
+        output::text(render(&verified));
+    }
+    Ok(if verified.damaged.is_empty() { Exit::Done } else { Exit::Refused })
+}
+
+fn render(verified: &Verified) -> String {
+    let mut text = String::new();
+    for Damage { subject, problem, breaks, more, removed } in &verified.damaged {
+        text += &format!("damaged: {}: {}\n", printable(subject), printable(problem));
+        for name in breaks {
+            text += &format!("  breaks {}\n", printable(name));
+        }
+        if *more > 0 {
+            text += &format!("  and {more} more\n");
+        }
+        if *removed {
+            text += "  its file was moved to `damaged` in the data folder\n";
+        }
+    }
+    if verified.more > 0 {
+        text += &format!("and {} more are damaged\n", verified.more);
+    }
+    let Verified { blobs, bytes, manifests, damaged, more } = verified;
+    let whole = format!("{blobs} blobs ({}) and {manifests} manifests were read", HumanBytes(*bytes));
+    if damaged.is_empty() {
+        return format!("everything is whole: {whole}\n");
+    }
+    if damaged.iter().any(|damage| !damage.removed && damage.problem.contains("digest")) {
+        text += "what to do: run it again with --remove-damaged; a blob that is there is not written again\n";
+    }
+    text +=
+        "what to do: ingest the bundle again, or push the image again: only what is damaged or missing is written\n";
+    text + &format!("{} damaged: {whole}\n", damaged.len() as u64 + more)
+}
+
+/// How far it is: a bar on a terminal, a line now and then elsewhere.
+enum Shown {
+    Nothing,
+    Bar(ProgressBar),
+    Lines(Instant),
+}
+
+impl Shown {
+    fn new(when: When, json: bool) -> Self {
+        match when {
+            When::Never => Self::Nothing,
+            When::Auto if json => Self::Nothing,
+            When::Auto | When::Always if io::stderr().is_terminal() => {
+                let style = ProgressStyle::with_template(BAR);
+                Self::Bar(ProgressBar::no_length().with_style(style.expect("the template above is well formed")))
+            }
+            When::Auto | When::Always => Self::Lines(Instant::now()),
+        }
+    }
+
+    fn show(&mut self, Verifying { bytes, total }: Verifying) {
+        match self {
+            Self::Nothing => {}
+            Self::Bar(bar) => {
+                bar.set_length(total);
+                bar.set_position(bytes);
+            }
+            Self::Lines(said) if said.elapsed() >= PAUSE => {
+                *said = Instant::now();
+                eprintln!("verifying: {} of {}", HumanBytes(bytes), HumanBytes(total));
+            }
+            Self::Lines(_) => {}
+        }
+    }
+
+    fn end(&self) {
+        if let Self::Bar(bar) = self {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn damage_is_named_with_what_it_breaks_and_what_to_do() {
+        let damage = Damage {
+            subject: "sha256:aa".into(),
+            problem: "its content has digest `sha256:bb`".into(),
+            breaks: vec!["zenml/zenml:1".into()],
+            more: 2,
+            removed: false,
+        };
+        let verified = Verified { blobs: 3, bytes: 2048, manifests: 1, damaged: vec![damage], more: 0 };
+        let expected = "\
+damaged: sha256:aa: its content has digest `sha256:bb`
+  breaks zenml/zenml:1
+  and 2 more
+what to do: run it again with --remove-damaged; a blob that is there is not written again
+what to do: ingest the bundle again, or push the image again: only what is damaged or missing is written
+1 damaged: 3 blobs (2.00 KiB) and 1 manifests were read
+";
+        assert_eq!(render(&verified), expected);
+    }
+
+    #[test]
+    fn the_bar_has_a_template_that_can_be_drawn() {
+        assert!(ProgressStyle::with_template(BAR).is_ok());
+    }
+}
