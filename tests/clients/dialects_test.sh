@@ -5,7 +5,8 @@
 # Not here, because their modules cannot be had from the Go proxy of the test machine:
 # - kaniko's `--tar-path`: it calls `tarball.MultiWriteToFile` of go-containerregistry, as `crane pull` does here;
 # - nerdctl's `save`: it calls `images/archive.Export` of containerd, as `ctr images export` does here;
-# - hauler's hauls: built by their format in sync/tests/it;
+# - hauler's `store save`: a layout by another tool, with the annotations of its `pkg/consts` and its compression; hauls with
+#   charts, files and signatures are in sync/tests/it/hauls.rs;
 # - `buildctl`: BuildKit is the one within Docker 26, asked by buildx.
 
 # Debian's docker-registry, for tools that only save what they have pulled.
@@ -160,6 +161,22 @@ test_dialect_skopeo_layout_of_several_references_keeps_their_digests() {
   serves "registry.example.com/$two-again" "$digest"
   runs ctr16 "registry.example.com/$one" "$one"
   runs ctr17 "registry.example.com/$two" "$two"
+}
+
+# As hauler 2.1 saves its store: names twice in the index, once without the host.
+test_dialect_haul_keeps_the_upstream_name() {
+  local name folder
+  name=$(fresh_name haul):v1 folder=$(fresh_path)
+  outside_image "$name"
+  skopeo copy --quiet "docker://$OUTSIDE/$name" "oci:$folder:haul"
+  sed -i "s|\"org.opencontainers.image.ref.name\":\"haul\"|\"kind\":\"dev.hauler/image\",\
+\"org.opencontainers.image.ref.name\":\"$name\",\"io.containerd.image.name\":\"registry.example.com/$name\"|" \
+    "$folder/index.json"
+  grep -q dev.hauler/image "$folder/index.json"
+  tar --create --zstd --directory "$folder" --file "$folder.tar.zst" .
+  ingest "$folder.tar.zst"
+  serves "registry.example.com/$name" "$(outside_digest "$name")"
+  runs ctr17 "registry.example.com/$name" "$name"
 }
 
 # oras keeps the tag and no name, and the ingest says how to pull it nevertheless.
