@@ -190,6 +190,16 @@ test_dialect_oras_copies_into_a_layout_without_a_name() {
   runs ctr16 "untagged@$digest" "$name"
 }
 
+test_dialect_oras_layout_is_served_under_the_name_it_is_given() {
+  local name folder
+  name=$(fresh_name oras):v1 folder=$(fresh_path)
+  outside_index "$name"
+  oras13 cp --from-plain-http --to-oci-layout "$OUTSIDE/$name" "$folder:v1"
+  ingest --base-name "registry.example.com/${name%:*}" "$folder"
+  serves "registry.example.com/$name" "$(outside_digest "$name")"
+  runs ctr17 "registry.example.com/$name" "$name"
+}
+
 # What one image looks like in each wrapping, from each kind of place: nothing but the way in differs.
 wrapped() {
   local image file

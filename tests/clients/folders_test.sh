@@ -22,6 +22,15 @@ test_dialect_skopeo_dir_without_a_name_is_pulled_by_digest() {
   expect "untagged@$digest" ingest "$folder"
   runs ctr17 "untagged@$digest" "$name"
 }
+test_dialect_skopeo_dir_is_served_under_the_name_it_is_given() {
+  local name folder
+  name=$(fresh_name dir):v1 folder=$(fresh_path)
+  outside_index "$name"
+  in13 skopeo copy --quiet --all "docker://$OUTSIDE/$name" "dir:$folder"
+  tar --create --gzip --directory "$folder" . | ingest --name "registry.example.com/$name" -
+  serves "registry.example.com/$name" "$(outside_digest "$name")"
+  runs ctr16 "registry.example.com/$name" "$name"
+}
 
 # sync_tree REPOSITORY NAME OPTION...: two tags of NAME from outside, found under REPOSITORY.
 sync_tree() {
