@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use airdock_config::Overrides;
+use airdock_registry::OnConflict;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 const AFTER: &str = "\
@@ -49,8 +50,11 @@ Examples:
 const AFTER_INGEST: &str = "\
 A PATH is a bundle folder, or a tar of one, or a single `docker save` or OCI archive, or a Helm chart; a `skopeo sync`
 tree, the storage of a registry, or a haul; a folder, a file, a pipe or a block device; plain, gzip, zstd, xz or bzip2,
-told by content. All tags appear together at the end, or none do. A tag that somebody pushed stays and is reported as
-kept.
+told by content. All tags appear together at the end, or none do.
+
+A tag that somebody pushed stays and is reported as kept, and that is no failure, also not with --strict, which is
+about what is in the bundle; for all images and all tags or nothing, --strict --on-conflict fail. Below the prefixes of
+`ingest.protect` no tag that exists is moved.
 
 What an archive calls an image goes before --base-name, and --name is for what has no name at all. With a host they are
 upstream names, without one internal names as they stand.
@@ -105,6 +109,15 @@ Examples:
   airdock rm zenml/zenml:0.93.1
   airdock rm zenml/zenml@sha256:2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881";
 
+const AFTER_RELEASES: &str = "\
+An ingest that changes anything makes a release. A running server answers for its data folder, and does what is asked.
+
+Examples:
+  airdock releases
+  airdock release rollback
+  airdock release rollback 3 --json
+  airdock release rm 2";
+
 /// A lightweight OCI registry for air-gapped networks.
 #[derive(Debug, Parser)]
 #[command(version, after_help = after(), max_term_width = 110)]
@@ -134,6 +147,12 @@ pub(crate) enum Command {
     /// Remove tags, or manifests with their tags
     #[command(after_help = AFTER_RM)]
     Rm(RmArguments),
+    /// List the releases: what each bundle brought, and which is in effect
+    #[command(after_help = AFTER_RELEASES)]
+    Releases(ReleasesArguments),
+    /// Show a release, go back or forward to it, pin it, remove it
+    #[command(subcommand, after_help = AFTER_RELEASES)]
+    Release(ReleaseCommand),
     /// Make the derived metadata anew from what is on disk
     ///
     /// Nothing is lost by it: blobs and links are the truth, and every tag and manifest comes back. A running server
@@ -142,6 +161,27 @@ pub(crate) enum Command {
     /// Look at the settings
     #[command(subcommand)]
     Config(ConfigCommand),
+}
+
+/// Commands about one release.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ReleaseCommand {
+    /// Show who brought what from where, and what became of it
+    Show(ReleaseArguments),
+    /// Keep it from being removed
+    Pin(ReleaseArguments),
+    /// Let it be removed
+    Unpin(ReleaseArguments),
+    /// Put all tags back, or forward, to what they were at a release, at once
+    ///
+    /// Without an ID it is the release before the one in effect. What somebody pushed or deleted since stays as it is and
+    /// is named. Nothing is read but the log, and nothing is lost: another rollback leads forward again.
+    Rollback(RollbackArguments),
+    /// Remove a release that is not in effect, and what only it brought
+    ///
+    /// Tags that still are as it made them become what they were before it, or go. Manifests that it brought go too,
+    /// unless somebody pushed them, or a tag, an index or another release names them. Blobs stay on the disk.
+    Rm(ReleaseArguments),
 }
 
 /// Commands about settings.
@@ -211,6 +251,10 @@ pub(crate) struct IngestArguments {
     /// The repository that bare tags in an archive are tags of, such as `docker.io/zenmldocker/zenml`
     #[arg(long, value_name = "REPOSITORY")]
     pub(crate) base_name: Option<String>,
+    /// What becomes of tags that somebody pushed, `ingest.on_conflict`: they stay and are reported, the bundle's take
+    /// their place, or nothing goes in [default: keep]
+    #[arg(long, value_name = "WHAT", value_enum)]
+    on_conflict: Option<Conflict>,
     /// Print events and the report as JSON, one object a line
     #[arg(long)]
     pub(crate) json: bool,
@@ -280,6 +324,53 @@ pub(crate) struct RmArguments {
     pub(crate) references: Vec<String>,
 }
 
+/// What `releases` takes.
+#[derive(Debug, Args)]
+pub(crate) struct ReleasesArguments {
+    #[command(flatten)]
+    folder: FolderArguments,
+    /// Print one JSON object, with every entry of the log
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// What a command about one release takes.
+#[derive(Debug, Args)]
+pub(crate) struct ReleaseArguments {
+    #[command(flatten)]
+    folder: FolderArguments,
+    /// Print one JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// The release's number, as `airdock releases` lists it
+    #[arg(value_name = "ID")]
+    pub(crate) id: u64,
+}
+
+/// What `release rollback` takes.
+#[derive(Debug, Args)]
+pub(crate) struct RollbackArguments {
+    #[command(flatten)]
+    folder: FolderArguments,
+    /// Print one JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// The release to go to [default: the one before the one in effect]
+    #[arg(value_name = "ID")]
+    pub(crate) id: Option<u64>,
+}
+
+/// What becomes of tags that somebody pushed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Conflict {
+    /// They stay
+    Keep,
+    /// The bundle's take their place; a rollback brings them back
+    Replace,
+    /// Nothing goes in
+    Fail,
+}
+
 /// When to show something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum When {
@@ -305,14 +396,40 @@ impl Command {
                 strict: arguments.strict,
                 ..arguments.folder.overrides()
             },
-            Self::Ingest(arguments) => Overrides { strict: arguments.strict, ..arguments.folder.overrides() },
             Self::Ls(arguments) => arguments.folder.overrides(),
             Self::Inspect(arguments) => arguments.folder.overrides(),
             Self::Verify(arguments) => arguments.folder.overrides(),
             Self::Rm(arguments) => arguments.folder.overrides(),
+            Self::Ingest(arguments) => Overrides {
+                strict: arguments.strict,
+                on_conflict: arguments.on_conflict(),
+                ..arguments.folder.overrides()
+            },
+            Self::Releases(arguments) => arguments.folder.overrides(),
+            Self::Release(command) => command.folder().overrides(),
             Self::Rebuild(folder) => folder.overrides(),
             Self::Config(ConfigCommand::Check(file)) => file.overrides(),
         }
+    }
+}
+
+impl ReleaseCommand {
+    fn folder(&self) -> &FolderArguments {
+        match self {
+            Self::Show(one) | Self::Pin(one) | Self::Unpin(one) | Self::Rm(one) => &one.folder,
+            Self::Rollback(target) => &target.folder,
+        }
+    }
+}
+
+impl IngestArguments {
+    /// What the flag says.
+    pub(crate) fn on_conflict(&self) -> Option<OnConflict> {
+        self.on_conflict.map(|what| match what {
+            Conflict::Keep => OnConflict::Keep,
+            Conflict::Replace => OnConflict::Replace,
+            Conflict::Fail => OnConflict::Fail,
+        })
     }
 }
 

@@ -5,10 +5,23 @@
 use std::sync::Arc;
 
 use airdock_config::Config;
-use airdock_registry::Registry;
+use airdock_registry::{OnConflict, Registry};
 use airdock_sync::ingest::{self, Cancel, Event, IngestError, Input, Naming, Report, Settings};
 use airdock_sync::publish::PublishRules;
 use tokio::sync::Mutex;
+
+/// How somebody wants a bundle to be taken in.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Wish {
+    /// Whether one bad item keeps everything out, also if the settings would not have it so.
+    pub(crate) strict: bool,
+    /// What to call content that does not say its name.
+    pub(crate) naming: Naming,
+    /// What becomes of tags that somebody pushed, if not what the settings say.
+    pub(crate) on_conflict: Option<OnConflict>,
+    /// Whose wish it is.
+    pub(crate) by: String,
+}
 
 /// Takes bundles into one registry. A cheap handle.
 #[derive(Clone)]
@@ -29,11 +42,6 @@ impl Ingester {
         }
     }
 
-    /// Whether one bad item keeps a whole bundle out unless asked otherwise.
-    pub(crate) fn is_strict(&self) -> bool {
-        self.settings.strict
-    }
-
     /// Waits until no ingest is running.
     pub(crate) async fn idle(&self) {
         drop(self.turn.lock().await);
@@ -49,15 +57,18 @@ impl Ingester {
     pub(crate) async fn run(
         &self,
         inputs: Vec<Input>,
-        strict: bool,
-        naming: Naming,
+        wish: Wish,
         progress: impl Fn(Event) + Send + 'static,
     ) -> Result<Report, IngestError> {
         let turn = self.turn.clone().lock_owned().await;
         let cancel = Cancel::default();
         let _stops_when_dropped = StopOnDrop(cancel.clone());
         let (registry, publish) = (self.registry.clone(), self.publish.clone());
-        let settings = Settings { strict, naming, ..self.settings.clone() };
+        let mut settings = self.settings.clone();
+        settings.strict |= wish.strict;
+        settings.precedence.on_conflict = wish.on_conflict.unwrap_or(settings.precedence.on_conflict);
+        settings.by = wish.by;
+        settings.naming = wish.naming;
         let work = tokio::task::spawn_blocking(move || {
             // The turn is over when the thread is done, not when whoever asked has gone.
             let _turn = turn;

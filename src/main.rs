@@ -13,10 +13,12 @@ mod ingester;
 mod mounter;
 mod output;
 mod progress;
+mod releases;
 mod report;
 mod request;
 mod table;
 mod telemetry;
+mod user;
 
 use std::process::ExitCode;
 
@@ -46,6 +48,8 @@ fn run(command: Command) -> anyhow::Result<Exit> {
         Command::Inspect(arguments) => commands::inspect::run(config, arguments),
         Command::Verify(arguments) => commands::verify::run(config, arguments),
         Command::Rm(arguments) => commands::rm::run(config, arguments),
+        Command::Releases(arguments) => commands::releases::list(config, arguments.json),
+        Command::Release(command) => commands::releases::one(config, &command),
         Command::Rebuild(_) => commands::rebuild::run(config),
         Command::Config(ConfigCommand::Check(_)) => commands::config_check::run(&config),
     }

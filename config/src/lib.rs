@@ -22,7 +22,7 @@ use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use airdock_registry::server;
+use airdock_registry::{OnConflict, server};
 use airdock_sync::ingest;
 use airdock_sync::publish::PublishRules;
 
@@ -55,6 +55,8 @@ pub struct Overrides {
     pub tls_key: Option<PathBuf>,
     /// `--strict`: `ingest.strict`; a flag can only turn it on.
     pub strict: bool,
+    /// `--on-conflict`: `ingest.on_conflict`.
+    pub on_conflict: Option<OnConflict>,
     /// `--bundle`: `ingest.bundles`.
     pub bundles: Vec<PathBuf>,
     /// `--mount`: `mount.paths`.

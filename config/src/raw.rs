@@ -87,6 +87,8 @@ pub(crate) struct Rule {
 pub(crate) struct Ingest {
     pub(crate) bundles: Setting,
     pub(crate) strict: Setting,
+    pub(crate) on_conflict: Setting,
+    pub(crate) protect: Setting,
     pub(crate) limits: IngestLimits,
 }
 

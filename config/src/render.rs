@@ -4,7 +4,7 @@ use std::fmt::{self, Display, Write};
 use std::path::Path;
 
 use crate::Config;
-use crate::resolve::{FORMATS, LEVELS, REFERENCES};
+use crate::resolve::{CONFLICTS, FORMATS, LEVELS, REFERENCES};
 use crate::units::{render_duration, render_size};
 
 impl Display for Config {
@@ -48,6 +48,8 @@ impl Display for Config {
         let bundles = self.bundles.iter().map(|bundle| bundle.display());
         writeln!(f, "\n[ingest]\nbundles = {}", list(bundles))?;
         writeln!(f, "strict = {}", ingest.strict)?;
+        writeln!(f, "on_conflict = {}", word(&ingest.precedence.on_conflict, &CONFLICTS))?;
+        writeln!(f, "protect = {}", list(&ingest.precedence.protect))?;
         let limits = &ingest.limits;
         writeln!(f, "\n[ingest.limits]\ndocument = {}", text(render_size(limits.document)))?;
         writeln!(f, "chart = {}", text(render_size(limits.chart)))?;

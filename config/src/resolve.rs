@@ -4,9 +4,10 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use airdock_registry::References;
 use airdock_registry::names;
+use airdock_registry::oci::RepositoryName;
 use airdock_registry::server::{self, TlsFiles};
+use airdock_registry::{OnConflict, Precedence, References};
 use airdock_sync::ingest;
 
 use crate::error::ConfigError;
@@ -23,6 +24,9 @@ const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 const SHORTEST: Duration = Duration::from_millis(100);
 
 pub(crate) const REFERENCES: [(&str, References); 2] = [("strict", References::Strict), ("lax", References::Lax)];
+
+pub(crate) const CONFLICTS: [(&str, OnConflict); 3] =
+    [("keep", OnConflict::Keep), ("replace", OnConflict::Replace), ("fail", OnConflict::Fail)];
 
 pub(crate) const LEVELS: [(&str, LogLevel); 5] = [
     ("error", LogLevel::Error),
@@ -43,7 +47,7 @@ pub(crate) fn resolve(mut layers: Layers, overrides: Overrides, errors: &mut Vec
     let server = server(reader, &raw.server, overrides.listen, overrides.tls_certificate, overrides.tls_key);
     let registry = registry(reader, &raw, data);
     let publish = publish::rules(reader, raw.publish.as_deref());
-    let (ingest, bundles) = ingest(reader, &raw.ingest, overrides.strict, overrides.bundles);
+    let (ingest, bundles) = ingest(reader, &raw.ingest, (overrides.strict, overrides.on_conflict), overrides.bundles);
     let mount = mount(reader, &raw.mount, overrides.mounts, overrides.copy);
     let log = LogSettings {
         level: reader.choice("log.level", &raw.log.level, LogLevel::default(), &LEVELS),
@@ -187,12 +191,16 @@ fn names(reader: &mut Reader<'_>, raw: &raw::Names) -> names::Settings {
 fn ingest(
     reader: &mut Reader<'_>,
     raw: &raw::Ingest,
-    strict: bool,
+    (strict, on_conflict): (bool, Option<OnConflict>),
     bundles: Vec<PathBuf>,
 ) -> (ingest::Settings, Vec<PathBuf>) {
     let default = ingest::Settings::default();
     let written = reader.list("ingest.bundles", &raw.bundles).unwrap_or_default();
     let bundles = if bundles.is_empty() { written.into_iter().map(PathBuf::from).collect() } else { bundles };
+    let kept = default.precedence.on_conflict;
+    let written = reader.choice("ingest.on_conflict", &raw.on_conflict, kept, &CONFLICTS);
+    let precedence =
+        Precedence { on_conflict: on_conflict.unwrap_or(written), protect: protected(reader, &raw.protect) };
     let limits = default.limits;
     let written = &raw.limits;
     let settings = ingest::Settings {
@@ -209,8 +217,26 @@ fn ingest(
             keep_free: reader.size("ingest.limits.keep_free", &written.keep_free, limits.keep_free, 0..=1 << 50),
         },
         naming: default.naming,
+        precedence,
+        by: default.by,
     };
     (settings, bundles)
+}
+
+/// Prefixes of repositories' names; a `/` at the end leaves out the repository of that very name.
+fn protected(reader: &mut Reader<'_>, setting: &Setting) -> Vec<String> {
+    const KEY: &str = "ingest.protect";
+    let prefixes = reader.list(KEY, setting).unwrap_or_default();
+    for prefix in &prefixes {
+        if let Err(problem) = prefix.strip_suffix('/').unwrap_or(prefix).parse::<RepositoryName>() {
+            reader.wrong(
+                KEY,
+                format!("`{prefix}`: {problem}"),
+                "write the beginning of repositories' names, such as `zenml/`",
+            );
+        }
+    }
+    prefixes
 }
 
 fn mount(reader: &mut Reader<'_>, raw: &raw::Mount, paths: Vec<PathBuf>, copy: bool) -> MountSettings {

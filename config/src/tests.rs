@@ -5,8 +5,8 @@ use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use airdock_registry::References;
 use airdock_registry::server::TlsFiles;
+use airdock_registry::{OnConflict, References};
 
 use super::*;
 
@@ -94,7 +94,7 @@ fn what_is_written_out_reads_back_the_same() {
     let mut config = load_text(
         "publish = []\n[server]\nlisten = ['[::1]:0', '0.0.0.0:443']\n[server.tls]\ncertificate = 'a \"b\".pem'\nkey = 'k'\n\
          [server.limits]\nidle = '250ms'\nmax_header_bytes = '9KiB'\n[registry]\nreferences = 'lax'\ndelete = false\n\
-         [ingest]\nbundles = ['one.tar', 'two']\n[mount]\npaths = ['three']\ncopy = true\n[log]\nlevel = 'trace'\nformat = 'json'",
+         [ingest]\nbundles = ['one.tar', 'two']\non_conflict = 'fail'\nprotect = ['zenml/', 'team']\n[mount]\npaths = ['three']\ncopy = true\n[log]\nlevel = 'trace'\nformat = 'json'",
         &[],
     )
     .unwrap();
@@ -139,6 +139,7 @@ fn a_variable_wins_over_the_file_and_a_flag_over_both() {
         data: Some("flag".into()),
         listen: vec!["127.0.0.1:3".parse().unwrap()],
         strict: true,
+        on_conflict: Some(OnConflict::Replace),
         bundles: vec!["b".into()],
         mounts: vec!["m".into()],
         copy: true,
@@ -150,6 +151,7 @@ fn a_variable_wins_over_the_file_and_a_flag_over_both() {
     assert_eq!(config.registry.data, Path::new("flag"));
     assert_eq!(config.server.listen, ["127.0.0.1:3".parse().unwrap()]);
     assert!(config.ingest.strict);
+    assert_eq!(config.ingest.precedence.on_conflict, OnConflict::Replace);
     assert_eq!(config.bundles, [PathBuf::from("b")]);
     assert_eq!(config.mount, MountSettings { paths: vec!["m".into()], copy: true });
     let files = TlsFiles { certificate: "c".into(), key: "k".into() };
@@ -260,4 +262,16 @@ fn a_variable_that_is_not_text_is_refused_and_not_lost() {
 fn variables_of_others_are_not_ours() {
     let variables = environment(&[("AIRDOCKER", "x"), ("AIRDOCK_OTHER", "x"), ("PATH", "x")]);
     assert_eq!(load(Overrides::default(), variables).unwrap(), defaults());
+}
+
+#[test]
+fn a_prefix_to_protect_is_the_beginning_of_a_name() {
+    let config =
+        load_text("[ingest]\nprotect = ['zenml/', 'docker.io/zenmldocker']\non_conflict = 'replace'", &[]).unwrap();
+    assert_eq!(config.ingest.precedence.protect, ["zenml/", "docker.io/zenmldocker"]);
+    assert_eq!(config.ingest.precedence.on_conflict, OnConflict::Replace);
+    let errors = load_text("[ingest]\nprotect = ['/zenml', 'Team']\non_conflict = 'win'", &[]).unwrap_err().to_string();
+    for part in ["`/zenml`", "`Team`", "`win`"] {
+        assert!(errors.contains(part), "{errors}");
+    }
 }

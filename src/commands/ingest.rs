@@ -5,24 +5,26 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use airdock_config::Config;
-use airdock_sync::ingest::{IngestError, Input, Naming, Notice, Report};
+use airdock_sync::ingest::{IngestError, Input, Kept, Naming, Notice, Report};
 use anyhow::{Context as _, bail};
 
 use super::{Worker, runtime};
 use crate::cli::IngestArguments;
 use crate::control::{IngestRequest, RequestedInput};
 use crate::exit::Exit;
-use crate::ingester::Ingester;
+use crate::ingester::{Ingester, Wish};
 use crate::output::{self, printable};
 use crate::progress::Progress;
 use crate::report;
+use crate::user;
 
 pub(crate) fn run(config: Config, arguments: &IngestArguments) -> anyhow::Result<Exit> {
     let inputs = inputs(&arguments.paths)?;
     let naming = Naming::new(arguments.name.as_deref(), arguments.base_name.as_deref())?;
     let progress = Arc::new(Progress::new(arguments.progress, arguments.json));
     let runtime = runtime()?;
-    let outcome = runtime.block_on(ingest(config, inputs, naming, progress.clone()));
+    let wish = Wish { strict: false, naming, on_conflict: arguments.on_conflict(), by: user::own() };
+    let outcome = runtime.block_on(ingest(config, inputs, wish, progress.clone()));
     progress.end();
     // A thread may still be waiting for standard input; nothing of the registry is open any more.
     runtime.shutdown_background();
@@ -35,7 +37,9 @@ pub(crate) fn run(config: Config, arguments: &IngestArguments) -> anyhow::Result
         }
         Err(error) => {
             if arguments.json {
-                output::line(serde_json::json!({ "event": "error", "message": error.to_string() }));
+                let kept: &[Kept] = if let IngestError::Conflicts { kept } = &error { kept } else { &[] };
+                let line = serde_json::json!({ "event": "error", "message": error.to_string(), "kept": kept });
+                output::line(line);
             }
             refused(error)
         }
@@ -63,7 +67,7 @@ fn inputs(paths: &[PathBuf]) -> anyhow::Result<Vec<RequestedInput>> {
 async fn ingest(
     config: Config,
     inputs: Vec<RequestedInput>,
-    naming: Naming,
+    wish: Wish,
     progress: Arc<Progress>,
 ) -> anyhow::Result<Result<Report, IngestError>> {
     let strict = config.ingest.strict;
@@ -77,13 +81,14 @@ async fn ingest(
                     RequestedInput::Stream => Input::Stream(Box::new(io::stdin()), "standard input".to_owned()),
                 })
                 .collect();
-            let outcome = ingester.run(inputs, strict, naming, move |event| progress.show(&event)).await;
+            let outcome = ingester.run(inputs, wish, move |event| progress.show(&event)).await;
             registry.close().await.context("cannot close the registry")?;
             Ok(outcome)
         }
         Worker::There(server) => {
             let stream = inputs.contains(&RequestedInput::Stream).then(|| Box::new(io::stdin()) as _);
-            let request = IngestRequest { inputs, strict, naming };
+            let Wish { naming, on_conflict, .. } = wish;
+            let request = IngestRequest { inputs, strict, naming, on_conflict };
             server.ingest(request, stream, |event| progress.show(&event)).await
         }
     }
@@ -101,6 +106,13 @@ pub(crate) fn refused(error: IngestError) -> anyhow::Result<Exit> {
         }
         IngestError::Unnamed { .. } => {
             eprintln!("airdock: {}", printable(&error.to_string()));
+            Ok(Exit::Refused)
+        }
+        IngestError::Conflicts { kept } => {
+            for tag in kept {
+                eprintln!("conflict: {}", printable(&tag.to_string()));
+            }
+            eprintln!("airdock: {error}");
             Ok(Exit::Refused)
         }
         _ => Err(error.into()),

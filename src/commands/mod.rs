@@ -5,6 +5,7 @@ pub(crate) mod ingest;
 pub(crate) mod inspect;
 pub(crate) mod ls;
 pub(crate) mod rebuild;
+pub(crate) mod releases;
 pub(crate) mod rm;
 pub(crate) mod serve;
 pub(crate) mod verify;

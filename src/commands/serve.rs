@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use airdock_config::Config;
 use airdock_registry::Registry;
-use airdock_sync::ingest::{Input, Naming};
+use airdock_sync::ingest::Input;
 use anyhow::Context as _;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -13,10 +13,11 @@ use super::runtime;
 use crate::app::App;
 use crate::contents::{Address, Contents};
 use crate::exit::Exit;
-use crate::ingester::Ingester;
+use crate::ingester::{Ingester, Wish};
 use crate::output;
 use crate::progress::Progress;
 use crate::report;
+use crate::user;
 
 pub(crate) fn run(config: Config) -> anyhow::Result<Exit> {
     let runtime = runtime()?;
@@ -139,11 +140,8 @@ impl Greeter {
     async fn ingest(&self, bundles: &[PathBuf]) {
         let inputs = bundles.iter().cloned().map(Input::Path).collect();
         let progress = Progress::log();
-        match self
-            .ingester
-            .run(inputs, self.ingester.is_strict(), Naming::default(), move |event| progress.show(&event))
-            .await
-        {
+        let wish = Wish { by: user::own(), ..Wish::default() };
+        match self.ingester.run(inputs, wish, move |event| progress.show(&event)).await {
             Ok(report) => output::text(report::render(&report)),
             // What was there before is served all the same: a disc that was taken out must not stop a cluster's pulls.
             Err(error) => tracing::error!(error = &error as &dyn std::error::Error, "the bundle did not go in"),

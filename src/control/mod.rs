@@ -15,6 +15,7 @@ mod server;
 
 use std::path::PathBuf;
 
+use airdock_registry::OnConflict;
 use airdock_sync::ingest::{Event, IngestError, Naming, Report};
 use serde::{Deserialize, Serialize};
 
@@ -36,6 +37,9 @@ pub(crate) struct IngestRequest {
     pub(crate) strict: bool,
     #[serde(default)]
     pub(crate) naming: Naming,
+    /// What becomes of tags that somebody pushed, if not what the server's settings say.
+    #[serde(default)]
+    pub(crate) on_conflict: Option<OnConflict>,
 }
 
 /// One input of an ingest.

@@ -27,8 +27,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::address::Address;
 use super::{Answer, IngestRequest, Line, MAX_REQUEST, RequestedInput};
-use crate::ingester::Ingester;
+use crate::ingester::{Ingester, Wish};
 use crate::request::Parts;
+use crate::user;
 
 /// Commands connected at once; all but one of them wait for their turn anyway.
 const MAX_CLIENTS: usize = 16;
@@ -103,9 +104,11 @@ impl Drop for Control {
 }
 
 async fn serve_one(stream: UnixStream, ingester: Ingester, registry: Registry) {
+    // By whom the system says it is connected to, whatever is asked.
+    let by = stream.peer_cred().map_or_else(|_| "unknown".to_owned(), |peer| user::name(peer.uid()));
     let service = service_fn(move |request| {
-        let (ingester, registry) = (ingester.clone(), registry.clone());
-        async move { Ok::<_, Infallible>(answer(request, ingester, registry).await) }
+        let (ingester, registry, by) = (ingester.clone(), registry.clone(), by.clone());
+        async move { Ok::<_, Infallible>(answer(request, ingester, registry, by).await) }
     });
     let served = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
@@ -118,17 +121,17 @@ async fn serve_one(stream: UnixStream, ingester: Ingester, registry: Registry) {
     }
 }
 
-async fn answer(request: Request<Incoming>, ingester: Ingester, registry: Registry) -> Response<Body> {
+async fn answer(request: Request<Incoming>, ingester: Ingester, registry: Registry, by: String) -> Response<Body> {
     match (request.method(), request.uri().path()) {
         (&Method::POST, "/ingest") => {
             let streams = |request: &IngestRequest| request.inputs.contains(&RequestedInput::Stream);
             match read_request(request.into_body(), streams).await {
-                Ok((request, rest)) => ingest(request, rest, ingester),
+                Ok((request, rest)) => ingest(request, rest, ingester, by),
                 Err(problem) => plain(StatusCode::BAD_REQUEST, problem),
             }
         }
         (&Method::POST, "/request") => match read_request(request.into_body(), |_| false).await {
-            Ok((request, _)) => execute(request, registry),
+            Ok((request, _)) => execute(crate::request::Request::asked_by(request, by), registry),
             Err(problem) => plain(StatusCode::BAD_REQUEST, problem),
         },
         _ => plain(StatusCode::NOT_FOUND, "no such request on the control socket".to_owned()),
@@ -209,7 +212,7 @@ impl Read for Streamed {
 }
 
 /// Starts an ingest that lives as long as its answer: a client that hangs up stops it.
-fn ingest(request: IngestRequest, rest: Streamed, ingester: Ingester) -> Response<Body> {
+fn ingest(request: IngestRequest, rest: Streamed, ingester: Ingester, by: String) -> Response<Body> {
     let mut rest = Some(rest);
     let mut inputs = Vec::new();
     for input in request.inputs {
@@ -228,9 +231,9 @@ fn ingest(request: IngestRequest, rest: Streamed, ingester: Ingester) -> Respons
     }
     let (sender, events) = mpsc::channel(QUEUE);
     let teller = Teller::new(sender, Handle::current());
-    let strict = request.strict || ingester.is_strict();
-    let naming = request.naming;
-    let work = async move { ingester.run(inputs, strict, naming, move |event| teller.tell(event)).await };
+    let IngestRequest { strict, naming, on_conflict, .. } = request;
+    let wish = Wish { strict, naming, on_conflict, by };
+    let work = async move { ingester.run(inputs, wish, move |event| teller.tell(event)).await };
     answer_in_lines(work, events, Answer::Event, Answer::Ended)
 }
 

@@ -8,6 +8,7 @@ mod inspect;
 mod list;
 mod rebuild;
 mod reference;
+mod releases;
 mod remove;
 mod verify;
 
@@ -22,6 +23,7 @@ pub(crate) use inspect::{Blob, Inspection};
 pub(crate) use list::Source;
 pub(crate) use list::{Listed, Origin, TagRow};
 pub(crate) use rebuild::RebuildCounts;
+pub(crate) use releases::{ReleaseReply, ReleaseRequest};
 pub(crate) use remove::Removal;
 pub(crate) use verify::{Damage, Verified, Verifying};
 
@@ -42,6 +44,18 @@ pub(crate) enum Request {
     Remove { references: Vec<String> },
     /// Read everything, or what the references need, again: [`Reply::Verifying`] now and then, then [`Reply::Verified`].
     Verify { references: Vec<String>, remove_damaged: bool },
+    /// Something of the releases: [`Reply::Releases`].
+    Releases(ReleaseRequest),
+}
+
+impl Request {
+    /// The same, asked for by a user whom the system vouches for.
+    pub(crate) fn asked_by(mut self, user: String) -> Self {
+        if let Self::Releases(ReleaseRequest::Rollback { by, .. } | ReleaseRequest::Remove { by, .. }) = &mut self {
+            *by = user;
+        }
+        self
+    }
 }
 
 /// What came of it, or a part of that.
@@ -59,6 +73,7 @@ pub(crate) enum Reply {
     },
     Verifying(Verifying),
     Verified(Verified),
+    Releases(ReleaseReply),
 }
 
 /// Does what was asked. Everything but the last reply goes to `parts`.
@@ -81,6 +96,7 @@ pub(crate) async fn execute(registry: &Registry, request: Request, parts: &Parts
         Request::Verify { references, remove_damaged } => {
             verify::verify(registry, &references, remove_damaged, parts).await.map(Reply::Verified)
         }
+        Request::Releases(request) => releases::answer(registry, request).await.map(Reply::Releases),
     }
 }
 

@@ -12,6 +12,7 @@ mod names;
 mod pull;
 mod push;
 mod referrers;
+mod releases;
 mod support;
 mod tags;
 mod tls;

@@ -1,7 +1,7 @@
 //! Where what is found in archives goes: into the store, as a release; or nowhere, when it is served from where it lies.
 
 use airdock_registry::oci::{Algorithm, Digest, Hasher, Manifest, RepositoryName, Tag};
-use airdock_registry::{BlobWriter, Error, MountDraft, ReleaseDraft};
+use airdock_registry::{BlobWriter, Error, MountDraft, ReleaseDraft, ReleaseImage};
 use bytes::Bytes;
 
 use super::problem::{Problem, printable};
@@ -107,6 +107,13 @@ impl Destination {
             Self::Store(draft) => draft.add_manifest(repository, digest, manifest),
             Self::Mount(draft) => draft.add_manifest(repository, digest, manifest),
             Self::Count(_) => {}
+        }
+    }
+
+    /// For the record of the release.
+    pub(crate) fn describe(&mut self, image: ReleaseImage) {
+        if let Self::Store(draft) = self {
+            draft.describe(image);
         }
     }
 

@@ -4,6 +4,6 @@ mod report;
 mod run;
 mod settings;
 
-pub use report::{Event, ImageRow, IngestError, Notice, Report};
+pub use report::{Event, ImageRow, IngestError, Kept, Notice, Report};
 pub use run::{ingest, ingest_until, mount};
 pub use settings::{Cancel, Input, InvalidNaming, Limits, Naming, Settings};

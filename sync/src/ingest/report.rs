@@ -1,5 +1,6 @@
 //! What an ingest tells while it runs and at its end. Serialised as it is: a running server streams it to the command.
 
+use airdock_registry::{KeptTag, WhyKept};
 use serde::{Deserialize, Serialize};
 
 /// Something that happened during an ingest, in order.
@@ -51,6 +52,12 @@ pub struct Report {
     pub warnings: Vec<Notice>,
     /// What did not go in.
     pub failures: Vec<Notice>,
+    /// Tags that stay as they are, though the bundle has another content for them.
+    #[serde(default)]
+    pub kept: Vec<Kept>,
+    /// The number of the release it became; none when nothing that can be seen changed.
+    #[serde(default)]
+    pub release: Option<u64>,
     /// Whether anything that can be seen changed. `false`: everything was there already.
     pub wrote: bool,
     /// Bytes read from the input; far less than its size when the content was there already.
@@ -76,6 +83,44 @@ pub struct ImageRow {
     pub state: String,
     /// What else to know: a lost digest, missing platforms.
     pub note: Option<String>,
+}
+
+/// A tag that stays as it is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Kept {
+    /// `repository:tag`.
+    pub tag: String,
+    /// The digest it points at.
+    pub current: Option<String>,
+    /// The digest the bundle has for it.
+    pub wanted: Option<String>,
+    /// Who put it there: `pushed by …`, `ingested from …`.
+    pub by: Option<String>,
+    /// Why it stays.
+    pub why: WhyKept,
+}
+
+impl From<KeptTag> for Kept {
+    fn from(tag: KeptTag) -> Self {
+        Self {
+            tag: format!("{}:{}", tag.repository, tag.tag),
+            current: tag.current.as_ref().map(ToString::to_string),
+            wanted: tag.wanted.as_ref().map(ToString::to_string),
+            by: tag.by.as_ref().map(ToString::to_string),
+            why: tag.why,
+        }
+    }
+}
+
+impl std::fmt::Display for Kept {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { tag, current, by, why, .. } = self;
+        write!(f, "`{tag}` stays `{}`", current.as_deref().unwrap_or("away"))?;
+        if let Some(by) = by {
+            write!(f, ", {by}")?;
+        }
+        if *why == WhyKept::Protected { f.write_str("; its prefix is protected") } else { Ok(()) }
+    }
 }
 
 /// Why an ingest brought nothing. What failed file by file is in [`Report::failures`].
@@ -106,6 +151,12 @@ pub enum IngestError {
     Unnamed {
         /// Each of them: its file and digest.
         images: Vec<String>,
+    },
+    /// Tags of the bundle belong to somebody, and that was to be an error.
+    #[error("{} of the bundle's tags would have to replace somebody's own, and that is to fail; no tag was changed", kept.len())]
+    Conflicts {
+        /// Each of them.
+        kept: Vec<Kept>,
     },
     /// The publish rules cannot work.
     #[error("a publish rule cannot work: {message}")]

@@ -6,9 +6,12 @@ use std::time::Instant;
 
 use airdock_registry::names::Namespace;
 use airdock_registry::oci::{Digest, RepositoryName, Tag};
-use airdock_registry::{MountDraft, Outcome, Provenance, Registry, ReleaseDraft, TagOutcome};
+use airdock_registry::{
+    ImageState, MountDraft, Outcome, Provenance, Registry, ReleaseDraft, ReleaseImage, ReleaseReport, TagOutcome,
+    WhyKept,
+};
 
-use super::report::{Event, ImageRow, IngestError, Notice, Report};
+use super::report::{Event, ImageRow, IngestError, Kept, Notice, Report};
 use super::settings::{Cancel, Input, Settings};
 use crate::archive::{self, Destination, Found, Intake, Meter, Place, Problem, UNTAGGED, printable};
 use crate::manifest_txt::{self, Held};
@@ -54,7 +57,10 @@ pub fn ingest_until(
     let meter = Meter::new(progress, cancel);
     let origin = Provenance::Ingested { bundle: bundle_name(&inputs), release: None };
     room(registry.release(origin.clone()), cancel, settings, &inputs).map_err(ended)?;
-    let draft = registry.release(origin);
+    let mut draft = registry.release(origin);
+    draft.set_precedence(settings.precedence.clone());
+    let sources = inputs.iter().map(|input| input.source(total(std::slice::from_ref(input))));
+    draft.set_source(settings.by.clone(), sources.collect());
     let work = Work { registry, publisher: &publisher, settings, meter: &meter, cancel, started };
     work.take(Destination::Store(draft), inputs)
 }
@@ -114,9 +120,12 @@ impl Work<'_> {
         cross_check(&mut intake);
         let plan = Plan::new(&mut intake, self.publisher);
         let Intake { to, found, warnings, failures, .. } = intake;
-        let (tags, wrote) = plan.commit(self.registry, to, &found).map_err(|error| ended(Problem::Registry(error)))?;
+        let committed = plan.commit(self.registry, to, &found);
+        let Committed { release, tags, wrote } = committed.map_err(|error| ended(Problem::Registry(error)))?;
         let report = Report {
             images: plan.rows(&found, &tags),
+            kept: tags.iter().filter_map(TagOutcome::kept).map(Kept::from).collect(),
+            release,
             warnings,
             failures,
             wrote,
@@ -171,6 +180,9 @@ fn give_name(intake: &mut Intake<'_>) -> Result<(), IngestError> {
 fn ended(problem: Problem) -> IngestError {
     match problem {
         Problem::Cancelled => IngestError::Cancelled,
+        Problem::Registry(airdock_registry::Error::Conflicts(kept)) => {
+            IngestError::Conflicts { kept: kept.into_iter().map(Kept::from).collect() }
+        }
         Problem::Registry(error) => IngestError::Registry { message: Problem::Registry(error).causes() },
         other => IngestError::Registry { message: other.sentence() },
     }
@@ -231,6 +243,13 @@ struct Row {
     repositories: Vec<RepositoryName>,
     tag: Option<Tag>,
     notes: Vec<String>,
+}
+
+/// What became of it all.
+struct Committed {
+    release: Option<u64>,
+    tags: Vec<TagOutcome>,
+    wrote: bool,
 }
 
 /// Which manifest goes where, under which tags.
@@ -317,27 +336,42 @@ impl Plan {
         self.rows.push(row);
     }
 
-    /// What became of each tag, and whether anything was written.
     fn commit(
         &self,
         registry: &Registry,
         mut to: Destination,
         found: &[Found],
-    ) -> Result<(Vec<TagOutcome>, bool), airdock_registry::Error> {
+    ) -> Result<Committed, airdock_registry::Error> {
         for row in &self.rows {
+            let image = &found[row.image];
             for repository in &row.repositories {
-                for (digest, manifest) in &found[row.image].manifests {
+                for (digest, manifest) in &image.manifests {
                     to.add_manifest(repository, *digest, manifest.clone());
                 }
+                to.describe(ReleaseImage {
+                    repository: repository.clone(),
+                    tag: row.tag.clone(),
+                    digest: image.root,
+                    size: image.size,
+                    platforms: image.platforms.clone(),
+                    state: ImageState::default(),
+                });
             }
         }
         for ((repository, tag), claim) in &self.tags {
             to.add_tag(repository, tag.clone(), claim.digest);
         }
         match to {
-            Destination::Store(draft) => block_on(draft.commit()).map(|report| (report.tags, report.wrote)),
-            Destination::Mount(draft) => block_on(registry.mount(draft)).map(|mounted| (mounted.tags, false)),
-            Destination::Count(_) => Ok((Vec::new(), false)),
+            Destination::Store(draft) => block_on(draft.commit()).map(|report| {
+                let ReleaseReport { id, tags, wrote } = report;
+                Committed { release: id, tags, wrote }
+            }),
+            Destination::Mount(draft) => block_on(registry.mount(draft)).map(|mounted| Committed {
+                release: None,
+                tags: mounted.tags,
+                wrote: false,
+            }),
+            Destination::Count(_) => Ok(Committed { release: None, tags: Vec::new(), wrote: false }),
         }
     }
 
@@ -361,8 +395,9 @@ impl Row {
                 continue;
             }
             let this = match outcome {
-                Outcome::Kept { current, by, .. } => {
-                    notes.push(format!("`{repository}:{tag}` stays `{current}`, {by}"));
+                Outcome::Kept { current, by, why } => {
+                    let protected = if *why == WhyKept::Protected { "; its prefix is protected" } else { "" };
+                    notes.push(format!("`{repository}:{tag}` stays `{current}`, {by}{protected}"));
                     State::Kept
                 }
                 Outcome::New => State::New,

@@ -1,10 +1,13 @@
 //! How an ingest is asked for: what goes in, how strictly, within which bounds, and how it is stopped.
 
 use std::fmt;
+use std::fs::Metadata;
 use std::io::Read;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+
+use airdock_registry::{Precedence, ReleaseSource, SourceKind};
 
 use airdock_registry::oci::{RepositoryName, Tag};
 
@@ -21,6 +24,11 @@ pub struct Settings {
     pub limits: Limits,
     /// What to call content that does not say its name.
     pub naming: Naming,
+    /// What becomes of tags that point elsewhere. It is no failure that one stays: `strict` is about what is in the
+    /// bundle; for all tags or none there is [`OnConflict::Fail`](airdock_registry::OnConflict::Fail).
+    pub precedence: Precedence,
+    /// The user who asks for it, for the record.
+    pub by: String,
 }
 
 /// Names for content that has none of its own. What says its name keeps it.
@@ -143,5 +151,34 @@ impl fmt::Debug for Input {
             Self::Path(path) => f.debug_tuple("Path").field(path).finish(),
             Self::Stream(_, name) => f.debug_tuple("Stream").field(name).finish(),
         }
+    }
+}
+
+impl Input {
+    /// What it is, for the record: as it lies there when it is asked.
+    pub(crate) fn source(&self, size: Option<u64>) -> ReleaseSource {
+        match self {
+            Self::Path(path) => {
+                let whole = path.canonicalize().unwrap_or_else(|_| path.clone());
+                let kind = path.metadata().as_ref().map_or(SourceKind::Stream, kind);
+                let size = size.filter(|_| kind != SourceKind::Stream && kind != SourceKind::Device);
+                ReleaseSource { path: whole.display().to_string(), kind, size }
+            }
+            Self::Stream(_, name) => ReleaseSource { path: name.clone(), kind: SourceKind::Stream, size: None },
+        }
+    }
+}
+
+fn kind(metadata: &Metadata) -> SourceKind {
+    use std::os::unix::fs::FileTypeExt as _;
+    let kind = metadata.file_type();
+    if kind.is_dir() {
+        SourceKind::Folder
+    } else if kind.is_file() {
+        SourceKind::File
+    } else if kind.is_block_device() {
+        SourceKind::Device
+    } else {
+        SourceKind::Stream
     }
 }

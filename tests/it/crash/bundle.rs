@@ -2,7 +2,7 @@
 //! is one release or another, and never a mixture.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{self, File};
+use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
@@ -10,6 +10,7 @@ use super::ledger::digest;
 use super::pusher::connect;
 use super::random::Random;
 use super::verify::{get, tags};
+use crate::support::bundle::{append, save};
 use crate::support::client::Connection;
 
 /// The images of a bundle as they are named in it, and every repository they are served from.
@@ -142,36 +143,4 @@ fn layer_of(random: &mut Random, size: usize) -> Vec<u8> {
     let content = random.bytes(size);
     append(&mut layer, "content", &content);
     layer.into_inner().unwrap()
-}
-
-/// Writes what `docker save` of Docker 24 writes. Returns the configuration's digest.
-fn save(path: &Path, tags: &[String], layers: &[&Vec<u8>]) -> String {
-    let diff_ids: Vec<_> = layers.iter().map(|layer| digest(layer)).collect();
-    let config = serde_json::json!({
-        "architecture": "amd64", "os": "linux", "config": { "Cmd": ["/hello"] },
-        "rootfs": { "type": "layers", "diff_ids": diff_ids },
-    });
-    let config = config.to_string().into_bytes();
-    let digest = digest(&config);
-    let mut file = tar::Builder::new(File::create(path).unwrap());
-    let mut layer_paths = Vec::new();
-    for (layer, diff_id) in layers.iter().zip(&diff_ids) {
-        let folder = diff_id.trim_start_matches("sha256:");
-        append(&mut file, &format!("{folder}/VERSION"), b"1.0");
-        append(&mut file, &format!("{folder}/layer.tar"), layer);
-        layer_paths.push(format!("{folder}/layer.tar"));
-    }
-    let config_path = format!("{}.json", digest.trim_start_matches("sha256:"));
-    append(&mut file, &config_path, &config);
-    let manifest = serde_json::json!([{ "Config": config_path, "RepoTags": tags, "Layers": layer_paths }]);
-    append(&mut file, "manifest.json", manifest.to_string().as_bytes());
-    file.into_inner().unwrap();
-    digest
-}
-
-fn append(tar: &mut tar::Builder<impl std::io::Write>, path: &str, content: &[u8]) {
-    let mut header = tar::Header::new_gnu();
-    header.set_size(content.len() as u64);
-    header.set_mode(0o644);
-    tar.append_data(&mut header, path, content).unwrap();
 }

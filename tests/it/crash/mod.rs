@@ -15,6 +15,7 @@ mod metadata;
 mod power;
 mod pusher;
 mod random;
+mod releases;
 mod room;
 pub(crate) mod site;
 mod verify;

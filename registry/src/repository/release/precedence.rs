@@ -1,5 +1,7 @@
 //! Whose tag goes before whose when a bundle comes upon one that points elsewhere.
 
+use serde::{Deserialize, Serialize};
+
 use crate::oci::{Digest, RepositoryName};
 use crate::store::{Provenance, TagLink, WhyKept};
 
@@ -16,7 +18,8 @@ pub struct Precedence {
 }
 
 /// What becomes of a tag that somebody pushed when a bundle brings another content for it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum OnConflict {
     /// It stays, and is reported; the rest goes in.
     #[default]
