@@ -117,6 +117,9 @@ impl Contents {
         if let Some(image) = internal.iter().find(images).or(upstream.iter().find(images)) {
             text += &at.pull_otherwise(image);
         }
+        if internal.iter().any(|shelf| shelf.kind == Kind::Chart && shelf.name.as_str().starts_with("charts/")) {
+            let _ = writeln!(text, "the charts as a Helm repository:\n  helm repo add airdock {}/charts", at.url());
+        }
         text + &at.hint()
     }
 
@@ -188,6 +191,10 @@ impl Address {
         format!("  helm pull{plain} oci://{host}/{name} --version {version}\n")
     }
 
+    fn url(&self) -> String {
+        format!("{}://{}", if self.tls { "https" } else { "http" }, self.host)
+    }
+
     fn pull_otherwise(&self, image: &Shelf) -> String {
         let (Self { host, .. }, Shelf { name, .. }) = (self, image);
         let Some(tag) = image.tags.last() else { return String::new() };
@@ -249,6 +256,8 @@ or by the upstream's name:
 with other clients:
   podman pull --tls-verify=false 127.0.0.1:5000/zenml/zenml:0.93.2
   ctr images pull --plain-http 127.0.0.1:5000/zenml/zenml:0.93.2
+the charts as a Helm repository:
+  helm repo add airdock http://127.0.0.1:5000/charts
 "
         );
         assert_eq!(

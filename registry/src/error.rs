@@ -20,6 +20,9 @@ pub enum Error {
         /// The tag or digest asked for.
         reference: String,
     },
+    /// There is no such file in the classic Helm repository.
+    #[error("there is no chart `{0}` here; `helm repo update`, then `helm search repo`, show what there is")]
+    ChartUnknown(String),
     /// The repository has no such blob.
     #[error("blob `{digest}` is not in `{repository}`")]
     BlobUnknown {
@@ -131,6 +134,7 @@ impl Error {
         match self {
             Self::NameUnknown(_) => ErrorCode::NameUnknown,
             Self::ManifestUnknown { .. } => ErrorCode::ManifestUnknown,
+            Self::ChartUnknown(_) => ErrorCode::NameUnknown,
             Self::BlobUnknown { .. } => ErrorCode::BlobUnknown,
             Self::ManifestInvalid(_) => ErrorCode::ManifestInvalid,
             Self::ManifestBlobUnknown { .. } => ErrorCode::ManifestBlobUnknown,

@@ -12,7 +12,7 @@ use crate::error::Error;
 use crate::metadata::{Changes, Metadata};
 use crate::mounts::Mounts;
 use crate::oci::{Digest, RepositoryName, TagOrDigest};
-use crate::repository::{ReleaseDraft, Releases, Repository, ServedManifest, Settling, rebuild};
+use crate::repository::{Charts, ReleaseDraft, Releases, Repository, ServedManifest, Settling, rebuild};
 use crate::settings::Settings;
 use crate::store::{Blob, OpenError, Provenance, ReleaseRecord, Store};
 
@@ -43,6 +43,8 @@ pub(crate) struct Shared {
     pub(crate) blobs: Cache<(RepositoryName, Digest), Blob>,
     /// What is served from where it lies. Asked only where the caches have nothing.
     pub(crate) mounts: Mounts,
+    /// The charts as a classic Helm repository, made when somebody asks.
+    pub(crate) charts: Charts,
     /// What a release says that is committed and not yet in the tags' links.
     pub(crate) settling: RwLock<Settling>,
     /// That release, as long as the disk refuses to write it to them.
@@ -83,6 +85,7 @@ impl Registry {
             manifests: Cache::new(MANIFESTS.0, MANIFESTS.1),
             blobs: Cache::new(blobs_kept_open(), BLOBS),
             mounts: Mounts::default(),
+            charts: Charts::default(),
             settling: RwLock::default(),
             unsettled: parking_lot::Mutex::default(),
             metadata: watch::Sender::new(State::Opening),

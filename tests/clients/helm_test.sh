@@ -1,4 +1,4 @@
-# Helm 3 and 4 with charts as OCI artifacts.
+# Helm 3 and 4 with charts as OCI artifacts, and with the same charts as a classic repository.
 
 # The charts of the bundle: by exact version, with the signature checked, and by a range, which lists the tags.
 pulls_and_verifies_the_charts() {
@@ -43,3 +43,47 @@ pulls_over_tls() {
 }
 test_helm_3_pulls_over_tls() { pulls_over_tls helm3; }
 test_helm_4_pulls_over_tls() { pulls_over_tls helm4; }
+
+# The same charts as a classic repository, which needs no OCI support: install scripts still use one.
+uses_the_classic_repository() {
+  local helm=$1 folder
+  folder=$(mktemp -d "$WORK/repository.XXXXXX")
+  export HELM_CONFIG_HOME=$folder/config HELM_CACHE_HOME=$folder/cache HELM_DATA_HOME=$folder/data
+  "$helm" repo add airdock http://$PLAIN/charts
+  "$helm" repo update
+  expect "airdock/zenml-pro" "$helm" search repo airdock
+  expect "0.93.2" "$helm" search repo airdock/zenml --versions
+  "$helm" pull airdock/zenml --version 0.93.2 --destination "$folder"
+  cmp "$folder/zenml-0.93.2.tgz" "$BUNDLE/charts/zenml-0.93.2.tgz"
+  "$helm" pull airdock/zenml-pro --version 0.13.2 --destination "$folder" --verify \
+    --keyring "$repository/examples/stand-in/chart-key.gpg"
+  cmp "$folder/zenml-pro-0.13.2.tgz.prov" "$BUNDLE/charts/zenml-pro-0.13.2.tgz.prov"
+  expect "image: \"$PLAIN/zenml/zenml-pro-api:0.13.2\"" "$helm" template pro airdock/zenml-pro --version 0.13.2 \
+    --set zenml.image.api.repository=$PLAIN/zenml/zenml-pro-api
+  expect "kind: Deployment" "$helm" template zenml zenml --repo http://$PLAIN/charts
+}
+test_helm_3_uses_the_classic_repository() { uses_the_classic_repository helm3; }
+test_helm_4_uses_the_classic_repository() { uses_the_classic_repository helm4; }
+
+# A version with a plus, pushed while the index is in use: the next update has it.
+finds_what_was_pushed_in_the_classic_repository() {
+  local helm=$1 name folder
+  folder=$(mktemp -d "$WORK/repository.XXXXXX")
+  export HELM_CONFIG_HOME=$folder/config HELM_CACHE_HOME=$folder/cache HELM_DATA_HOME=$folder/data
+  "$helm" repo add airdock http://$PLAIN/charts
+  name=$(basename "$(fresh_name chart)")
+  "$helm" create "$folder/$name" > /dev/null
+  "$helm" package "$folder/$name" --version 1.3.0+build.7 --destination "$folder" > /dev/null
+  "$helm" push --plain-http "$folder/$name-1.3.0+build.7.tgz" oci://$PLAIN/charts
+  "$helm" repo update
+  "$helm" pull "airdock/$name" --version 1.3.0+build.7 --destination "$folder/pulled" --untar
+  expect "version: 1.3.0+build.7" cat "$folder/pulled/$name/Chart.yaml"
+}
+test_helm_3_finds_what_was_pushed_in_the_classic_repository() { finds_what_was_pushed_in_the_classic_repository helm3; }
+test_helm_4_finds_what_was_pushed_in_the_classic_repository() { finds_what_was_pushed_in_the_classic_repository helm4; }
+
+classic_repository_over_tls() {
+  expect "version: 0.13.2" "$1" show chart --ca-file "$WORK/ca.crt" --repo https://$SECURE/charts zenml-pro
+}
+test_helm_3_uses_the_classic_repository_over_tls() { classic_repository_over_tls helm3; }
+test_helm_4_uses_the_classic_repository_over_tls() { classic_repository_over_tls helm4; }

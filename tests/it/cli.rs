@@ -477,6 +477,7 @@ fn a_bundle_given_to_serve_is_reported_and_its_pull_commands_printed() {
     airdock.wait_for_output("6 images and charts went in");
     airdock.wait_for_output(&format!("  docker pull {host}/zenml/zenml"));
     airdock.wait_for_output(&format!("  helm pull --plain-http oci://{host}/charts/zenml --version 0.93.2"));
+    airdock.wait_for_output(&format!("  helm repo add airdock http://{host}/charts"));
     airdock.wait_for_output(&format!("  docker pull {host}/715803424590.dkr.ecr."));
     airdock.wait_for_output(&format!("  ctr images pull --plain-http {host}/zenml/"));
     // Each printed name is one that is served.

@@ -126,6 +126,7 @@ fn registry_status(error: &RegistryError) -> StatusCode {
     match error {
         RegistryError::NameUnknown(_)
         | RegistryError::ManifestUnknown { .. }
+        | RegistryError::ChartUnknown(_)
         | RegistryError::BlobUnknown { .. }
         | RegistryError::UploadUnknown(_) => StatusCode::NOT_FOUND,
         RegistryError::ManifestInvalid(InvalidManifest::TooLarge) => StatusCode::PAYLOAD_TOO_LARGE,

@@ -9,6 +9,7 @@ mod base;
 mod blobs;
 pub mod body;
 mod catalog;
+mod charts;
 mod conditional;
 mod endpoint;
 mod error;
@@ -172,6 +173,10 @@ async fn handle(
         Endpoint::PullBlob { name, digest } => blobs::pull(registry, fields, arrival, &name, &digest).await,
         Endpoint::PullManifest { name, reference } => manifests::pull(registry, fields, &name, &reference).await,
         Endpoint::ListRepositories { page } => Box::pin(catalog::list(registry, &page)).await,
+        Endpoint::ChartIndex => Box::pin(charts::index(registry, fields)).await,
+        Endpoint::PullChart { archive, provenance } => {
+            Box::pin(charts::pull(registry, fields, arrival, &archive, provenance)).await
+        }
         Endpoint::ListTags { name, page } => Box::pin(tags::list(registry, &name, &page)).await,
         Endpoint::ListReferrers { name, subject, artifact_types, after } => {
             Box::pin(referrers::list(registry, &name, &subject, &artifact_types, after.as_ref())).await

@@ -9,6 +9,7 @@ mod seal;
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use sled::{Batch, Db};
 
@@ -58,7 +59,15 @@ pub(crate) struct Metadata {
     db: Db,
     /// Whether it lies outside the data folder, and ends with the process.
     aside: bool,
+    /// Counts changes of tags below [`CHARTS`]; begins somewhere else in every metadata that is opened.
+    chart_changes: AtomicU64,
 }
+
+/// Below which tags are watched for changes: what is derived from them is made anew only then.
+pub(crate) const CHARTS: &str = "charts/";
+
+/// How often metadata was opened in this process.
+static OPENED: AtomicU64 = AtomicU64::new(0);
 
 /// Changes that are seen together or not at all: a value for each key, or its end.
 #[derive(Debug, Default)]
@@ -89,7 +98,7 @@ impl Metadata {
     pub(crate) fn create_aside() -> Result<Self, MetadataError> {
         // Without a path it lies in shared memory.
         let db = sled::Config::default().temporary(true).cache_capacity(CACHE).flush_every_ms(None).open()?;
-        Ok(Self { db, aside: true })
+        Ok(Self { db, aside: true, chart_changes: first_change() })
     }
 
     /// Writes everything out and seals it, so that the next start may believe it.
@@ -105,13 +114,26 @@ impl Metadata {
 
     pub(crate) fn apply(&self, changes: Changes) -> Result<(), MetadataError> {
         let mut batch = Batch::default();
+        let charts = [&[Kind::Tag as u8], CHARTS.as_bytes()].concat();
+        let first = changes.0.range(charts.clone()..).next();
+        let touches_charts = first.is_some_and(|(key, _)| key.starts_with(&charts));
         for (key, value) in changes.0 {
             match value {
                 Some(value) => batch.insert(key, value),
                 None => batch.remove(key),
             }
         }
-        Ok(self.db.apply_batch(batch)?)
+        self.db.apply_batch(batch)?;
+        if touches_charts {
+            // After the change: whoever reads the number first and the tags then never keeps old tags under a new number.
+            self.chart_changes.fetch_add(1, Ordering::Release);
+        }
+        Ok(())
+    }
+
+    /// A number that changes whenever a tag below [`CHARTS`] does.
+    pub(crate) fn chart_changes(&self) -> u64 {
+        self.chart_changes.load(Ordering::Acquire)
     }
 
     /// Makes `changes` all that is known of a repository. Writes only what differs, which is mostly nothing.
@@ -312,7 +334,11 @@ fn open(folder: &Path) -> Result<Metadata, MetadataError> {
         // Nothing depends on what is written between a start and a clean stop.
         .flush_every_ms(None)
         .open()?;
-    Ok(Metadata { db, aside: false })
+    Ok(Metadata { db, aside: false, chart_changes: first_change() })
+}
+
+fn first_change() -> AtomicU64 {
+    AtomicU64::new(OPENED.fetch_add(1, Ordering::Relaxed) << 32)
 }
 
 #[cfg(test)]

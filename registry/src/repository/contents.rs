@@ -294,7 +294,7 @@ fn places(
 
 impl Shared {
     /// Where a tag points for a pull, and why.
-    fn target(&self, repository: &RepositoryName, tag: &Tag) -> Result<Option<(Digest, TagOrigin)>, Error> {
+    pub(super) fn target(&self, repository: &RepositoryName, tag: &Tag) -> Result<Option<(Digest, TagOrigin)>, Error> {
         let link = self.tag_link(repository, tag)?;
         let linked = |link: TagLink| (link.digest, TagOrigin::Linked(link));
         match link {

@@ -5,6 +5,7 @@
 //! goes the other way round; a blob is visible only where it is linked; reads never write.
 
 mod carry;
+mod charts;
 mod contents;
 mod delete;
 mod lists;
@@ -23,6 +24,8 @@ use std::sync::Arc;
 use crate::oci::RepositoryName;
 use crate::registry::Shared;
 
+pub(crate) use charts::Charts;
+pub use charts::{ChartFile, ChartIndex};
 pub use contents::{ContentKind, Description, Listed, Part, Place, Summary, TagOrigin, Tagged, TaggedPage};
 pub use lists::{RepositoryPage, TagPage};
 pub use mounted::Mounted;

@@ -26,6 +26,9 @@ use query::Query;
 /// Most tags one manifest push may set; more is 414, which the specification allows (end-7b).
 const MAX_TAGS: usize = 100;
 
+/// Longest path of a chart: a repository's name, a version, and what is around it.
+const MAX_CHART: usize = 255 + 128 + 8;
+
 /// Most artifact types one referrers list may be filtered by.
 const MAX_ARTIFACT_TYPES: usize = 100;
 
@@ -38,6 +41,15 @@ pub enum Endpoint {
     ListRepositories {
         /// Which part of the list.
         page: Page,
+    },
+    /// The classic Helm repository's `index.yaml`.
+    ChartIndex,
+    /// A file of the classic Helm repository: `/charts/zenml-0.93.2.tgz`, or the same with `.prov`.
+    PullChart {
+        /// The archive's path below `/charts/`.
+        archive: String,
+        /// Whether its provenance file is meant.
+        provenance: bool,
     },
     /// end-2: a blob, or ranges of it.
     PullBlob {
@@ -165,6 +177,8 @@ pub enum Access<'a> {
     Check,
     /// Learns the names of all repositories.
     Catalog,
+    /// Reads whatever charts are below `charts/`.
+    Charts,
     /// Reads content by a name that may have several spellings.
     Read(&'a RequestedName),
     /// Adds content to a repository, or gives its own upload up.
@@ -187,7 +201,10 @@ impl Endpoint {
                 reading(method)?;
                 return Ok(Self::ListRepositories { page: query.page()? });
             }
-            path => path.strip_prefix("/v2/").ok_or_else(no_endpoint)?,
+            path => match path.strip_prefix("/charts/") {
+                Some(file) => return chart(method, file).ok_or_else(no_endpoint)?,
+                None => path.strip_prefix("/v2/").ok_or_else(no_endpoint)?,
+            },
         };
         let (path, last) = path.rsplit_once('/').ok_or_else(no_endpoint)?;
         let (path, keyword) = path.rsplit_once('/').ok_or_else(no_endpoint)?;
@@ -227,6 +244,7 @@ impl Endpoint {
         match self {
             Self::Check => Access::Check,
             Self::ListRepositories { .. } => Access::Catalog,
+            Self::ChartIndex | Self::PullChart { .. } => Access::Charts,
             Self::PullBlob { name, .. }
             | Self::PullManifest { name, .. }
             | Self::ListTags { name, .. }
@@ -248,7 +266,7 @@ impl Endpoint {
     #[must_use]
     pub const fn name(&self) -> Option<&RequestedName> {
         match self {
-            Self::Check | Self::ListRepositories { .. } => None,
+            Self::Check | Self::ListRepositories { .. } | Self::ChartIndex | Self::PullChart { .. } => None,
             Self::PullBlob { name, .. }
             | Self::PullManifest { name, .. }
             | Self::ListTags { name, .. }
@@ -265,6 +283,23 @@ impl Endpoint {
             | Self::DeleteBlob { name, .. } => Some(name),
         }
     }
+}
+
+/// A file of the Helm repository, if a chart's could be called so.
+fn chart(method: &Method, file: &str) -> Option<Result<Endpoint, InvalidRequest>> {
+    if file == "index.yaml" {
+        return Some(reading(method).map(|()| Endpoint::ChartIndex));
+    }
+    let file = decoded(file);
+    let (archive, provenance) = match file.strip_suffix(".prov") {
+        Some(archive) => (archive, true),
+        None => (&*file, false),
+    };
+    let legal = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'+' | b'-' | b'/');
+    if archive.len() > MAX_CHART || !archive.ends_with(".tgz") || !archive.bytes().all(legal) {
+        return None;
+    }
+    Some(reading(method).map(|()| Endpoint::PullChart { archive: archive.to_owned(), provenance }))
 }
 
 fn manifest(method: &Method, name: RequestedName, text: &str, query: Query<'_>) -> Result<Endpoint, InvalidRequest> {

@@ -32,6 +32,7 @@ fn every_endpoint_of_the_specification_is_parsed_with_the_access_it_needs() {
     let read = || Access::Read(&n);
     let write = || Access::Write(n.path.clone());
     let delete = || Access::Delete(n.path.clone());
+    let chart = |archive: &str, provenance| Endpoint::PullChart { archive: archive.into(), provenance };
     let table = [
         ("end-1", "GET", "/v2/".to_owned(), Endpoint::Check, Access::Check),
         ("end-1", "HEAD", "/v2".into(), Endpoint::Check, Access::Check),
@@ -207,11 +208,27 @@ fn every_endpoint_of_the_specification_is_parsed_with_the_access_it_needs() {
             Endpoint::ListRepositories { page: page(5, None) },
             Access::Catalog,
         ),
+        ("helm", "GET", "/charts/index.yaml".into(), Endpoint::ChartIndex, Access::Charts),
+        ("helm", "HEAD", "/charts/a/b-1.0%2B2.tgz".into(), chart("a/b-1.0+2.tgz", false), Access::Charts),
+        ("helm", "GET", "/charts/b-1.0+2.tgz.prov".into(), chart("b-1.0+2.tgz", true), Access::Charts),
     ];
     for (end, method, uri, endpoint, access) in table {
         let parsed = parse(method, &uri).unwrap_or_else(|error| panic!("{end}: {method} {uri}: {error}"));
         assert_eq!(parsed, endpoint, "{end}");
         assert_eq!(parsed.access(), access, "{end}");
+    }
+}
+
+#[test]
+fn a_helm_repository_has_an_index_and_archives_and_nothing_else() {
+    for path in ["/charts", "/charts/", "/charts/x", "/charts/..%00.tgz", "/charts/index.yml", "/charts/.tgz.prov.prov"]
+    {
+        assert!(matches!(parse("GET", path), Err(InvalidRequest::NoEndpoint(_))), "{path}");
+    }
+    let long = format!("/charts/{}.tgz", "x".repeat(1000));
+    assert!(matches!(parse("GET", &long), Err(InvalidRequest::NoEndpoint(_))));
+    for path in ["/charts/index.yaml", "/charts/a-1.tgz"] {
+        assert_eq!(parse("PUT", path), Err(InvalidRequest::Method("GET, HEAD")));
     }
 }
 
@@ -374,6 +391,11 @@ fn render(endpoint: &Endpoint) -> (Method, String) {
     };
     let (method, tail, mut query) = match endpoint {
         Endpoint::Check => return (Method::GET, "/v2/".into()),
+        Endpoint::ChartIndex => return (Method::GET, "/charts/index.yaml".into()),
+        Endpoint::PullChart { archive, provenance } => {
+            let ending = if *provenance { ".prov" } else { "" };
+            return (Method::GET, format!("/charts/{}{ending}", encode(archive)));
+        }
         Endpoint::ListRepositories { page } => return (Method::GET, format!("/v2/_catalog?{}", page_query(page)[0])),
         Endpoint::PullBlob { digest, .. } => (Method::GET, format!("blobs/{digest}"), vec![]),
         Endpoint::PullManifest { reference, .. } => (Method::GET, format!("manifests/{reference}"), vec![]),

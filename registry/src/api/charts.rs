@@ -1,0 +1,47 @@
+//! The classic Helm repository: its index, and the archives and provenance files it names. The same blobs as by `/v2/`.
+
+use http::{HeaderMap, HeaderValue, Response, header};
+
+use super::Arrival;
+use super::blobs;
+use super::body::Body;
+use super::conditional::not_modified;
+use super::error::Error;
+use super::headers::{content, identify};
+use crate::Registry;
+use crate::names::RequestedName;
+
+pub(super) async fn index(registry: &Registry, fields: &HeaderMap) -> Result<Response<Body>, Error> {
+    let index = registry.charts().await?;
+    if let Some(response) = not_modified(fields, &index.digest) {
+        return Ok(response);
+    }
+    let mut response = content(HeaderValue::from_static("application/yaml"), index.yaml.clone());
+    identify(&mut response, &index.digest);
+    Ok(response)
+}
+
+pub(super) async fn pull(
+    registry: &Registry,
+    fields: &HeaderMap,
+    arrival: &Arrival,
+    archive: &str,
+    provenance: bool,
+) -> Result<Response<Body>, Error> {
+    let index = registry.charts().await?;
+    let file = index.file(archive);
+    let found = file.and_then(|file| {
+        let digest = if provenance { file.provenance? } else { file.archive };
+        Some((RequestedName::bare(file.repository.clone()), digest))
+    });
+    let Some((name, digest)) = found else {
+        let shown = if provenance { format!("{archive}.prov") } else { archive.to_owned() };
+        return Err(crate::Error::ChartUnknown(shown).into());
+    };
+    let mut response = blobs::pull(registry, fields, arrival, &name, &digest).await?;
+    if response.headers().get(header::CONTENT_TYPE).is_some_and(|kind| kind == "application/octet-stream") {
+        let kind = if provenance { "text/plain; charset=utf-8" } else { "application/gzip" };
+        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+    }
+    Ok(response)
+}
