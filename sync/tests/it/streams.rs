@@ -4,9 +4,10 @@ use std::io::Read;
 
 use airdock_registry::oci::Algorithm;
 
-use crate::support::{Image, Tarball, World, failures, gzip, index_of, layout, save_docker_20, save_docker_26, zstd};
-
-const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
+use crate::support::{
+    Files, Image, MANIFEST, Remote, Tarball, World, failures, gzip, index_of, layout, save_directory, save_docker_20,
+    save_docker_26, save_kaniko, save_podman, save_storage, tarred, zstd,
+};
 
 /// A stream that gives so few bytes at a time.
 struct Trickle(std::io::Cursor<Vec<u8>>, usize);
@@ -71,6 +72,33 @@ fn a09_an_archive_cut_short_at_any_record_is_incomplete_and_leaves_no_tag() {
     // The whole file afterwards goes on from what is there.
     assert_eq!(failures(&world.ingest("x.tar", &bundle)), "");
     world.check_whole();
+}
+
+#[test]
+fn a09_every_dialect_cut_short_at_any_record_is_incomplete_and_leaves_no_tag() {
+    let layer = Tarball::new().file("f", b"small").end();
+    let image = Image::of_layers(&["a:1"], vec![layer]);
+    let remote = Remote::new(1);
+    let list = index_of(&[(&remote.manifest, MANIFEST, r#""io.containerd.image.name":"docker.io/library/a:1""#)]);
+    let (mut directory, mut storage) = (Files::new(), Files::new());
+    save_directory(&mut directory, "a:1", &remote.manifest, &[&remote]);
+    let blobs: Vec<&[u8]> = remote.blobs.iter().map(Vec::as_slice).collect();
+    save_storage(&mut storage, "", "a", &[("1", &remote.manifest)], &[], &blobs);
+    let world = World::new();
+    for (dialect, archive) in [
+        ("docker before 25", save_docker_20(std::slice::from_ref(&image))),
+        ("podman", save_podman(std::slice::from_ref(&image))),
+        ("kaniko", save_kaniko(&image)),
+        ("image layout", layout("", &remote.parts(), &list).end()),
+        ("sync tree", tarred(&directory)),
+        ("storage", tarred(&storage)),
+    ] {
+        for end in (512..archive.len()).step_by(512) {
+            let told = world.refused("x.tar", &archive[..end]);
+            assert!(told.contains("incomplete"), "{dialect}, {end} of {}: {told}", archive.len());
+        }
+        assert!(World::new().ingest("x.tar", &archive).images.len() == 1, "{dialect}: it is whole otherwise");
+    }
 }
 
 #[test]

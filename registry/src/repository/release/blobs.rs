@@ -16,13 +16,16 @@ const SYNC_QUEUE: usize = 16;
 /// The blobs written so far, with their sizes.
 type Sizes = Arc<Mutex<HashMap<Digest, u64>>>;
 
-/// Writes, syncs and names blobs beside the reading of the next ones.
+/// Writes, syncs and names blobs beside the reading of the next ones. Dropped, it waits until everything queued has its
+/// name: an ingest that was stopped goes on later from there, and nothing writes once it is said to be over.
 #[derive(Debug)]
 pub(super) struct Syncer {
     writing: WriteBehind,
-    queue: SyncSender<Sealed>,
-    thread: JoinHandle<Result<bool, StoreError>>,
+    work: Option<(SyncSender<Sealed>, Syncing)>,
 }
+
+/// Ends when no more can be queued; says whether any blob was new.
+type Syncing = JoinHandle<Result<bool, StoreError>>;
 
 /// One blob of a release being written. Dropped before it is committed, it is gone.
 #[derive(Debug)]
@@ -63,7 +66,7 @@ impl Syncer {
             |source| Error::Store(StoreError::Io { operation: "start a thread in", path: "incoming".into(), source });
         let writing = WriteBehind::start().map_err(failed)?;
         let thread = std::thread::Builder::new().name("blob sync".into()).spawn(work).map_err(failed)?;
-        Ok(Self { writing, queue, thread })
+        Ok(Self { writing, work: Some((queue, thread)) })
     }
 
     /// Begins a blob; what is written of it is noted in `written`.
@@ -73,17 +76,31 @@ impl Syncer {
         algorithm: Algorithm,
         written: &Sizes,
     ) -> Result<BlobWriter, Error> {
+        let Some((queue, _)) = &self.work else { return Err(Error::Unavailable("the release is over".into())) };
         let writer = Writer::create(&shared.store.blobs, algorithm, self.writing.clone())?;
-        Ok(BlobWriter { writer, shared: shared.clone(), queue: self.queue.clone(), written: written.clone() })
+        Ok(BlobWriter { writer, shared: shared.clone(), queue: queue.clone(), written: written.clone() })
     }
 
     /// Waits until everything queued has its name; says whether any blob is new.
-    pub(super) fn finish(self) -> Result<bool, Error> {
-        drop(self.queue);
-        match self.thread.join() {
-            Ok(result) => Ok(result?),
-            Err(panic) => std::panic::resume_unwind(panic),
+    pub(super) fn finish(mut self) -> Result<bool, Error> {
+        match self.join() {
+            Some(Ok(result)) => Ok(result?),
+            Some(Err(panic)) => std::panic::resume_unwind(panic),
+            None => Ok(false),
         }
+    }
+
+    fn join(&mut self) -> Option<std::thread::Result<Result<bool, StoreError>>> {
+        let (queue, thread) = self.work.take()?;
+        drop(queue);
+        Some(thread.join())
+    }
+}
+
+impl Drop for Syncer {
+    fn drop(&mut self) {
+        // What went wrong is of no consequence: the release is not committed.
+        let _ = self.join();
     }
 }
 
