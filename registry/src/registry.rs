@@ -104,7 +104,12 @@ impl Registry {
     pub async fn close(&self) -> Result<(), Error> {
         let State::Ready(metadata) = self.0.metadata.send_replace(State::Closed) else { return Ok(()) };
         let (folder, seal) = self.0.store.metadata();
+        let shared = self.0.clone();
         blocking(move || {
+            // Only to keep numbers small: that it fails is no reason to leave the metadata unsealed.
+            if let Err(error) = shared.store.sequence.give_back() {
+                tracing::warn!("{error}");
+            }
             // A request that still runs would write after the seal.
             outlive(&Arc::downgrade(&metadata), 1);
             match Arc::try_unwrap(metadata) {

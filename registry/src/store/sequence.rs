@@ -40,6 +40,19 @@ impl Sequence {
         Ok(Self { path, incoming: layout.incoming(), state: Mutex::new(State { next, set_aside: next }) })
     }
 
+    /// Gives back what was set aside and not handed out, so that people's numbers, those of releases, stay small. Only
+    /// numbers are lost without it; what is handed out afterwards is set aside anew.
+    pub(crate) fn give_back(&self) -> Result<(), StoreError> {
+        let mut state = self.state.lock();
+        if state.next < state.set_aside {
+            let mut batch = Batch::new(&self.incoming);
+            batch.write(&self.path, &link::render(&SetAside { below: state.next }))?;
+            batch.commit()?;
+            state.set_aside = state.next;
+        }
+        Ok(())
+    }
+
     /// The next number. Blocks on the disk once in 65,536 times.
     pub(crate) fn next(&self) -> Result<u64, StoreError> {
         let mut state = self.state.lock();
@@ -74,5 +87,20 @@ mod tests {
                 last = next;
             }
         }
+    }
+
+    #[test]
+    fn after_a_clean_stop_no_number_is_left_out_and_none_is_given_twice() {
+        let folder = tempfile::tempdir().unwrap();
+        let layout = Layout::new(folder.path().to_owned());
+        std::fs::create_dir(layout.incoming()).unwrap();
+        let first = Sequence::open(&layout).unwrap();
+        assert_eq!((first.next().unwrap(), first.next().unwrap()), (1, 2));
+        first.give_back().unwrap();
+        // Somebody is late.
+        assert_eq!(first.next().unwrap(), 3);
+        assert!(Sequence::open(&layout).unwrap().next().unwrap() > 3);
+        first.give_back().unwrap();
+        assert_eq!(Sequence::open(&layout).unwrap().next().unwrap(), 4);
     }
 }
