@@ -20,6 +20,10 @@ use super::source::{Extent, PIECE};
 /// Smaller blobs are not worth a thread.
 pub(crate) const LARGE: u64 = 1024 * 1024;
 
+/// Pieces begin on a page, as files do. A little behind one, where `malloc` puts them, the kernel copies at a third of the
+/// speed: its loads then wait for stores that only look like the same address.
+const PAGE: usize = 4096;
+
 /// Disks are no faster for more, and each holds a piece in memory.
 const MAX_THREADS: usize = 4;
 
@@ -43,11 +47,13 @@ pub(crate) fn write(intake: &mut Intake<'_>, wanted: Vec<(Extent, Digest)>) -> R
         for _ in 0..threads {
             let (draft, jobs, brought, stop, sender) = (&draft, &jobs, &brought, &stop, sender.clone());
             scope.spawn(move || {
-                let mut piece = vec![0; PIECE];
+                let mut room = vec![0; PIECE + PAGE];
+                let begin = room.as_ptr().align_offset(PAGE).min(PAGE);
+                let piece = &mut room[begin..begin + PIECE];
                 loop {
                     // Not `while let`: that would hold the lock until the blob is written.
                     let Some((extent, digest)) = locked(jobs).pop_front() else { break };
-                    if one(draft, &extent, digest, &mut piece, stop, &sender).is_some() {
+                    if one(draft, &extent, digest, piece, stop, &sender).is_some() {
                         locked(brought).insert(digest);
                     }
                 }
