@@ -32,6 +32,9 @@ use crate::api::body::{FileWindows, cut_short};
 /// at this size the short segment at the end of each call costs less than corking does (measured, one stream and many).
 const WINDOW: usize = 1024 * 1024;
 
+/// Files are sent in pages of this size, whatever larger ones the machine may have.
+const PAGE: u64 = 4096;
+
 /// What is read ahead when a window is not in memory, so that the disk is asked for more than one window at a time.
 const READ_AHEAD: u64 = 2 * 1024 * 1024;
 
@@ -87,7 +90,9 @@ impl SendfileStream {
             let (tcp, in_memory) = (&self.tcp, self.in_memory);
             let attempt = self.windows.find(bytes, |window| {
                 let (blob, offset) = window.locate(bytes.as_ptr() as usize);
-                let len = bytes.len().min(WINDOW);
+                // To the end of a page: a call that begins within one, as the layers of a tar do, would end in a scrap of
+                // the next, and so would every call after it.
+                let len = bytes.len().min(WINDOW - (offset % PAGE) as usize);
                 if !in_memory && !is_in_memory(blob, offset + len as u64 - 1) {
                     return Ok(Attempt::NotInMemory(blob.clone(), offset, len));
                 }
