@@ -142,7 +142,8 @@ fn is_upstream(name: &RepositoryName) -> bool {
 async fn kind(registry: &Registry, name: &RequestedName, tag: &Tag) -> Result<Kind, Error> {
     let served = match registry.manifest(name, &TagOrDigest::Tag(tag.clone())).await {
         Ok(served) => served,
-        Err(Error::ManifestUnknown { .. }) => return Ok(Kind::Other),
+        // Deleted since, or damaged on the disk: no reason to say nothing of all the others.
+        Err(Error::ManifestUnknown { .. } | Error::Store(_)) => return Ok(Kind::Other),
         Err(error) => return Err(error),
     };
     let Ok(manifest) = Manifest::parse(served.bytes, Some(served.media_type)) else { return Ok(Kind::Other) };

@@ -57,10 +57,16 @@ fn render(verified: &Verified) -> String {
     if verified.more > 0 {
         text += &format!("and {} more are damaged\n", verified.more);
     }
-    let Verified { blobs, bytes, manifests, damaged, more } = verified;
+    for name in &verified.mounted {
+        text += &format!(
+            "not read: {}: it is served from a mounted medium, which the server reads again itself; its log says what it found\n",
+            printable(name)
+        );
+    }
+    let Verified { blobs, bytes, manifests, damaged, more, .. } = verified;
     let whole = format!("{blobs} blobs ({}) and {manifests} manifests were read", HumanBytes(*bytes));
     if damaged.is_empty() {
-        return format!("everything is whole: {whole}\n");
+        return if *blobs == 0 && !text.is_empty() { text } else { format!("{text}everything is whole: {whole}\n") };
     }
     if damaged.iter().any(|damage| !damage.removed && damage.problem.contains("digest")) {
         text += "what to do: run it again with --remove-damaged; a blob that is there is not written again\n";
@@ -125,7 +131,8 @@ mod tests {
             more: 2,
             removed: false,
         };
-        let verified = Verified { blobs: 3, bytes: 2048, manifests: 1, damaged: vec![damage], more: 0 };
+        let verified =
+            Verified { blobs: 3, bytes: 2048, manifests: 1, mounted: vec![], damaged: vec![damage], more: 0 };
         let expected = "\
 damaged: sha256:aa: its content has digest `sha256:bb`
   breaks zenml/zenml:1

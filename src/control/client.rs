@@ -40,7 +40,8 @@ impl Client {
         Ok(Self { stream })
     }
 
-    /// Has the server ingest, handing its events on as they come. `stream` is what [`RequestedInput::Stream`] stands for.
+    /// Has the server ingest, handing its events on as they come. `stream` is what
+    /// [`RequestedInput::Stream`](super::RequestedInput::Stream) stands for.
     ///
     /// # Errors
     /// The inner error is the ingest's own; the outer one says how the conversation failed.

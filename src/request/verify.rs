@@ -23,6 +23,8 @@ pub(crate) struct Verified {
     pub(crate) blobs: u64,
     pub(crate) bytes: u64,
     pub(crate) manifests: u64,
+    /// What lies on a mounted medium only, and was not read.
+    pub(crate) mounted: Vec<String>,
     pub(crate) damaged: Vec<Damage>,
     /// How much more is damaged than is listed.
     pub(crate) more: u64,
@@ -69,9 +71,9 @@ pub(super) async fn verify(
     });
     let report =
         work.await.map_err(|error| Failure::because("the verification came upon a defect of its own", &error))?;
-    let VerifyReport { blobs, bytes, manifests, findings, more, .. } =
+    let VerifyReport { blobs, bytes, manifests, mounted, findings, more, .. } =
         report.map_err(|error| Failure::because("cannot verify", &error))?;
-    Ok(Verified { blobs, bytes, manifests, damaged: findings.into_iter().map(damage).collect(), more })
+    Ok(Verified { blobs, bytes, manifests, mounted, damaged: findings.into_iter().map(damage).collect(), more })
 }
 
 fn damage(Finding { subject, problem, breaks, more, removed }: Finding) -> Damage {

@@ -55,6 +55,9 @@ pub struct VerifyReport {
     pub bytes: u64,
     /// Manifests looked at, once for each repository.
     pub manifests: u64,
+    /// What of the scope lies on a mounted medium only, `repository@digest`, and was not read: media are verified where
+    /// they are served from.
+    pub mounted: Vec<String>,
     /// Everything that is wrong.
     pub findings: Vec<Finding>,
     /// How much more is wrong.
@@ -145,6 +148,11 @@ impl Pass<'_> {
     fn manifests(&mut self, scope: &[(RepositoryName, Digest)]) -> Result<(), Error> {
         let (mut seen, mut needed, mut total) = (HashSet::new(), Vec::new(), 0);
         for (repository, root) in scope {
+            let stored = self.shared.store.links.manifest(repository, root).map_or(true, |link| link.is_some());
+            if !stored && self.shared.mounts.manifest(repository, root).is_some() {
+                self.report.mounted.push(format!("{repository}@{root}"));
+                continue;
+            }
             let mut open = vec![*root];
             while let Some(digest) = open.pop() {
                 if !seen.insert((repository.clone(), digest)) {

@@ -1,7 +1,7 @@
-//! Writing beside hashing: a thread that puts pieces on the disk while the next ones are read and hashed.
+//! Writing beside reading: a thread that hashes pieces and puts them on the disk while the next ones are read or unpacked.
 //!
-//! On its own, hashing keeps a core busy and writing another; in turn they take as long as both. Memory is bounded by the
-//! pieces under way.
+//! On its own, unpacking keeps a core busy, and hashing and writing another; in turn they take as long as both. Memory is
+//! bounded by the pieces under way.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -11,8 +11,9 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use parking_lot::Mutex;
 
 use super::write_back::WriteBack;
+use crate::oci::{Digest, Hasher};
 
-/// Size of a piece in bytes: small enough to be hot in the cache of the core that hashed it last.
+/// Size of a piece in bytes: small enough to be hot in the cache while it is hashed and written.
 const PIECE: usize = 256 * 1024;
 
 /// Pieces under way at once.
@@ -39,8 +40,9 @@ struct Tail {
     state: Mutex<Progress>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Progress {
+    hasher: Hasher,
     written: u64,
     write_back: WriteBack,
     failed: Option<io::Error>,
@@ -60,9 +62,9 @@ impl WriteBehind {
         Ok(Self { jobs, spare })
     }
 
-    /// Goes on writing a file behind, after its `written` bytes.
-    pub(crate) fn file(&self, file: File, written: u64) -> Behind {
-        let state = Mutex::new(Progress { written, write_back: WriteBack::after(written), failed: None });
+    /// Goes on hashing and writing a file behind, after its `written` bytes, which `hasher` has taken in.
+    pub(crate) fn file(&self, file: File, written: u64, hasher: Hasher) -> Behind {
+        let state = Mutex::new(Progress { hasher, written, write_back: WriteBack::after(written), failed: None });
         Behind { thread: self.clone(), file: Arc::new(Tail { file, state }), piece: self.spare() }
     }
 
@@ -90,8 +92,8 @@ impl Behind {
         let _ = self.thread.jobs.send(Job::Write(self.file.clone(), piece));
     }
 
-    /// Waits until everything is written, and says whether it was.
-    pub(crate) fn finish(mut self) -> io::Result<()> {
+    /// Waits until everything is written, and gives the digest of the whole, or says why it is not.
+    pub(crate) fn finish(mut self) -> io::Result<Digest> {
         if !self.piece.is_empty() {
             self.send();
         }
@@ -99,7 +101,8 @@ impl Behind {
         let gone = || io::Error::other("the writing thread ended");
         self.thread.jobs.send(Job::Reached(reached)).map_err(|_| gone())?;
         wait.recv().map_err(|_| gone())?;
-        self.file.state.lock().failed.take().map_or(Ok(()), Err)
+        let mut state = self.file.state.lock();
+        state.failed.take().map_or_else(|| Ok(state.hasher.clone().finish()), Err)
     }
 }
 
@@ -109,6 +112,7 @@ fn run(queue: &Receiver<Job>, spare: &Mutex<Vec<Vec<u8>>>) {
             Job::Write(tail, mut piece) => {
                 let mut state = tail.state.lock();
                 if state.failed.is_none() {
+                    state.hasher.update(&piece);
                     match (&tail.file).write_all(&piece) {
                         Ok(()) => {
                             state.written += piece.len() as u64;
@@ -133,6 +137,7 @@ fn run(queue: &Receiver<Job>, spare: &Mutex<Vec<Vec<u8>>>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::oci::Algorithm;
 
     #[test]
     fn files_written_behind_in_turn_hold_what_was_given_in_order() {
@@ -141,11 +146,11 @@ mod tests {
         for (number, size) in [0, 1, PIECE, PIECE + 1, 5 * PIECE + 7, 20 * PIECE].into_iter().enumerate() {
             let content: Vec<u8> = (0..size).map(|at| (at / 1000 + at + number) as u8).collect();
             let path = folder.path().join(number.to_string());
-            let mut behind = thread.file(File::create(&path).unwrap(), 0);
+            let mut behind = thread.file(File::create(&path).unwrap(), 0, Algorithm::Sha256.hasher());
             for piece in content.chunks(100_001) {
                 behind.write(piece);
             }
-            behind.finish().unwrap();
+            assert_eq!(behind.finish().unwrap(), Algorithm::Sha256.digest(&content), "{size} bytes");
             assert!(std::fs::read(&path).unwrap() == content, "{size} bytes");
         }
     }
@@ -153,7 +158,8 @@ mod tests {
     #[test]
     fn a_disk_that_refuses_is_said_at_the_end() {
         let thread = WriteBehind::start().unwrap();
-        let mut behind = thread.file(File::options().write(true).open("/dev/full").unwrap(), 0);
+        let full = File::options().write(true).open("/dev/full").unwrap();
+        let mut behind = thread.file(full, 0, Algorithm::Sha256.hasher());
         behind.write(&[0; 3 * PIECE]);
         assert_eq!(behind.finish().unwrap_err().kind(), io::ErrorKind::StorageFull);
     }

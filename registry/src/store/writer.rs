@@ -11,7 +11,7 @@ use super::write_back::WriteBack;
 use super::write_behind::{Behind, WriteBehind};
 use crate::oci::{Algorithm, Digest, Hasher};
 
-/// From this size in bytes on a blob is written beside its hashing; smaller ones are not worth the handing over.
+/// From this size in bytes on a blob is hashed and written beside its reading; smaller ones are not worth the handing over.
 const LARGE: u64 = 1024 * 1024;
 
 /// A blob being written. Dropped before it is sealed, its file is removed.
@@ -37,7 +37,7 @@ pub(crate) struct Sealed {
 }
 
 impl Writer {
-    /// A blob that, once it is large, is written by `thread`.
+    /// A blob that, once it is large, is hashed and written by `thread`.
     pub(crate) fn create(blobs: &Blobs, algorithm: Algorithm, thread: WriteBehind) -> Result<Self, StoreError> {
         let path = blobs.temporary();
         let file = create_file(&path)?;
@@ -55,20 +55,19 @@ impl Writer {
 
     /// Takes in the next piece. Pieces of 64 KiB to 1 MiB hash fastest.
     pub(crate) fn write(&mut self, bytes: &[u8]) -> Result<(), StoreError> {
-        self.hasher.update(bytes);
-        match &mut self.behind {
-            Some(behind) => behind.write(bytes),
-            None => self.file.write_all(bytes).on("write", &self.path)?,
-        }
         self.size += bytes.len() as u64;
+        if let Some(behind) = &mut self.behind {
+            behind.write(bytes);
+            return Ok(());
+        }
+        self.hasher.update(bytes);
+        self.file.write_all(bytes).on("write", &self.path)?;
+        self.write_back.grown(&self.file, self.size);
         if self.size >= LARGE
             && let Some(thread) = self.thread.take()
         {
             let file = self.file.try_clone().on("keep open", &self.path)?;
-            self.behind = Some(thread.file(file, self.size));
-        }
-        if self.behind.is_none() {
-            self.write_back.grown(&self.file, self.size);
+            self.behind = Some(thread.file(file, self.size, self.hasher.clone()));
         }
         Ok(())
     }
@@ -84,13 +83,13 @@ impl Writer {
 
     /// Ends the content.
     pub(crate) fn seal(mut self) -> Result<Sealed, StoreError> {
-        if let Some(behind) = self.behind.take() {
-            behind.finish().on("write", &self.path)?;
-        }
+        let digest = match self.behind.take() {
+            Some(behind) => behind.finish().on("write", &self.path)?,
+            None => self.hasher.clone().finish(),
+        };
         self.sealed = true;
         let file = self.file.try_clone().on("keep open", &self.path)?;
-        let hasher = std::mem::replace(&mut self.hasher, Algorithm::Sha256.hasher());
-        Ok(Sealed { path: self.path.clone(), file: Some(file), digest: hasher.finish(), size: self.size })
+        Ok(Sealed { path: self.path.clone(), file: Some(file), digest, size: self.size })
     }
 }
 

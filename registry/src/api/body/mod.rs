@@ -3,7 +3,7 @@
 //! A blob's bytes leave in one of two ways. Where the connection said it can send files itself ([`FileWindows`]), the
 //! body is one frame whose address stands for the file; everywhere else (TLS, HTTP/2, somebody else's server) it is read
 //! in pieces that fit a processor's cache. A blob from a medium that nobody has verified goes the second way, hashed
-//! ([`checked`]). Invariant: a body is as long as it said, or it fails; a file that cannot be
+//! (`checked`). Invariant: a body is as long as it said, or it fails; a file that cannot be
 //! read, or is shorter than its blob, ends the connection and never the body.
 
 mod checked;
