@@ -1,5 +1,7 @@
 //! Where what is found in archives goes: into the store, as a release; or nowhere, when it is served from where it lies.
 
+use std::fs::File;
+
 use airdock_registry::oci::{Algorithm, Digest, Hasher, Manifest, RepositoryName, Tag};
 use airdock_registry::{BlobWriter, Error, MountDraft, ReleaseDraft, ReleaseImage};
 use bytes::Bytes;
@@ -34,6 +36,14 @@ impl Destination {
             Self::Store(draft) => draft.has_blob(digest),
             Self::Mount(draft) => draft.has_blob(digest),
             Self::Count(count) => count.has_blob(digest),
+        }
+    }
+
+    /// A blob that is in the store, to be read again.
+    pub(crate) fn open_blob(&self, digest: &Digest) -> Result<Option<File>, Problem> {
+        match self {
+            Self::Store(draft) => draft.open_blob(digest).map_err(Problem::Registry),
+            Self::Mount(_) | Self::Count(_) => Ok(None),
         }
     }
 

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::intake::{Found, Intake};
 use super::names;
 use super::oci::{Image, Layout, MAX_CONFIG};
-use super::parts::{Compression, Parts, join};
+use super::parts::{Compression, Layer, Parts, join};
 use super::problem::{Problem, printable};
 use super::role::digest_in_name;
 use crate::reference::ImageReference;
@@ -254,6 +254,10 @@ fn manifest(
         )));
     }
     let all = paths.iter().map(|written| entry_path(folder, written)).zip(diff_ids.iter().copied()).collect::<Vec<_>>();
+    let config = source(MediaType::IMAGE_CONFIG, digest, config.len() as u64)?;
+    if let Some(known) = known(parts, intake, &all, &config)? {
+        return Ok(known);
+    }
     parts.ahead(intake, &all, false)?;
     let mut layers = Vec::with_capacity(paths.len());
     for (written, diff_id) in paths.into_iter().zip(diff_ids) {
@@ -267,15 +271,40 @@ fn manifest(
             }
             continue;
         }
-        let layer = parts.layer(intake, &path, diff_id)?;
-        let media_type = match layer.compression {
-            Compression::None => MediaType::IMAGE_LAYER,
-            Compression::Gzip => MediaType::IMAGE_LAYER_GZIP,
-            Compression::Zstd => MediaType::IMAGE_LAYER_ZSTD,
-        };
-        layers.push(source(media_type, layer.digest, layer.size)?);
+        layers.push(described(&parts.layer(intake, &path, diff_id)?)?);
     }
-    let config = source(MediaType::IMAGE_CONFIG, digest, config.len() as u64)?;
+    made(config, layers)
+}
+
+/// The manifest, if all its layers and itself are in the store: it came there only after each of them had been checked.
+fn known(
+    parts: &mut dyn Parts,
+    intake: &Intake<'_>,
+    layers: &[(String, Digest)],
+    config: &Source,
+) -> Result<Option<Manifest>, Problem> {
+    let mut here = Vec::with_capacity(layers.len());
+    for (path, diff_id) in layers {
+        let Some(layer) = parts.named(intake, path, *diff_id)? else { return Ok(None) };
+        here.push(described(&layer)?);
+    }
+    let manifest = made(config.clone(), here)?;
+    let digest = Algorithm::Sha256.digest(manifest.bytes());
+    Ok(intake.has(&digest, manifest.bytes().len() as u64).then_some(manifest))
+}
+
+fn described(layer: &Layer) -> Result<Source, Problem> {
+    let media_type = match layer.compression {
+        Compression::None => MediaType::IMAGE_LAYER,
+        Compression::Gzip => MediaType::IMAGE_LAYER_GZIP,
+        Compression::Zstd => MediaType::IMAGE_LAYER_ZSTD,
+    };
+    source(media_type, layer.digest, layer.size)
+}
+
+/// The manifest Docker 25 would have written.
+fn made(config: Source, layers: Vec<Source>) -> Result<Manifest, Problem> {
+    let digest = config.digest;
     let written = Written { schema_version: 2, media_type: MediaType::IMAGE_MANIFEST, config, layers };
     let bytes = super::chart_yaml::go_json(&written).map_err(|error| Problem::document("manifest.json", error))?;
     Manifest::parse(bytes.into(), None).map_err(|source| Problem::Manifest { digest, source })

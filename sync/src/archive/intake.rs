@@ -4,16 +4,17 @@
 //! An archive that fails takes back what it put on the list; blobs it has written lie unreferenced.
 
 use std::collections::HashMap;
+use std::io::Read as _;
 
 use airdock_registry::oci::{Algorithm, Digest, Manifest, RepositoryName, Tag};
 use bytes::Bytes;
 
 use super::chart::Chart;
-use super::destination::Destination;
+use super::destination::{Destination, Sink};
 use super::diff_id::DiffId;
 use super::problem::{Problem, printable};
 use super::room;
-use super::source::{Meter, Source};
+use super::source::{Meter, PIECE, Source};
 use crate::ingest::{Event, Limits, Naming, Notice};
 
 /// Manifests wait in memory for the commit; together they have at most this many bytes.
@@ -214,6 +215,43 @@ impl<'a> Intake<'a> {
             }
         }
         writer.finish(entry, expected)
+    }
+
+    /// Reads all of `source`, a layer that is in the store as `expected`, for what it unpacks to.
+    pub(crate) fn check(
+        &self,
+        source: &mut dyn Source,
+        entry: &str,
+        expected: Digest,
+        diff_id: &mut DiffId,
+    ) -> Result<(Digest, u64), Problem> {
+        let mut sink = Sink::Hash(expected.algorithm().hasher(), 0);
+        loop {
+            let piece = source.fill_buf()?;
+            let count = piece.len();
+            if count == 0 {
+                return sink.finish(entry, Some(expected));
+            }
+            sink.write(piece)?;
+            diff_id.update(piece);
+            source.consume(count);
+        }
+    }
+
+    /// What a layer in the store unpacks to, read from there and not from the medium; `None` while it is on its way there.
+    pub(crate) fn unpacked(&self, digest: &Digest, entry: &str) -> Result<Option<Digest>, Problem> {
+        let Some(mut file) = self.to.open_blob(digest)? else { return Ok(None) };
+        let mut diff_id = DiffId::new(self.limits.allowance());
+        let mut piece = vec![0; PIECE];
+        loop {
+            let count = file.read(&mut piece).map_err(Problem::Read)?;
+            if count == 0 {
+                return diff_id.finish(entry, *digest).map(Some);
+            }
+            diff_id.update(&piece[..count]);
+            // Nothing more of the medium; but whoever waits may want it to stop.
+            self.meter.skipped(0)?;
+        }
     }
 
     /// Puts a small blob where it is to go, unless it is there.

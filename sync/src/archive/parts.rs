@@ -40,6 +40,12 @@ pub(crate) trait Parts {
         Ok(())
     }
 
+    /// The layer the file `path` is by its name, if that is in the store. Only its first bytes are read, and nothing is
+    /// checked. Only an archive that can be read anywhere can tell.
+    fn named(&mut self, _: &Intake<'_>, _path: &str, _diff_id: Digest) -> Result<Option<Layer>, Problem> {
+        Ok(None)
+    }
+
     /// Sees to it that the file `path`, which is there, is in the store as `digest`.
     fn blob(&mut self, intake: &mut Intake<'_>, path: &str, digest: Digest) -> Result<(), Problem>;
 

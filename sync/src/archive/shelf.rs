@@ -217,6 +217,15 @@ impl Parts for Shelf<'_> {
         intake.write(&mut window, path, Some(digest), None).map(|_| ())
     }
 
+    fn named(&mut self, intake: &Intake<'_>, path: &str, diff_id: Digest) -> Result<Option<Layer>, Problem> {
+        let Some(path) = self.resolve(path)? else { return Ok(None) };
+        let window = self.open(&path)?;
+        let (size, compression) = (window.size(), compression(&window)?);
+        let named = if compression == Compression::None { Some(diff_id) } else { digest_in_name(&path) };
+        let here = named.filter(|named| intake.has(named, size));
+        Ok(here.map(|digest| Layer { digest, size, compression }))
+    }
+
     fn layer(&mut self, intake: &mut Intake<'_>, path: &str, diff_id: Digest) -> Result<Layer, Problem> {
         let path = self.resolve(path)?.ok_or_else(|| Problem::missing(format!("`{}`", printable(path))))?;
         let key = (path, diff_id);
@@ -225,12 +234,7 @@ impl Parts for Shelf<'_> {
         }
         let path = key.0.as_str();
         let mut window = self.open(path)?;
-        let size = window.size();
-        let compression = match Format::of(&window.head(4)?) {
-            Format::Gzip => Compression::Gzip,
-            Format::Zstd => Compression::Zstd,
-            _ => Compression::None,
-        };
+        let (size, compression) = (window.size(), compression(&window)?);
         let layer = if compression == Compression::None {
             if intake.has(&diff_id, size) {
                 self.pass_over(&window, &diff_id)?;
@@ -241,10 +245,8 @@ impl Parts for Shelf<'_> {
             }
             Layer { digest: diff_id, size, compression }
         } else if let Some(named) = digest_in_name(path).filter(|named| *named != diff_id)
-            && (intake.has(&named, size) || intake.to.locate(&window, path, named, false)?)
+            && is_here(intake, &window, path, named, diff_id)?
         {
-            // Here already under the digest its name gives, or mounted by it and hashed on its way out; whoever pulls it
-            // unpacks and checks it.
             window.pass_over()?;
             Layer { digest: named, size, compression }
         } else if intake.to.count(diff_id, size) {
@@ -254,11 +256,7 @@ impl Parts for Shelf<'_> {
             let (digest, size) = intake.write(&mut window, path, None, Some(&mut unpacked))?;
             let found = unpacked.finish(path, digest)?;
             if found != diff_id {
-                return Err(Problem::Digest {
-                    entry: format!("{} (unpacked)", printable(path)),
-                    expected: diff_id,
-                    found,
-                });
+                return Err(unpacks_to(path, diff_id, found));
             }
             intake.to.locate(&self.open(path)?, path, digest, true)?;
             Layer { digest, size, compression }
@@ -266,4 +264,35 @@ impl Parts for Shelf<'_> {
         self.layers.insert(key, layer);
         Ok(layer)
     }
+}
+
+fn compression(window: &Window<'_>) -> Result<Compression, Problem> {
+    Ok(match Format::of(&window.head(4)?) {
+        Format::Gzip => Compression::Gzip,
+        Format::Zstd => Compression::Zstd,
+        _ => Compression::None,
+    })
+}
+
+/// Whether a compressed layer is in the store already under the digest its name gives, and unpacks to `diff_id`: that it is
+/// there says nothing of which image it belongs to. Mounted, it is hashed on its way out, and whoever pulls it unpacks it.
+fn is_here(
+    intake: &mut Intake<'_>,
+    window: &Window<'_>,
+    path: &str,
+    named: Digest,
+    diff_id: Digest,
+) -> Result<bool, Problem> {
+    let has = intake.has(&named, window.size());
+    if intake.to.leaves_content() {
+        return Ok(has || intake.to.locate(window, path, named, false)?);
+    }
+    match has.then(|| intake.unpacked(&named, path)).transpose()?.flatten() {
+        Some(found) if found != diff_id => Err(unpacks_to(path, diff_id, found)),
+        found => Ok(found.is_some()),
+    }
+}
+
+fn unpacks_to(path: &str, expected: Digest, found: Digest) -> Problem {
+    Problem::Digest { entry: format!("{} (unpacked)", printable(path)), expected, found }
 }

@@ -146,11 +146,12 @@ impl Pile {
     fn layer(intake: &mut Intake<'_>, path: &str, size: u64, body: &mut dyn Source) -> Result<Part, Problem> {
         let mut body = Rewound::peek(body, HEAD)?;
         let compression = compression(body.head());
-        if let Some(named) = digest_in_name(path).filter(|named| intake.has(named, size)) {
-            return Ok(Part::Stored { digest: named, size, compression, diff_id: None });
-        }
         let mut unpacked = DiffId::new(intake.limits.allowance());
-        let (digest, size) = intake.write(&mut body, path, None, Some(&mut unpacked))?;
+        // What is there already is read all the same: only so is it known what it unpacks to.
+        let (digest, size) = match digest_in_name(path).filter(|named| intake.has(named, size)) {
+            Some(named) => intake.check(&mut body, path, named, &mut unpacked)?,
+            None => intake.write(&mut body, path, None, Some(&mut unpacked))?,
+        };
         let diff_id = Some(unpacked.finish(path, digest)?);
         Ok(Part::Stored { digest, size, compression, diff_id })
     }
@@ -301,7 +302,6 @@ impl Parts for Pile {
             }
             Some(Part::Stored { digest, size, compression, diff_id: unpacked }) => {
                 let layer = Layer { digest: *digest, size: *size, compression: *compression };
-                // What was there already under its own digest is checked by whoever unpacks it.
                 let known = if *compression == Compression::None { Some(*digest) } else { *unpacked };
                 (layer, known.unwrap_or(diff_id))
             }

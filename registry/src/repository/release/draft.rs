@@ -56,6 +56,14 @@ impl ReleaseDraft {
         written.or_else(|| self.shared.store.blobs.size(digest).ok().flatten())
     }
 
+    /// A blob the store has, to be read again; none while it is still on its way there.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn open_blob(&self, digest: &Digest) -> Result<Option<std::fs::File>, Error> {
+        Ok(self.shared.store.blobs.file(digest)?)
+    }
+
     /// Whether `needed` more bytes fit on the disk and leave `keep_free` of it free. Nothing is reserved.
     ///
     /// # Errors
