@@ -1,7 +1,8 @@
 # The bundle served from where it lies, as the folder it is and as one tar: pulled and run by clients that have none of
 # it yet, and nothing of it copied.
 
-MOUNTED=127.0.0.1:5001
+# 5001 is the registry outside, 5002 a storage of its own.
+MOUNTED=127.0.0.1:5003
 
 # serve_mounted PATH: an Airdock of its own on this medium, until the test ends.
 serve_mounted() {
