@@ -1,5 +1,6 @@
 //! Taking in what crossed the gap: archives and bundles into the registry, all tags together at the end.
 
+mod plan;
 mod report;
 mod run;
 mod settings;

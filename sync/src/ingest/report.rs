@@ -195,3 +195,10 @@ mod tests {
         assert_eq!(serde_json::from_str::<IngestError>(&serde_json::to_string(&error).unwrap()).unwrap(), error);
     }
 }
+
+/// Failures and warnings, for those who only want the sentences.
+impl std::fmt::Display for Notice {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {}", self.file, self.message)
+    }
+}
