@@ -145,6 +145,53 @@ test_dialect_regctl_exports_an_index_with_its_name() {
   runs ctr16 "registry.example.com/$name" "$name"
 }
 
+# nested_index NAME: in the other Airdock, an index of an image and of an index of two images. What this machine runs is in
+# the inner one.
+nested_index() {
+  local name=$1
+  export SSL_CERT_FILE=$WORK/ca.crt
+  oci_archive "$name" "$WORK/nested.tar"
+  skopeo copy --quiet "oci-archive:$WORK/nested.tar" "docker://$SECURE/$name-amd64"
+  crane mutate --set-platform linux/arm64 --tag "$SECURE/$name-arm64" "$SECURE/$name-amd64" > /dev/null
+  crane mutate --set-platform linux/s390x --tag "$SECURE/$name-s390x" "$SECURE/$name-amd64" > /dev/null
+  crane index append --manifest "$SECURE/$name-amd64" --manifest "$SECURE/$name-arm64" --tag "$SECURE/$name-inner"
+  crane index append --flatten=false --manifest "$SECURE/$name-inner" --manifest "$SECURE/$name-s390x" \
+    --tag "$SECURE/$name"
+  expect "$(crane digest "$SECURE/$name-inner")" crane manifest "$SECURE/$name"
+}
+
+# carries_nested_index FILE HERE NAME: from FILE, HERE has every manifest that NAME has in the other Airdock, byte for byte,
+# and everything those name; and it runs.
+carries_nested_index() {
+  local here=$2 there=$SECURE/$3 part digest
+  ingest "$1"
+  for part in "" -inner -amd64 -arm64 -s390x; do
+    digest=$(crane digest "$there$part")
+    crane manifest "$there$part" > "$WORK/there"
+    crane manifest --insecure "$PLAIN/${here%:*}@$digest" > "$WORK/here"
+    cmp "$WORK/there" "$WORK/here"
+  done
+  serves "$here" "$(crane digest "$there")"
+  crane validate --insecure --remote "$PLAIN/$here"
+  runs ctr16 "$here" "$3"
+  runs ctr17 "$here" "$3"
+}
+
+test_dialect_crane_nested_index_in_a_layout_comes_back_byte_for_byte() {
+  local name folder
+  name=$(fresh_name nested):v1 folder=$(fresh_path)
+  nested_index "$name"
+  crane pull --format oci --annotate-ref "$SECURE/$name" "$folder"
+  carries_nested_index "$folder" "$SECURE/$name" "$name"
+}
+test_dialect_regctl_exports_a_nested_index_that_comes_back_byte_for_byte() {
+  local name file
+  name=$(fresh_name nested):v1 file=$(fresh_path)
+  nested_index "$name"
+  regctl image export --name "registry.example.com/$name" "$SECURE/$name" "$file"
+  carries_nested_index "$file" "registry.example.com/$name" "$name"
+}
+
 # One layout, to which skopeo adds: an image, an index, and another tag of that.
 test_dialect_skopeo_layout_of_several_references_keeps_their_digests() {
   local one two folder digest
