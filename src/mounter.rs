@@ -81,8 +81,11 @@ pub(crate) fn verify(registry: Registry) -> Stop {
             for problem in &found.problems {
                 tracing::error!("{problem}");
             }
+            for problem in &found.elsewhere {
+                tracing::warn!("{problem}; until then it is served from another place of the medium that has it whole");
+            }
             if !found.stopped {
-                let (verified, bad) = (found.verified, found.problems.len());
+                let (verified, bad) = (found.verified, found.bad);
                 let bytes = HumanBytes(found.bytes);
                 tracing::info!("read all of the mounted `{name}`: {verified} blobs, {bytes}, are whole; {bad} are not");
             }

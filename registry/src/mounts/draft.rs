@@ -13,12 +13,17 @@ use crate::error::Error;
 use crate::oci::{Digest, Manifest, Reference, RepositoryName, Tag};
 use crate::store::{Medium, MediumBlob};
 
+/// Of one blob so many places are kept: more copies are no safer, and a hostile index may name one a million times.
+const PLACES: usize = 8;
+
 /// What a medium holds, being found out. Dropped before it is mounted, nothing of it was seen.
 #[derive(Debug)]
 pub struct MountDraft {
     root: PathBuf,
     media: HashMap<PathBuf, Arc<Medium>>,
     blobs: HashMap<Digest, Arc<MediumBlob>>,
+    /// The places behind the first, of the few blobs that lie at several.
+    further: HashMap<Digest, Vec<Arc<MediumBlob>>>,
     held: u64,
     manifests: BTreeMap<(RepositoryName, Digest), Manifest>,
     tags: BTreeMap<(RepositoryName, Tag), Digest>,
@@ -32,6 +37,7 @@ impl MountDraft {
             root: root.to_owned(),
             media: HashMap::new(),
             blobs: HashMap::new(),
+            further: HashMap::new(),
             held: 0,
             manifests: BTreeMap::new(),
             tags: BTreeMap::new(),
@@ -51,7 +57,7 @@ impl MountDraft {
     }
 
     /// Says that the blob is `size` bytes of `file`, which lies at `path`, from `offset` on; `verified` if somebody has
-    /// just hashed them. The first place of a blob counts.
+    /// just hashed them. A blob may lie at several places: the first counts, the next ones are there for when it fails.
     ///
     /// # Errors
     /// When the file cannot be looked at.
@@ -70,8 +76,17 @@ impl MountDraft {
                 medium
             }
         };
-        let located = || Arc::new(MediumBlob::located(digest, medium, offset, size, verified));
-        self.blobs.entry(digest).or_insert_with(located);
+        let Some(first) = self.blobs.get(&digest) else {
+            self.blobs.insert(digest, Arc::new(MediumBlob::located(digest, medium, offset, size, verified)));
+            return Ok(());
+        };
+        // Several images name the same place far more often than one blob lies at two.
+        let known = self.further.get(&digest).map_or(&[][..], Vec::as_slice);
+        let is_known = || std::iter::once(first).chain(known).any(|place| place.is_at(&medium, offset));
+        if first.size() == size && known.len() + 1 < PLACES && !is_known() {
+            let place = Arc::new(MediumBlob::located(digest, medium, offset, size, verified));
+            self.further.entry(digest).or_default().push(place);
+        }
         Ok(())
     }
 
@@ -154,8 +169,10 @@ impl MountDraft {
                 None => return Err(Error::ManifestUnknown { repository: name, reference: digest.to_string() }),
             }
         }
+        let mut further = self.further;
+        further.retain(|digest, _| used.contains_key(digest));
         let mut blobs: Vec<_> = used.into_values().collect();
         blobs.sort_by(|a, b| a.position().cmp(&b.position()));
-        Ok(Mount { name: self.root.display().to_string(), repositories, blobs })
+        Ok(Mount { name: self.root.display().to_string(), repositories, blobs, further })
     }
 }

@@ -37,6 +37,15 @@ pub(crate) struct Mount {
     repositories: BTreeMap<RepositoryName, MountedRepository>,
     /// Every blob once, in the order in which they lie.
     pub(crate) blobs: Vec<Arc<MediumBlob>>,
+    /// Where else some of them lie.
+    further: HashMap<Digest, Vec<Arc<MediumBlob>>>,
+}
+
+impl Mount {
+    /// Every place of a blob, the one to be asked first first.
+    fn places<'a>(&'a self, first: &'a Arc<MediumBlob>) -> impl Iterator<Item = &'a Arc<MediumBlob>> {
+        std::iter::once(first).chain(self.further.get(&first.digest()).into_iter().flatten())
+    }
 }
 
 /// Everything that is mounted.
@@ -92,16 +101,17 @@ impl Mounts {
 
     /// Every place the blob can be had from in this repository.
     pub(crate) fn blobs(&self, name: &RepositoryName, digest: &Digest) -> Vec<Arc<MediumBlob>> {
-        let blob = |mount: &Arc<Mount>| mount.repositories.get(name)?.blobs.get(digest).cloned();
-        self.mounted.read().iter().filter_map(blob).collect()
+        self.blobs_in(|mount| mount.repositories.get(name)?.blobs.get(digest))
     }
 
     /// The same in any repository.
     pub(crate) fn blobs_anywhere(&self, digest: &Digest) -> Vec<Arc<MediumBlob>> {
-        let blob = |mount: &Arc<Mount>| {
-            mount.repositories.values().find_map(|repository| repository.blobs.get(digest).cloned())
-        };
-        self.mounted.read().iter().filter_map(blob).collect()
+        self.blobs_in(|mount| mount.repositories.values().find_map(|repository| repository.blobs.get(digest)))
+    }
+
+    fn blobs_in(&self, first: impl Fn(&Mount) -> Option<&Arc<MediumBlob>>) -> Vec<Arc<MediumBlob>> {
+        let mounted = self.mounted.read();
+        mounted.iter().filter_map(|mount| Some(mount.places(first(mount)?))).flatten().cloned().collect()
     }
 
     pub(crate) fn has_repository(&self, name: &RepositoryName) -> bool {

@@ -25,8 +25,12 @@ pub struct Verification {
     pub verified: usize,
     /// Their bytes.
     pub bytes: u64,
-    /// What is wrong with each of the others.
+    /// Blobs that no place of the medium gives.
+    pub bad: usize,
+    /// What is wrong with each of their places.
     pub problems: Vec<MediumError>,
+    /// What is wrong with places of blobs that another place of the medium gives.
+    pub elsewhere: Vec<MediumError>,
     /// Whether it was stopped before its end.
     pub stopped: bool,
 }
@@ -36,13 +40,26 @@ pub(crate) fn verify(mounts: &Mounts, mount: &Mount, stop: &AtomicBool) -> Verif
     let mut found = Verification::default();
     let mut piece = vec![0; PIECE];
     for blob in &mount.blobs {
-        match one(mounts, blob, stop, &mut piece) {
-            Ok(true) => {
-                found.verified += 1;
-                found.bytes += blob.size();
+        let mut problems = Vec::new();
+        let mut whole = false;
+        // One whole place is enough: the others need not be read.
+        for place in mount.places(blob) {
+            match one(mounts, place, stop, &mut piece) {
+                Ok(true) => whole = true,
+                Ok(false) => return Verification { stopped: true, ..found },
+                Err(problem) => problems.push(problem),
             }
-            Ok(false) => return Verification { stopped: true, ..found },
-            Err(problem) => found.problems.push(problem),
+            if whole {
+                break;
+            }
+        }
+        if whole {
+            found.verified += 1;
+            found.bytes += blob.size();
+            found.elsewhere.append(&mut problems);
+        } else {
+            found.bad += 1;
+            found.problems.append(&mut problems);
         }
     }
     found

@@ -153,6 +153,14 @@ impl MediumBlob {
         }
     }
 
+    /// Whether it needs no place from `offset` of `medium` on: it is the one there, or in memory.
+    pub(crate) fn is_at(&self, medium: &Arc<Medium>, offset: u64) -> bool {
+        match &self.place {
+            Place::File { medium: own, offset: at } => Arc::ptr_eq(own, medium) && *at == offset,
+            Place::Memory(_) => true,
+        }
+    }
+
     pub(crate) fn trust(&self) -> Trust {
         match self.trust.load(Ordering::Acquire) {
             0 => Trust::Unverified,

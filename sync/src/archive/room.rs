@@ -33,7 +33,10 @@ impl Count {
     }
 
     pub(crate) fn add(&mut self, digest: Digest, size: u64) {
-        self.blobs.insert(digest, size);
+        // What is there already takes no room.
+        if self.draft.has_blob(&digest) != Some(size) {
+            self.blobs.insert(digest, size);
+        }
     }
 }
 

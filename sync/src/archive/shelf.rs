@@ -208,11 +208,12 @@ impl Parts for Shelf<'_> {
 
     fn blob(&mut self, intake: &mut Intake<'_>, path: &str, digest: Digest) -> Result<(), Problem> {
         let mut window = self.open(path)?;
-        if intake.has(&digest, window.size()) {
-            return self.pass_over(&window, &digest);
-        }
+        // Before asking whether it is there: a second place may serve where the first is damaged.
         if intake.to.locate(&window, path, digest, false)? {
             return Ok(window.pass_over()?);
+        }
+        if intake.has(&digest, window.size()) {
+            return self.pass_over(&window, &digest);
         }
         intake.write(&mut window, path, Some(digest), None).map(|_| ())
     }
@@ -236,10 +237,10 @@ impl Parts for Shelf<'_> {
         let mut window = self.open(path)?;
         let (size, compression) = (window.size(), compression(&window)?);
         let layer = if compression == Compression::None {
-            if intake.has(&diff_id, size) {
-                self.pass_over(&window, &diff_id)?;
-            } else if intake.to.locate(&window, path, diff_id, false)? {
+            if intake.to.locate(&window, path, diff_id, false)? {
                 window.pass_over()?;
+            } else if intake.has(&diff_id, size) {
+                self.pass_over(&window, &diff_id)?;
             } else {
                 intake.write(&mut window, path, Some(diff_id), None)?;
             }
@@ -283,10 +284,10 @@ fn is_here(
     named: Digest,
     diff_id: Digest,
 ) -> Result<bool, Problem> {
-    let has = intake.has(&named, window.size());
-    if intake.to.leaves_content() {
-        return Ok(has || intake.to.locate(window, path, named, false)?);
+    if intake.to.locate(window, path, named, false)? {
+        return Ok(true);
     }
+    let has = intake.has(&named, window.size());
     match has.then(|| intake.unpacked(&named, path)).transpose()?.flatten() {
         Some(found) if found != diff_id => Err(unpacks_to(path, diff_id, found)),
         found => Ok(found.is_some()),

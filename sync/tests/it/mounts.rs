@@ -8,8 +8,8 @@ use airdock_registry::oci::Algorithm;
 use airdock_sync::ingest::IngestError;
 
 use crate::support::{
-    Image, Tarball, World, chart, entry, failures, gzip, index_of, layout, save_docker_20, save_docker_26, save_kaniko,
-    save_podman, zstd,
+    Files, Image, Remote, Tarball, World, chart, entry, failures, gzip, index_of, layout, save_directory,
+    save_docker_20, save_docker_26, save_kaniko, save_podman, zstd,
 };
 
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
@@ -148,4 +148,66 @@ fn a_small_blob_that_was_changed_is_never_given_out() {
     assert_eq!(failures(&world.mount(&world.file("x.tar", &archive))), "");
     assert_eq!(world.blob("app", &Algorithm::Sha256.digest(layer)), None);
     assert!(world.blob("app", &Algorithm::Sha256.digest(&image.layers[0])).is_some());
+}
+
+/// Flips a byte of `layer` where it lies in `archive`.
+fn flip(archive: &mut [u8], layer: &[u8]) {
+    let at = archive.windows(layer.len()).position(|window| window == layer).unwrap();
+    archive[at + layer.len() / 2] ^= 1;
+}
+
+#[test]
+fn a_layer_that_lies_in_two_archives_is_had_from_the_whole_one() {
+    let [one, two] = [Image::new(&["a:1"], &[1, 2]), Image::new(&["b:1"], &[2, 3])];
+    type Save = fn(&[Image]) -> Vec<u8>;
+    let (plain, packed) = (one.layers[1].clone(), gzip(&one.layers[1]));
+    let tools: [(&str, Save, &Vec<u8>); 4] = [
+        ("docker 20", save_docker_20, &plain),
+        ("docker 26", save_docker_26, &plain),
+        ("podman", save_podman, &plain),
+        ("kaniko", |images| save_kaniko(&images[0]), &packed),
+    ];
+    for (tool, save, layer) in tools {
+        let digest = Algorithm::Sha256.digest(layer);
+        let (mut first, mut second) = (save(std::slice::from_ref(&one)), save(std::slice::from_ref(&two)));
+        flip(&mut first, layer);
+        for both in [false, true] {
+            if both {
+                flip(&mut second, layer);
+            }
+            let files = Files::from([("1.tar".into(), first.clone()), ("2.tar".into(), second.clone())]);
+            let (folder, tar) = (World::new(), World::new());
+            let archive = files.iter().fold(Tarball::new(), |tar, (path, content)| tar.file(path, content)).end();
+            assert_eq!(failures(&folder.mount(&folder.files("bundle", &files))), "", "{tool}");
+            assert_eq!(failures(&tar.mount(&tar.file("bundle.tar", &archive))), "", "{tool}");
+            for world in [folder, tar] {
+                for name in ["a", "b"] {
+                    let given = world.blob(name, &digest);
+                    assert_eq!(given, (!both).then(|| layer.clone()), "{tool}: {name}, both damaged: {both}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_blob_that_lies_in_two_directories_is_had_from_the_whole_one() {
+    let remote = Remote::new(1);
+    let packed = &remote.blobs[1];
+    let digest = Algorithm::Sha256.digest(packed);
+    let mut files = Files::new();
+    for folder in ["a:1", "b:1"] {
+        save_directory(&mut files, folder, &remote.manifest, &[&remote]);
+    }
+    for (damaged, given) in [(["a:1"].as_slice(), Some(packed.clone())), (&["a:1", "b:1"], None)] {
+        for folder in damaged {
+            let path = format!("{folder}/{}", digest.encoded());
+            files.insert(path, packed.iter().map(|byte| byte ^ 1).collect());
+        }
+        let world = World::new();
+        assert_eq!(failures(&world.mount(&world.files("bundle", &files))), "");
+        for name in ["a", "b"] {
+            assert_eq!(world.blob(name, &digest), given, "{name}");
+        }
+    }
 }
