@@ -7,6 +7,7 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread::JoinHandle;
 
 use parking_lot::Mutex;
 
@@ -19,11 +20,17 @@ const PIECE: usize = 256 * 1024;
 /// Pieces under way at once.
 const DEPTH: usize = 8;
 
-/// The thread, for as many files in turn as one likes. It ends when the last handle is dropped.
+/// The thread, for as many files in turn as one likes. When the last handle is dropped it has ended: nothing is written
+/// once an ingest is said to be over.
 #[derive(Clone, Debug)]
-pub(crate) struct WriteBehind {
-    jobs: SyncSender<Job>,
+pub(crate) struct WriteBehind(Arc<Thread>);
+
+#[derive(Debug)]
+struct Thread {
+    /// `None` once no more can come.
+    jobs: Option<SyncSender<Job>>,
     spare: Arc<Mutex<Vec<Vec<u8>>>>,
+    running: Option<JoinHandle<()>>,
 }
 
 /// One file being written behind. What fails is said by [`Behind::finish`].
@@ -58,8 +65,8 @@ impl WriteBehind {
         let (jobs, queue) = sync_channel(DEPTH);
         let spare = Arc::new(Mutex::new(Vec::new()));
         let returned = spare.clone();
-        std::thread::Builder::new().name("blob write".into()).spawn(move || run(&queue, &returned))?;
-        Ok(Self { jobs, spare })
+        let running = std::thread::Builder::new().name("blob write".into()).spawn(move || run(&queue, &returned))?;
+        Ok(Self(Arc::new(Thread { jobs: Some(jobs), spare, running: Some(running) })))
     }
 
     /// Goes on hashing and writing a file behind, after its `written` bytes, which `hasher` has taken in.
@@ -69,7 +76,22 @@ impl WriteBehind {
     }
 
     fn spare(&self) -> Vec<u8> {
-        self.spare.lock().pop().unwrap_or_else(|| Vec::with_capacity(PIECE))
+        self.0.spare.lock().pop().unwrap_or_else(|| Vec::with_capacity(PIECE))
+    }
+
+    /// Whether the thread will do it: it lives as long as a handle does.
+    fn send(&self, job: Job) -> bool {
+        self.0.jobs.as_ref().is_some_and(|jobs| jobs.send(job).is_ok())
+    }
+}
+
+impl Drop for Thread {
+    fn drop(&mut self) {
+        self.jobs = None;
+        if let Some(running) = self.running.take() {
+            // A panic of it was met by whoever waited for its file.
+            let _ = running.join();
+        }
     }
 }
 
@@ -88,8 +110,8 @@ impl Behind {
 
     fn send(&mut self) {
         let piece = std::mem::replace(&mut self.piece, self.thread.spare());
-        // The thread lives as long as a handle does.
-        let _ = self.thread.jobs.send(Job::Write(self.file.clone(), piece));
+        // If it cannot, the end of the file says so.
+        self.thread.send(Job::Write(self.file.clone(), piece));
     }
 
     /// Waits until everything is written, and gives the digest of the whole, or says why it is not.
@@ -98,9 +120,9 @@ impl Behind {
             self.send();
         }
         let (reached, wait) = sync_channel(1);
-        let gone = || io::Error::other("the writing thread ended");
-        self.thread.jobs.send(Job::Reached(reached)).map_err(|_| gone())?;
-        wait.recv().map_err(|_| gone())?;
+        if !self.thread.send(Job::Reached(reached)) || wait.recv().is_err() {
+            return Err(io::Error::other("the writing thread ended"));
+        }
         let mut state = self.file.state.lock();
         state.failed.take().map_or_else(|| Ok(state.hasher.clone().finish()), Err)
     }
@@ -153,6 +175,19 @@ mod tests {
             assert_eq!(behind.finish().unwrap(), Algorithm::Sha256.digest(&content), "{size} bytes");
             assert!(std::fs::read(&path).unwrap() == content, "{size} bytes");
         }
+    }
+
+    #[test]
+    fn what_is_dropped_before_its_end_is_written_no_more_once_the_thread_is_let_go() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("blob");
+        let thread = WriteBehind::start().unwrap();
+        let mut behind = thread.file(File::create(&path).unwrap(), 0, Algorithm::Sha256.hasher());
+        behind.write(&vec![7; DEPTH * PIECE]);
+        let file = Arc::downgrade(&behind.file);
+        drop(behind);
+        drop(thread);
+        assert_eq!(file.strong_count(), 0, "the thread still has the file");
     }
 
     #[test]
