@@ -72,11 +72,18 @@ fn line(path: &Path, report: &Report) -> String {
     format!("mounted {}: {count} {plural}, {}, served from where they lie", path.display(), HumanBytes(size))
 }
 
+/// The lowest priority, as `nice` counts.
+const LEAST: i32 = 19;
+
 /// Reads every blob of what is mounted once, on a thread of its own, and says in the log what it found.
 pub(crate) fn verify(registry: Registry) -> Stop {
     let stop = Stop(Arc::default());
     let flag = stop.0.clone();
     let work = move || {
+        // This thread only: hashing takes of the processors what nobody who is served wants.
+        if let Err(error) = rustix::process::setpriority_process(None, LEAST) {
+            tracing::debug!(%error, "the mounted media are read with no lower priority");
+        }
         for (name, found) in registry.verify_mounts(&flag) {
             for problem in &found.problems {
                 tracing::error!("{problem}");

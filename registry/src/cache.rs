@@ -51,6 +51,11 @@ impl<K: Hash + Eq, V: Clone> Cache<K, V> {
         self.shard(key).lock().entries.get(key).map(|(value, _)| value.clone())
     }
 
+    /// Whether a value is kept that `test` says yes to.
+    pub(crate) fn any(&self, test: impl Fn(&V) -> bool) -> bool {
+        self.shards.iter().any(|shard| shard.lock().entries.iter().any(|(_, (value, _))| test(value)))
+    }
+
     /// To be taken before what is to be inserted is read.
     pub(crate) fn ticket(&self, key: &K) -> Ticket {
         Ticket(self.shard(key).lock().generation)

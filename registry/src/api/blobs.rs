@@ -25,7 +25,7 @@ pub(super) async fn pull(
     if blob.unverified().is_some() {
         // Whole or not at all: only all of it can be held against its digest. Ranges may be ignored (RFC 9110, 14.2), and
         // nobody is told that they would not be.
-        let mut response = send(StatusCode::OK, Body::checked(blob, registry.reads_medium()));
+        let mut response = send(StatusCode::OK, Body::checked(blob));
         identify(&mut response, digest);
         return Ok(response);
     }

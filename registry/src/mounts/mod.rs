@@ -9,7 +9,6 @@ mod verify;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use parking_lot::RwLock;
 
@@ -53,8 +52,6 @@ impl Mount {
 pub(crate) struct Mounts {
     /// The one asked first stands first: what was mounted last.
     mounted: RwLock<Arc<[Arc<Mount>]>>,
-    /// Answers on their way that read a medium for the first time: the background pass waits for them.
-    reading: Arc<AtomicUsize>,
 }
 
 impl Mounts {
@@ -140,27 +137,7 @@ impl Mounts {
         all.iter().filter_map(|mount| mount.repositories.get(name)?.referrers.get(subject)).flatten().copied().collect()
     }
 
-    /// To be held by an answer as long as it reads a medium for the first time.
-    pub(crate) fn reading(&self) -> Reading {
-        self.reading.fetch_add(1, Ordering::Relaxed);
-        Reading(self.reading.clone())
-    }
-
-    fn is_read(&self) -> bool {
-        self.reading.load(Ordering::Relaxed) > 0
-    }
-
     fn find<T>(&self, wanted: impl Fn(&Mount) -> Option<T>) -> Option<T> {
         self.mounted.read().iter().find_map(|mount| wanted(mount))
-    }
-}
-
-/// An answer that reads a medium for the first time.
-#[derive(Debug)]
-pub(crate) struct Reading(Arc<AtomicUsize>);
-
-impl Drop for Reading {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }

@@ -7,14 +7,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use super::{Mount, Mounts};
+use super::Mount;
 use crate::store::{MediumBlob, MediumError, Trust};
 
 /// Read at a time: large and in a row, for media that are slow to seek.
 const PIECE: usize = 1024 * 1024;
 
-/// Looked again so often whether whoever is served is done, and so many times before a piece: a client that takes its
-/// time must not keep the pass from ever coming to its end.
+/// Looked again so often whether whoever is served is done, and so many times before a piece: clients that take their
+/// time, or never cease, must not keep the pass from coming to its end.
 const GIVE_WAY: Duration = Duration::from_millis(20);
 const PATIENCE: usize = 50;
 
@@ -35,8 +35,9 @@ pub struct Verification {
     pub stopped: bool,
 }
 
-/// Reads what nobody has read yet of `mount`, one blob after the other, giving way to whoever is being served.
-pub(crate) fn verify(mounts: &Mounts, mount: &Mount, stop: &AtomicBool) -> Verification {
+/// Reads what nobody has read yet of `mount`, one blob after the other, giving way while `is_served` says that somebody
+/// is being served from a medium.
+pub(crate) fn verify(mount: &Mount, is_served: &dyn Fn() -> bool, stop: &AtomicBool) -> Verification {
     let mut found = Verification::default();
     let mut piece = vec![0; PIECE];
     for blob in &mount.blobs {
@@ -44,7 +45,7 @@ pub(crate) fn verify(mounts: &Mounts, mount: &Mount, stop: &AtomicBool) -> Verif
         let mut whole = false;
         // One whole place is enough: the others need not be read.
         for place in mount.places(blob) {
-            match one(mounts, place, stop, &mut piece) {
+            match one(place, is_served, stop, &mut piece) {
                 Ok(true) => whole = true,
                 Ok(false) => return Verification { stopped: true, ..found },
                 Err(problem) => problems.push(problem),
@@ -66,7 +67,12 @@ pub(crate) fn verify(mounts: &Mounts, mount: &Mount, stop: &AtomicBool) -> Verif
 }
 
 /// `false` when it was stopped.
-fn one(mounts: &Mounts, blob: &Arc<MediumBlob>, stop: &AtomicBool, piece: &mut [u8]) -> Result<bool, MediumError> {
+fn one(
+    blob: &Arc<MediumBlob>,
+    is_served: &dyn Fn() -> bool,
+    stop: &AtomicBool,
+    piece: &mut [u8],
+) -> Result<bool, MediumError> {
     if blob.trust() == Trust::Verified {
         return Ok(true);
     }
@@ -76,7 +82,7 @@ fn one(mounts: &Mounts, blob: &Arc<MediumBlob>, stop: &AtomicBool, piece: &mut [
     // A client may have come to its end first.
     while at < blob.size() && blob.trust() != Trust::Verified {
         let mut patience = PATIENCE;
-        while mounts.is_read() && patience > 0 && !stop.load(Ordering::Relaxed) {
+        while patience > 0 && !stop.load(Ordering::Relaxed) && is_served() {
             std::thread::sleep(GIVE_WAY);
             patience -= 1;
         }

@@ -81,6 +81,11 @@ impl Blob {
         self.0.medium.as_ref().filter(|medium| medium.trust() != Trust::Verified)
     }
 
+    /// Whether it lies on a medium and somebody besides who asks has it: an answer that is on its way out.
+    pub(crate) fn is_read_from_medium(&self) -> bool {
+        self.0.medium.is_some() && Arc::strong_count(&self.0) > 1
+    }
+
     /// Whether what was opened can still be relied on: a store's file is, a medium's may be pulled out or changed.
     pub(crate) fn check(&self) -> Result<(), MediumError> {
         self.0.medium.as_ref().map_or(Ok(()), |medium| medium.check(&self.0.file))

@@ -1,6 +1,7 @@
 //! Bundles served from the medium they lie on, through the real binary.
 
 mod medium;
+mod pass;
 mod served;
 
 use std::path::{Path, PathBuf};

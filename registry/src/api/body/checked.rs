@@ -8,7 +8,6 @@ use bytes::Bytes;
 
 use super::reader::Reader;
 use crate::Blob;
-use crate::mounts::Reading;
 use crate::oci::{ByteRange, Hasher};
 use crate::store::MediumBlob;
 
@@ -20,14 +19,13 @@ pub(super) struct Checked {
     reader: Reader,
     // Taken by the last piece.
     hasher: Option<Hasher>,
-    _reading: Reading,
 }
 
 impl Checked {
     /// All of `blob`. A blob without bytes has no last piece to hold back: it is verified when it is opened.
-    pub(super) fn new(blob: Blob, reading: Reading) -> Self {
+    pub(super) fn new(blob: Blob) -> Self {
         let (left, hasher) = (ByteRange { start: 0, end: blob.size() }, blob.digest().algorithm().hasher());
-        Self { blob, left, reader: Reader::default(), hasher: Some(hasher), _reading: reading }
+        Self { blob, left, reader: Reader::default(), hasher: Some(hasher) }
     }
 
     pub(super) const fn left(&self) -> u64 {

@@ -25,7 +25,6 @@ pub use windows::FileWindows;
 
 use super::Arrival;
 use crate::Blob;
-use crate::mounts::Reading;
 use crate::oci::ByteRange;
 use checked::Checked;
 use multipart::Multipart;
@@ -56,9 +55,9 @@ impl Body {
         Self(Content::Bytes(bytes))
     }
 
-    /// All of a blob that nobody has verified yet. `reading` is held until it has gone out.
-    pub(super) fn checked(blob: Blob, reading: Reading) -> Self {
-        Self(Content::Checked(Box::new(Checked::new(blob, reading))))
+    /// All of a blob that nobody has verified yet.
+    pub(super) fn checked(blob: Blob) -> Self {
+        Self(Content::Checked(Box::new(Checked::new(blob))))
     }
 
     pub(crate) fn blob(blob: Blob, range: ByteRange, arrival: &Arrival) -> Self {

@@ -137,7 +137,7 @@ async fn an_unverified_blob_goes_out_whole_and_is_verified_by_it() {
     let expected = content(3 * BYTES + 17);
     let (_file, medium, blob) = unverified(&expected, &expected);
     assert!(blob.unverified().is_some());
-    let body = Body::checked(blob.clone(), crate::mounts::Mounts::default().reading());
+    let body = Body::checked(blob.clone());
     assert_eq!(body.length(), expected.len() as u64);
     assert_eq!(body.collect().await.unwrap().to_bytes(), expected);
     assert_eq!(medium.trust(), crate::store::Trust::Verified);
@@ -160,7 +160,7 @@ async fn the_last_piece_of_a_damaged_blob_never_goes_out() {
         let mut lies = expected.clone();
         lies[at] ^= 1;
         let (_file, medium, blob) = unverified(&lies, &expected);
-        let mut body = Body::checked(blob.clone(), crate::mounts::Mounts::default().reading());
+        let mut body = Body::checked(blob.clone());
         let mut received = 0;
         let failed = loop {
             match body.frame().await.unwrap() {
@@ -179,7 +179,7 @@ async fn the_last_piece_of_a_damaged_blob_never_goes_out() {
 async fn s6_a_medium_s_file_cut_while_it_is_read_ends_the_body_with_an_error() {
     let expected = content(3 * BYTES);
     let (file, medium, blob) = unverified(&expected, &expected);
-    let mut body = Body::checked(blob, crate::mounts::Mounts::default().reading());
+    let mut body = Body::checked(blob);
     body.frame().await.unwrap().unwrap();
     file.as_file().set_len(1000).unwrap();
     assert!(body.collect().await.is_err());
