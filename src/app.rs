@@ -39,6 +39,11 @@ pub(crate) struct App {
 impl App {
     /// Opens the data folder, mounts what is to be mounted, and listens.
     pub(crate) async fn start(config: &Config) -> anyhow::Result<Self> {
+        // Said at the start, and not of the first bundle.
+        let trusted = airdock_sync::ingest::check_keys(&config.ingest)?;
+        if !trusted.is_empty() {
+            tracing::info!("only bundles signed by {} go in", trusted.join(" or "));
+        }
         let registry = Registry::open(config.registry.clone())
             .await
             .with_context(|| format!("cannot open the data folder `{}`", config.registry.data.display()))?;

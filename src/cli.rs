@@ -1,4 +1,4 @@
-//! The command line: every command, its arguments, and the help that stands in for a manual.
+//! The command line: every command and its arguments.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -7,116 +7,9 @@ use airdock_config::Overrides;
 use airdock_registry::OnConflict;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-const AFTER: &str = "\
-Settings come from defaults, then a TOML file, then the environment, then flags. The file is the one --config
-or AIRDOCK_CONFIG names, else `FILE` in the working directory if it is there. A variable for a key is
-its path with two underscores between levels: AIRDOCK__SERVER__LISTEN=127.0.0.1:5000,10.0.0.1:443.
-`airdock config check` prints the settings in effect, in the form of a file.
-
-Exit codes:
-   0  done
-   1  failed; the message says at what and what to do
-   2  the command line cannot be understood
-  65  some of the bundle was refused, and the rest is in (with --strict: nothing is); or `verify` found damage
-  75  another process has the data folder and does not answer; try again
-  78  a setting cannot be used; every one is listed
-
-Examples:
-  airdock serve --bundle zenml-air-gapped-bundle.tar.zst
-  airdock serve --listen 0.0.0.0:443 --tls-certificate tls.crt --tls-key tls.key --data /srv/airdock
-  airdock ingest /media/disc/zenml-air-gapped-bundle
-  zstd -dc bundle.tar.zst | airdock ingest --strict -";
-
-fn after() -> String {
-    AFTER.replace("FILE", airdock_config::FILE)
-}
-
-const AFTER_SERVE: &str = "\
-The first lines on standard output are `airdock serves URL from FOLDER`, one per listener, and `mounted PATH: ...`,
-one per medium; then what is served and how to pull it. Logs go to standard error. SIGTERM or SIGINT stops it once running answers are out (at most
-`server.limits.drain`); a second signal stops it at once.
-
-What is mounted is served from where it lies: a bundle folder or an uncompressed tar on a disc, a stick, a share.
-Nothing is read ahead but what says what is where, nothing is written, and after a restart without --mount it is
-gone. Every blob is hashed before the last of it goes out. Tags that were pushed go before those of a medium, these
-before ingested ones. A medium that cannot be used stops the start; compressed archives cannot be mounted.
-
-Examples:
-  airdock serve
-  airdock serve --bundle examples/zenml-air-gapped-bundle
-  airdock serve --mount /media/disc/zenml-air-gapped-bundle --copy
-  AIRDOCK__LOG__FORMAT=json airdock serve --listen 127.0.0.1:5000 --listen 10.0.0.1:5000";
-
-const AFTER_INGEST: &str = "\
-A PATH is a bundle folder, or a tar of one, or a single `docker save` or OCI archive, or a Helm chart; a `skopeo sync`
-tree, the storage of a registry, or a haul; a folder, a file, a pipe or a block device; plain, gzip, zstd, xz or bzip2,
-told by content. All tags appear together at the end, or none do.
-
-A tag that somebody pushed stays and is reported as kept, and that is no failure, also not with --strict, which is
-about what is in the bundle; for all images and all tags or nothing, --strict --on-conflict fail. Below the prefixes of
-`ingest.protect` no tag that exists is moved.
-
-What an archive calls an image goes before --base-name, and --name is for what has no name at all. With a host they are
-upstream names, without one internal names as they stand.
-
-While a server runs on the same data folder, it does the work: the command finds it through the folder, as the
-same user, and stopping the command stops the ingest.
-
-With --json, standard output is one JSON object a line: `started`, `advanced`, `item`, `warning`, `failed`, and at
-the end `finished` with the whole report, or `error`.
-
-Exit codes: 0 done, 1 failed, 65 some of it was refused, 75 the folder is taken and nobody answers, 78 settings.
-
-Examples:
-  airdock ingest /media/disc/zenml-air-gapped-bundle
-  airdock ingest --strict api.tar dashboard.tar charts/zenml-0.93.2.tgz
-  airdock ingest --name zenml/client:0.93.2 kaniko.tar
-  ssh outside cat bundle.tar | airdock ingest -";
-
-const AFTER_LS: &str = "\
-A PATTERN is a repository, with everything below it, or REPOSITORY:TAG; `*` stands for any characters. A running server
-answers for its data folder. With --json, one tag is one line, with the whole digest.
-
-Examples:
-  airdock ls
-  airdock ls zenml 'charts/*:0.93.*'
-  airdock ls --json | jq -r 'select(.provenance.pushed) | .repository + \":\" + .tag'";
-
-const AFTER_INSPECT: &str = "\
-REF is REPOSITORY:TAG or REPOSITORY@DIGEST, also as it is called upstream, and is found as a pull finds it.
-
-Examples:
-  airdock inspect zenml/zenml:0.93.2
-  airdock inspect --json docker.io/zenmldocker/zenml:0.93.2";
-
-const AFTER_VERIFY: &str = "\
-Every blob is read and hashed, and every manifest is looked at for what it names. A running server does it beside serving;
-stopping the command stops it. An ingest and a push leave alone what is there, so a blob whose content changed on the disk
-has to be moved away first: --remove-damaged does, and the next ingest or push writes it anew.
-
-Exit codes: 0 everything is whole, 65 something is damaged or missing, 1 it could not be found out.
-
-Examples:
-  airdock verify
-  airdock verify zenml/zenml:0.93.2
-  airdock verify --remove-damaged || airdock ingest /media/disc/zenml-air-gapped-bundle";
-
-const AFTER_RM: &str = "\
-A tag is removed and its manifest stays; a manifest (REPOSITORY@DIGEST) goes with all its tags in that repository. Other
-repositories keep it. A running server does it, as for a client's DELETE.
-
-Examples:
-  airdock rm zenml/zenml:0.93.1
-  airdock rm zenml/zenml@sha256:2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881";
-
-const AFTER_RELEASES: &str = "\
-An ingest that changes anything makes a release. A running server answers for its data folder, and does what is asked.
-
-Examples:
-  airdock releases
-  airdock release rollback
-  airdock release rollback 3 --json
-  airdock release rm 2";
+use crate::help::{
+    AFTER_INGEST, AFTER_INSPECT, AFTER_INVENTORY, AFTER_LS, AFTER_RELEASES, AFTER_RM, AFTER_SERVE, AFTER_VERIFY, after,
+};
 
 /// A lightweight OCI registry for air-gapped networks.
 #[derive(Debug, Parser)]
@@ -135,6 +28,9 @@ pub(crate) enum Command {
     /// Take bundles into the registry, by the running server if there is one
     #[command(after_help = AFTER_INGEST)]
     Ingest(IngestArguments),
+    /// Write what bundles bring as a text to be signed, where the bundles are made
+    #[command(after_help = AFTER_INVENTORY)]
+    Inventory(InventoryArguments),
     /// List what is here: tags with digest, platforms, size, and where they came from
     #[command(after_help = AFTER_LS)]
     Ls(LsArguments),
@@ -235,6 +131,16 @@ pub(crate) struct ServeArguments {
     /// Keep a whole bundle out if anything in it is bad
     #[arg(long)]
     strict: bool,
+    #[command(flatten)]
+    trust: TrustArguments,
+}
+
+/// Whose signature is asked for.
+#[derive(Debug, Args)]
+struct TrustArguments {
+    /// Take in only what this public key has signed, or another one given so, `ingest.trust.keys`: ECDSA on P-256 or Ed25519
+    #[arg(long = "key", value_name = "PEM")]
+    keys: Vec<PathBuf>,
 }
 
 /// What `ingest` takes.
@@ -255,6 +161,11 @@ pub(crate) struct IngestArguments {
     /// their place, or nothing goes in [default: keep]
     #[arg(long, value_name = "WHAT", value_enum)]
     on_conflict: Option<Conflict>,
+    #[command(flatten)]
+    trust: TrustArguments,
+    /// The inventory of everything given, with its signature in FILE.sig; those inside do not count then
+    #[arg(long, value_name = "FILE")]
+    pub(crate) inventory: Option<PathBuf>,
     /// Print events and the report as JSON, one object a line
     #[arg(long)]
     pub(crate) json: bool,
@@ -262,6 +173,25 @@ pub(crate) struct IngestArguments {
     #[arg(long, value_name = "WHEN", value_enum, default_value_t = When::Auto)]
     pub(crate) progress: When,
     /// What to take in; `-` is a tar on standard input
+    #[arg(required = true, value_name = "PATH")]
+    pub(crate) paths: Vec<PathBuf>,
+}
+
+/// What `inventory` takes.
+#[derive(Debug, Args)]
+pub(crate) struct InventoryArguments {
+    #[command(flatten)]
+    file: FileArguments,
+    /// When it stops being of use: a day or a time in UTC, such as 2027-03-01, or a duration, such as 90d
+    #[arg(long, value_name = "WHEN")]
+    pub(crate) expires: Option<String>,
+    /// The repository that bare tags in an archive are tags of, if the ingest is told one
+    #[arg(long, value_name = "REPOSITORY")]
+    pub(crate) base_name: Option<String>,
+    /// Progress on standard error: a bar on a terminal, plain lines otherwise
+    #[arg(long, value_name = "WHEN", value_enum, default_value_t = When::Auto)]
+    pub(crate) progress: When,
+    /// What is to be taken in later; `-` is a tar on standard input
     #[arg(required = true, value_name = "PATH")]
     pub(crate) paths: Vec<PathBuf>,
 }
@@ -394,8 +324,10 @@ impl Command {
                 mounts: arguments.mounts.clone(),
                 copy: arguments.copy,
                 strict: arguments.strict,
+                keys: arguments.trust.keys.clone(),
                 ..arguments.folder.overrides()
             },
+            Self::Inventory(arguments) => arguments.file.overrides(),
             Self::Ls(arguments) => arguments.folder.overrides(),
             Self::Inspect(arguments) => arguments.folder.overrides(),
             Self::Verify(arguments) => arguments.folder.overrides(),
@@ -403,6 +335,7 @@ impl Command {
             Self::Ingest(arguments) => Overrides {
                 strict: arguments.strict,
                 on_conflict: arguments.on_conflict(),
+                keys: arguments.trust.keys.clone(),
                 ..arguments.folder.overrides()
             },
             Self::Releases(arguments) => arguments.folder.overrides(),
@@ -458,7 +391,7 @@ mod tests {
     #[test]
     fn every_exit_code_is_in_the_help() {
         for exit in crate::exit::Exit::ALL {
-            assert!(AFTER.contains(&format!("\n  {:>2}  ", exit as u8)), "{exit:?}");
+            assert!(crate::help::AFTER.contains(&format!("\n  {:>2}  ", exit as u8)), "{exit:?}");
         }
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! Invariant: one ingest at a time; the others wait their turn. The work is blocking and has its own thread.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use airdock_config::Config;
@@ -19,6 +20,10 @@ pub(crate) struct Wish {
     pub(crate) naming: Naming,
     /// What becomes of tags that somebody pushed, if not what the settings say.
     pub(crate) on_conflict: Option<OnConflict>,
+    /// Keys one of which has to have signed it, if the settings have none.
+    pub(crate) keys: Vec<PathBuf>,
+    /// The inventory of all of it, if none of those inside is to count.
+    pub(crate) inventory: Option<PathBuf>,
     /// Whose wish it is.
     pub(crate) by: String,
 }
@@ -69,6 +74,11 @@ impl Ingester {
         settings.precedence.on_conflict = wish.on_conflict.unwrap_or(settings.precedence.on_conflict);
         settings.by = wish.by;
         settings.naming = wish.naming;
+        // Whoever asks can ask for a signature, and cannot choose whose where that is settled.
+        if settings.trust.keys.is_empty() {
+            settings.trust.keys = wish.keys;
+        }
+        settings.trust.inventory = wish.inventory;
         let work = tokio::task::spawn_blocking(move || {
             // The turn is over when the thread is done, not when whoever asked has gone.
             let _turn = turn;

@@ -9,6 +9,7 @@ mod commands;
 mod contents;
 mod control;
 mod exit;
+mod help;
 mod ingester;
 mod mounter;
 mod output;
@@ -44,6 +45,7 @@ fn run(command: Command) -> anyhow::Result<Exit> {
     match command {
         Command::Serve(_) => commands::serve::run(config),
         Command::Ingest(arguments) => commands::ingest::run(config, &arguments),
+        Command::Inventory(arguments) => commands::inventory::run(config, &arguments),
         Command::Ls(arguments) => commands::ls::run(config, arguments),
         Command::Inspect(arguments) => commands::inspect::run(config, arguments),
         Command::Verify(arguments) => commands::verify::run(config, arguments),

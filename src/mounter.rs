@@ -49,7 +49,9 @@ async fn one(registry: &Registry, config: &Config, path: PathBuf) -> Result<Repo
 /// Why nothing was mounted, with what was wrong with each file.
 fn sentences(error: &IngestError) -> String {
     let failures: &[Notice] = match error {
-        IngestError::Strict { failures } | IngestError::Nothing { failures } => failures,
+        IngestError::Strict { failures }
+        | IngestError::Nothing { failures }
+        | IngestError::Untrusted { problems: failures } => failures,
         _ => &[],
     };
     let shown = |notice: &Notice| format!("\n  {}: {}", printable(&notice.file), printable(&notice.message));

@@ -109,6 +109,9 @@ fn show(record: &ReleaseRecord) -> String {
         let size = medium.size.map(|size| format!(", {}", HumanBytes(size))).unwrap_or_default();
         let _ = writeln!(text, "  from      {} ({kind}{size})", printable(&medium.path));
     }
+    for signature in &record.signatures {
+        let _ = writeln!(text, "  signed    {}", printable(&signature.to_string()));
+    }
     if record.kind == ReleaseKind::Ingest {
         let _ = writeln!(text, "  size      {}", HumanBytes(record.bytes));
     }

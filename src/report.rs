@@ -22,6 +22,9 @@ pub(crate) fn render(report: &Report) -> String {
     }
     notices(&mut text, "warning", &report.warnings);
     notices(&mut text, "refused", &report.failures);
+    for signature in &report.signatures {
+        let _ = writeln!(text, "signed: {}", printable(&signature.to_string()));
+    }
     if !text.is_empty() {
         text.push('\n');
     }

@@ -57,6 +57,8 @@ pub struct Overrides {
     pub strict: bool,
     /// `--on-conflict`: `ingest.on_conflict`.
     pub on_conflict: Option<OnConflict>,
+    /// `--key`: `ingest.trust.keys`.
+    pub keys: Vec<PathBuf>,
     /// `--bundle`: `ingest.bundles`.
     pub bundles: Vec<PathBuf>,
     /// `--mount`: `mount.paths`.

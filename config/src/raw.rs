@@ -89,7 +89,14 @@ pub(crate) struct Ingest {
     pub(crate) strict: Setting,
     pub(crate) on_conflict: Setting,
     pub(crate) protect: Setting,
+    pub(crate) trust: IngestTrust,
     pub(crate) limits: IngestLimits,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct IngestTrust {
+    pub(crate) keys: Setting,
 }
 
 #[derive(Debug, Default, Deserialize)]

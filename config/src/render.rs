@@ -50,6 +50,8 @@ impl Display for Config {
         writeln!(f, "strict = {}", ingest.strict)?;
         writeln!(f, "on_conflict = {}", word(&ingest.precedence.on_conflict, &CONFLICTS))?;
         writeln!(f, "protect = {}", list(&ingest.precedence.protect))?;
+        let keys = ingest.trust.keys.iter().map(|key| key.display());
+        writeln!(f, "\n[ingest.trust]\nkeys = {}", list(keys))?;
         let limits = &ingest.limits;
         writeln!(f, "\n[ingest.limits]\ndocument = {}", text(render_size(limits.document)))?;
         writeln!(f, "chart = {}", text(render_size(limits.chart)))?;

@@ -8,7 +8,7 @@ use airdock_registry::names;
 use airdock_registry::oci::RepositoryName;
 use airdock_registry::server::{self, TlsFiles};
 use airdock_registry::{OnConflict, Precedence, References};
-use airdock_sync::ingest;
+use airdock_sync::ingest::{self, TrustSettings};
 
 use crate::error::ConfigError;
 use crate::file::Layers;
@@ -47,7 +47,9 @@ pub(crate) fn resolve(mut layers: Layers, overrides: Overrides, errors: &mut Vec
     let server = server(reader, &raw.server, overrides.listen, overrides.tls_certificate, overrides.tls_key);
     let registry = registry(reader, &raw, data);
     let publish = publish::rules(reader, raw.publish.as_deref());
-    let (ingest, bundles) = ingest(reader, &raw.ingest, (overrides.strict, overrides.on_conflict), overrides.bundles);
+    let (mut ingest, bundles) =
+        ingest(reader, &raw.ingest, (overrides.strict, overrides.on_conflict), overrides.bundles);
+    ingest.trust = trust(reader, &raw.ingest.trust, overrides.keys);
     let mount = mount(reader, &raw.mount, overrides.mounts, overrides.copy);
     let log = LogSettings {
         level: reader.choice("log.level", &raw.log.level, LogLevel::default(), &LEVELS),
@@ -218,9 +220,25 @@ fn ingest(
         },
         naming: default.naming,
         precedence,
+        trust: default.trust,
         by: default.by,
     };
     (settings, bundles)
+}
+
+/// The keys bundles are to be signed with. An empty name must not come to mean that none is asked for.
+fn trust(reader: &mut Reader<'_>, raw: &raw::IngestTrust, keys: Vec<PathBuf>) -> TrustSettings {
+    const KEY: &str = "ingest.trust.keys";
+    let written = reader.list(KEY, &raw.keys).unwrap_or_default();
+    if written.iter().any(String::is_empty) || (written.is_empty() && reader.layers.variables.contains_key(KEY)) {
+        reader.wrong(
+            KEY,
+            "`` is not a file",
+            "name PEM files, each with one public key; without any, leave the key out",
+        );
+    }
+    let keys = if keys.is_empty() { written.into_iter().map(PathBuf::from).collect() } else { keys };
+    TrustSettings { keys, inventory: None }
 }
 
 /// Prefixes of repositories' names; a `/` at the end leaves out the repository of that very name.

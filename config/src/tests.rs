@@ -139,6 +139,7 @@ fn a_variable_wins_over_the_file_and_a_flag_over_both() {
         data: Some("flag".into()),
         listen: vec!["127.0.0.1:3".parse().unwrap()],
         strict: true,
+        keys: vec!["p".into()],
         on_conflict: Some(OnConflict::Replace),
         bundles: vec!["b".into()],
         mounts: vec!["m".into()],
@@ -151,6 +152,7 @@ fn a_variable_wins_over_the_file_and_a_flag_over_both() {
     assert_eq!(config.registry.data, Path::new("flag"));
     assert_eq!(config.server.listen, ["127.0.0.1:3".parse().unwrap()]);
     assert!(config.ingest.strict);
+    assert_eq!(config.ingest.trust.keys, [PathBuf::from("p")]);
     assert_eq!(config.ingest.precedence.on_conflict, OnConflict::Replace);
     assert_eq!(config.bundles, [PathBuf::from("b")]);
     assert_eq!(config.mount, MountSettings { paths: vec!["m".into()], copy: true });
@@ -274,4 +276,17 @@ fn a_prefix_to_protect_is_the_beginning_of_a_name() {
     for part in ["`/zenml`", "`Team`", "`win`"] {
         assert!(errors.contains(part), "{errors}");
     }
+}
+
+#[test]
+fn a_key_without_a_name_does_not_come_to_mean_that_none_is_asked_for() {
+    for (text, variables) in [
+        ("[ingest.trust]\nkeys = ['']", &[][..]),
+        ("[ingest.trust]\nkeys = ['a.pub']", &[("AIRDOCK__INGEST__TRUST__KEYS", "")][..]),
+        ("[ingest.trust]\nkeys = 'a.pub'", &[][..]),
+    ] {
+        assert!(complaint(text, variables).contains("ingest.trust.keys"), "{text}");
+    }
+    let config = load_text("[ingest.trust]\nkeys = ['a.pub', 'b.pub']", &[]).unwrap();
+    assert_eq!(config.ingest.trust.keys, [PathBuf::from("a.pub"), PathBuf::from("b.pub")]);
 }

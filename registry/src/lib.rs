@@ -27,5 +27,5 @@ pub use repository::{
 pub use settings::{References, Settings};
 pub use store::{
     Blob, ImageState, KeptTag, ManifestLink, ManifestName, MediumError, OpenError, Provenance, ReleaseImage,
-    ReleaseKind, ReleaseRecord, ReleaseSource, SourceKind, StoreError, TagChange, TagLink, WhyKept,
+    ReleaseKind, ReleaseRecord, ReleaseSignature, ReleaseSource, SourceKind, StoreError, TagChange, TagLink, WhyKept,
 };

@@ -23,7 +23,9 @@ pub(crate) fn run(config: Config, arguments: &IngestArguments) -> anyhow::Result
     let naming = Naming::new(arguments.name.as_deref(), arguments.base_name.as_deref())?;
     let progress = Arc::new(Progress::new(arguments.progress, arguments.json));
     let runtime = runtime()?;
-    let wish = Wish { strict: false, naming, on_conflict: arguments.on_conflict(), by: user::own() };
+    let inventory = arguments.inventory.as_deref().map(whole).transpose()?;
+    let keys = config.ingest.trust.keys.iter().map(std::path::absolute).collect::<Result<_, _>>()?;
+    let wish = Wish { strict: false, naming, on_conflict: arguments.on_conflict(), keys, inventory, by: user::own() };
     let outcome = runtime.block_on(ingest(config, inputs, wish, progress.clone()));
     progress.end();
     // A thread may still be waiting for standard input; nothing of the registry is open any more.
@@ -48,20 +50,28 @@ pub(crate) fn run(config: Config, arguments: &IngestArguments) -> anyhow::Result
 
 /// What to take in, with every path made whole: the server has a working directory of its own.
 fn inputs(paths: &[PathBuf]) -> anyhow::Result<Vec<RequestedInput>> {
-    let stream = Path::new("-");
-    if paths.iter().filter(|path| *path == stream).count() > 1 {
-        bail!("`-` is given twice, and there is one standard input");
-    }
-    let whole = |path: &PathBuf| {
-        if path == stream {
+    check_streams(paths)?;
+    let input = |path: &PathBuf| {
+        if path == Path::new("-") {
             return Ok(RequestedInput::Stream);
         }
-        // Said here, where the person is: the server would say it about a path nobody typed.
-        path.metadata().with_context(|| format!("cannot read `{}`", path.display()))?;
-        let path = std::path::absolute(path).with_context(|| format!("cannot find `{}`", path.display()))?;
-        Ok(RequestedInput::Path(path))
+        whole(path).map(RequestedInput::Path)
     };
-    paths.iter().map(whole).collect()
+    paths.iter().map(input).collect()
+}
+
+/// Whether standard input is given once at most.
+pub(super) fn check_streams(paths: &[PathBuf]) -> anyhow::Result<()> {
+    if paths.iter().filter(|path| *path == Path::new("-")).count() > 1 {
+        bail!("`-` is given twice, and there is one standard input");
+    }
+    Ok(())
+}
+
+fn whole(path: &Path) -> anyhow::Result<PathBuf> {
+    // Said here, where the person is: the server would say it about a path nobody typed.
+    path.metadata().with_context(|| format!("cannot read `{}`", path.display()))?;
+    std::path::absolute(path).with_context(|| format!("cannot find `{}`", path.display()))
 }
 
 async fn ingest(
@@ -87,8 +97,8 @@ async fn ingest(
         }
         Worker::There(server) => {
             let stream = inputs.contains(&RequestedInput::Stream).then(|| Box::new(io::stdin()) as _);
-            let Wish { naming, on_conflict, .. } = wish;
-            let request = IngestRequest { inputs, strict, naming, on_conflict };
+            let Wish { naming, on_conflict, keys, inventory, .. } = wish;
+            let request = IngestRequest { inputs, strict, naming, on_conflict, keys, inventory };
             server.ingest(request, stream, |event| progress.show(&event)).await
         }
     }
@@ -97,7 +107,9 @@ async fn ingest(
 /// Why nothing went in, item by item where that is known.
 pub(crate) fn refused(error: IngestError) -> anyhow::Result<Exit> {
     match &error {
-        IngestError::Strict { failures } | IngestError::Nothing { failures } => {
+        IngestError::Strict { failures }
+        | IngestError::Nothing { failures }
+        | IngestError::Untrusted { problems: failures } => {
             for Notice { file, message } in failures {
                 eprintln!("refused: {}: {}", printable(file), printable(message));
             }

@@ -3,6 +3,7 @@
 pub(crate) mod config_check;
 pub(crate) mod ingest;
 pub(crate) mod inspect;
+pub(crate) mod inventory;
 pub(crate) mod ls;
 pub(crate) mod rebuild;
 pub(crate) mod releases;

@@ -40,6 +40,12 @@ pub(crate) struct IngestRequest {
     /// What becomes of tags that somebody pushed, if not what the server's settings say.
     #[serde(default)]
     pub(crate) on_conflict: Option<OnConflict>,
+    /// Keys one of which has to have signed it, absolute, unless the server has keys of its own: then those decide.
+    #[serde(default)]
+    pub(crate) keys: Vec<PathBuf>,
+    /// The inventory of all of it, absolute.
+    #[serde(default)]
+    pub(crate) inventory: Option<PathBuf>,
 }
 
 /// One input of an ingest.

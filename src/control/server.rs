@@ -231,8 +231,8 @@ fn ingest(request: IngestRequest, rest: Streamed, ingester: Ingester, by: String
     }
     let (sender, events) = mpsc::channel(QUEUE);
     let teller = Teller::new(sender, Handle::current());
-    let IngestRequest { strict, naming, on_conflict, .. } = request;
-    let wish = Wish { strict, naming, on_conflict, by };
+    let IngestRequest { strict, naming, on_conflict, keys, inventory, .. } = request;
+    let wish = Wish { strict, naming, on_conflict, keys, inventory, by };
     let work = async move { ingester.run(inputs, wish, move |event| teller.tell(event)).await };
     answer_in_lines(work, events, Answer::Event, Answer::Ended)
 }

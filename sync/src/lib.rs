@@ -3,6 +3,7 @@
 
 mod archive;
 pub mod ingest;
+pub mod inventory;
 pub mod manifest_txt;
 pub mod publish;
 pub mod reference;

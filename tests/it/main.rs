@@ -14,6 +14,7 @@ mod pull;
 mod push;
 mod referrers;
 mod releases;
+mod signed;
 mod support;
 mod tags;
 mod tls;

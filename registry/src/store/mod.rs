@@ -30,8 +30,8 @@ pub use identity::OpenError;
 pub use link::{ManifestLink, Provenance, TagLink};
 pub use medium::MediumError;
 pub use record::{
-    ImageState, KeptTag, ManifestName, ReleaseImage, ReleaseKind, ReleaseRecord, ReleaseSource, SourceKind, TagChange,
-    WhyKept,
+    ImageState, KeptTag, ManifestName, ReleaseImage, ReleaseKind, ReleaseRecord, ReleaseSignature, ReleaseSource,
+    SourceKind, TagChange, WhyKept,
 };
 
 pub(crate) use blobs::{Adopted, Blobs};

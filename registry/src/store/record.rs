@@ -36,6 +36,9 @@ pub struct ReleaseRecord {
     /// What was read.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub media: Vec<ReleaseSource>,
+    /// Who had signed what it brought, if that was asked for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub signatures: Vec<ReleaseSignature>,
     /// The images and charts it brought, under each of their names.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub images: Vec<ReleaseImage>,
@@ -101,6 +104,24 @@ pub struct ReleaseSource {
     /// Its size in bytes, where that is known.
     #[serde(default)]
     pub size: Option<u64>,
+}
+
+/// A signature that was verified before anything was taken in.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReleaseSignature {
+    /// The inventory that was signed.
+    pub inventory: String,
+    /// The name of the file with the key.
+    pub key: String,
+    /// The SHA-256 of the public key in DER.
+    pub fingerprint: Digest,
+}
+
+impl std::fmt::Display for ReleaseSignature {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { inventory, key, fingerprint } = self;
+        write!(f, "{inventory} by {key} ({fingerprint})")
+    }
 }
 
 /// What a medium is.
@@ -236,6 +257,7 @@ impl ReleaseRecord {
             by,
             bundle: String::new(),
             media: Vec::new(),
+            signatures: Vec::new(),
             images: Vec::new(),
             bytes: 0,
             checksum: None,

@@ -1,9 +1,11 @@
-//! Where what is found in archives goes: into the store, as a release; or nowhere, when it is served from where it lies.
+//! Where what is found in archives goes: into the store, as a release; or nowhere, when it is served from where it lies,
+//! or only asked about.
 
+use std::collections::HashMap;
 use std::fs::File;
 
 use airdock_registry::oci::{Algorithm, Digest, Hasher, Manifest, RepositoryName, Tag};
-use airdock_registry::{BlobWriter, Error, MountDraft, ReleaseDraft, ReleaseImage};
+use airdock_registry::{BlobWriter, Error, MountDraft, ReleaseDraft, ReleaseImage, ReleaseSignature};
 use bytes::Bytes;
 
 use super::problem::{Problem, printable};
@@ -23,12 +25,14 @@ pub(crate) enum Destination {
     Mount(MountDraft),
     /// What would be written is counted.
     Count(Count),
+    /// Blobs are read and hashed as they would be for the store, and forgotten but for their sizes.
+    Hash(HashMap<Digest, u64>),
 }
 
 impl Destination {
     /// Whether nothing is to be read that is not needed to say where things lie.
     pub(crate) const fn leaves_content(&self) -> bool {
-        !matches!(self, Self::Store(_))
+        !matches!(self, Self::Store(_) | Self::Hash(_))
     }
 
     pub(crate) fn has_blob(&self, digest: &Digest) -> Option<u64> {
@@ -36,6 +40,7 @@ impl Destination {
             Self::Store(draft) => draft.has_blob(digest),
             Self::Mount(draft) => draft.has_blob(digest),
             Self::Count(count) => count.has_blob(digest),
+            Self::Hash(hashed) => hashed.get(digest).copied(),
         }
     }
 
@@ -43,7 +48,7 @@ impl Destination {
     pub(crate) fn open_blob(&self, digest: &Digest) -> Result<Option<File>, Problem> {
         match self {
             Self::Store(draft) => draft.open_blob(digest).map_err(Problem::Registry),
-            Self::Mount(_) | Self::Count(_) => Ok(None),
+            Self::Mount(_) | Self::Count(_) | Self::Hash(_) => Ok(None),
         }
     }
 
@@ -58,17 +63,26 @@ impl Destination {
     pub(crate) fn writer(&mut self, algorithm: Algorithm) -> Result<Sink, Problem> {
         match self {
             Self::Store(draft) => draft.writer_with(algorithm).map(Sink::Store).map_err(Problem::Registry),
-            Self::Mount(_) | Self::Count(_) => Ok(Sink::Hash(algorithm.hasher(), 0)),
+            Self::Mount(_) | Self::Count(_) | Self::Hash(_) => Ok(Sink::Hash(algorithm.hasher(), 0)),
+        }
+    }
+
+    /// A blob that was begun is whole. The store knows by itself.
+    pub(crate) fn written(&mut self, (digest, size): &(Digest, u64)) {
+        if let Self::Hash(hashed) = self {
+            hashed.insert(*digest, *size);
         }
     }
 
     /// Takes a small blob that has `digest`.
     pub(crate) fn put(&mut self, bytes: &[u8], entry: &str, digest: Digest) -> Result<(), Problem> {
         match self {
-            Self::Store(_) => {
+            Self::Store(_) | Self::Hash(_) => {
                 let mut sink = self.writer(digest.algorithm())?;
                 sink.write(bytes)?;
-                sink.finish(entry, Some(digest)).map(drop)
+                let written = sink.finish(entry, Some(digest))?;
+                self.written(&written);
+                Ok(())
             }
             Self::Mount(draft) => {
                 if draft.held() + bytes.len() as u64 > MAX_HELD {
@@ -97,7 +111,7 @@ impl Destination {
         verified: bool,
     ) -> Result<bool, Problem> {
         let draft = match self {
-            Self::Store(_) => return Ok(false),
+            Self::Store(_) | Self::Hash(_) => return Ok(false),
             Self::Count(count) => {
                 count.add(digest, window.size());
                 return Ok(true);
@@ -116,7 +130,7 @@ impl Destination {
         match self {
             Self::Store(draft) => draft.add_manifest(repository, digest, manifest),
             Self::Mount(draft) => draft.add_manifest(repository, digest, manifest),
-            Self::Count(_) => {}
+            Self::Count(_) | Self::Hash(_) => {}
         }
     }
 
@@ -127,11 +141,18 @@ impl Destination {
         }
     }
 
+    /// For the record of the release.
+    pub(crate) fn set_signatures(&mut self, signatures: Vec<ReleaseSignature>) {
+        if let Self::Store(draft) = self {
+            draft.set_signatures(signatures);
+        }
+    }
+
     pub(crate) fn add_tag(&mut self, repository: &RepositoryName, tag: Tag, digest: Digest) {
         match self {
             Self::Store(draft) => draft.add_tag(repository, tag, digest),
             Self::Mount(draft) => draft.add_tag(repository, tag, digest),
-            Self::Count(_) => {}
+            Self::Count(_) | Self::Hash(_) => {}
         }
     }
 }

@@ -12,6 +12,7 @@ use bytes::Bytes;
 use super::chart::Chart;
 use super::destination::{Destination, Sink};
 use super::diff_id::DiffId;
+use super::inventories::Inventories;
 use super::problem::{Problem, printable};
 use super::room;
 use super::source::{Meter, PIECE, Source};
@@ -68,6 +69,10 @@ pub(crate) struct Intake<'a> {
     pub(crate) provenance: HashMap<String, Bytes>,
     /// Every `manifest.txt`.
     pub(crate) texts: Vec<(String, String)>,
+    /// What lies in the roots of what was given, to cover all of it.
+    pub(crate) inventories: Inventories,
+    /// How many archives, or folders, deep the reading is.
+    pub(crate) depth: usize,
     pub(crate) warnings: Vec<Notice>,
     pub(crate) failures: Vec<Notice>,
     manifest_bytes: usize,
@@ -85,6 +90,8 @@ impl<'a> Intake<'a> {
             charts: Vec::new(),
             provenance: HashMap::new(),
             texts: Vec::new(),
+            inventories: Inventories::default(),
+            depth: 0,
             warnings: Vec::new(),
             failures: Vec::new(),
             manifest_bytes: 0,
@@ -214,7 +221,9 @@ impl<'a> Intake<'a> {
                 });
             }
         }
-        writer.finish(entry, expected)
+        let written = writer.finish(entry, expected)?;
+        self.to.written(&written);
+        Ok(written)
     }
 
     /// Reads all of `source`, a layer that is in the store as `expected`, for what it unpacks to.

@@ -29,6 +29,7 @@ mod entry_name;
 mod folder;
 mod hauler;
 mod intake;
+mod inventories;
 mod names;
 mod nested;
 mod oci;
@@ -54,8 +55,10 @@ use std::path::Path;
 pub(crate) use compression::Allowance;
 pub(crate) use destination::Destination;
 pub(crate) use intake::{Found, Intake, Place};
+pub(crate) use inventories::Sheet;
 pub(crate) use names::{UNTAGGED, as_it_stands};
 pub(crate) use problem::{Problem, printable};
+pub(crate) use role::{INVENTORY, INVENTORY_SIGNATURE};
 pub(crate) use room::require as require_room;
 pub(crate) use source::Meter;
 
@@ -76,7 +79,9 @@ fn read_known_path(intake: &mut Intake<'_>, path: &Path, shown: &str) -> Result<
         let (files, total) = folder::list(intake, path)?;
         intake.meter.begin(Some(total));
         let mark = intake.mark();
+        intake.depth += 1;
         let read = shelf::read_folder(intake, files, shown.trim_end_matches('/'));
+        intake.depth -= 1;
         if read.is_err() {
             intake.take_back(&mark);
         }

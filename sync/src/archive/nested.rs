@@ -45,7 +45,10 @@ fn settle<'a>(
     read: impl FnOnce(&mut Intake<'a>) -> Result<Outcome, Problem>,
 ) -> Result<Outcome, Problem> {
     let mark = intake.mark();
-    read(intake).or_else(|problem| {
+    intake.depth += 1;
+    let outcome = read(intake);
+    intake.depth -= 1;
+    outcome.or_else(|problem| {
         intake.take_back(&mark);
         intake.fail(file, problem)?;
         Ok(Outcome::Archive)

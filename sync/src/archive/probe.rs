@@ -103,6 +103,20 @@ pub fn chart(bytes: &[u8]) -> usize {
     chart::probe(bytes)
 }
 
+/// An inventory, which must say itself again if it is one; and the same bytes as a key file and a signature.
+///
+/// # Panics
+/// When it does not.
+#[must_use]
+pub fn inventory(bytes: &[u8]) -> usize {
+    use crate::inventory::{Inventory, probe_key};
+    let seen = usize::from(probe_key(bytes));
+    let Ok(inventory) = Inventory::parse(bytes) else { return seen };
+    let again = Inventory::parse(inventory.to_string().as_bytes());
+    assert!(again.is_ok_and(|again| again == inventory), "an inventory is read in two ways");
+    seen + inventory.entries.len()
+}
+
 /// A `manifest.txt`, and its lines as names: references, patterns and templates.
 #[must_use]
 pub fn text(bytes: &[u8]) -> usize {

@@ -3,6 +3,11 @@
 
 use airdock_registry::oci::{Algorithm, Digest};
 
+/// What names all that a bundle brings.
+pub(crate) const INVENTORY: &str = "inventory.txt";
+/// Its detached signature.
+pub(crate) const INVENTORY_SIGNATURE: &str = "inventory.txt.sig";
+
 /// What an entry may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Role {
@@ -26,6 +31,8 @@ pub(crate) enum Role {
     Chart,
     /// `manifest.txt`.
     Text,
+    /// `inventory.txt` or its signature.
+    Inventory,
     /// A chart's provenance file.
     Provenance,
     /// Anything else: told by its content.
@@ -59,6 +66,7 @@ impl Role {
             "manifest.json" | "index.json" | "oci-layout" => return Self::Document,
             "layer.tar" if parent.is_some() => return Self::Layer,
             "manifest.txt" => return Self::Text,
+            INVENTORY | INVENTORY_SIGNATURE => return Self::Inventory,
             "Chart.yaml" if parent.is_some() => return Self::Chart,
             "repositories" => return Self::Legacy,
             "json" | "VERSION" if parent.is_some_and(|parent| hex(parent).is_some()) => return Self::Legacy,
@@ -128,6 +136,9 @@ mod tests {
             ("Chart.yaml".into(), Role::Other),
             ("charts/zenml-1.tgz.prov".into(), Role::Provenance),
             ("zenml-air-gapped-bundle/manifest.txt".into(), Role::Text),
+            ("bundle/inventory.txt".into(), Role::Inventory),
+            ("inventory.txt.sig".into(), Role::Inventory),
+            ("my-inventory.txt".into(), Role::Other),
             ("images/zenml-client.tar".into(), Role::Other),
             ("layer.tar".into(), Role::Other),
             (format!("blobs/md5/{hex}"), Role::Other),

@@ -19,7 +19,7 @@ use super::problem::{Problem, printable};
 use super::role::{Role, digest_in_name};
 use super::source::{Meter, Window};
 use super::tar::{Kind, TarReader};
-use super::{ahead, docker};
+use super::{ahead, docker, inventories};
 use super::{nested, scope};
 
 /// Where a file lies.
@@ -109,6 +109,9 @@ impl<'a> Shelf<'a> {
                 Role::Text | Role::Provenance => {
                     let text = self.document(intake, &path, scope::MAX_TEXT);
                     scope::text(intake, &path, &inner, text)?;
+                }
+                Role::Inventory => {
+                    inventories::take(intake, &path, &inner, |intake, limit| self.document(intake, &path, limit))?;
                 }
                 Role::Chart => tally.unpacked_chart(intake, &path, &inner),
                 // Inside a layout other files mean nothing (image-layout.md).

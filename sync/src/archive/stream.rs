@@ -12,6 +12,7 @@ use bytes::Bytes;
 use super::compression::{Format, HEAD};
 use super::diff_id::DiffId;
 use super::intake::Intake;
+use super::inventories;
 use super::nested;
 use super::oci::MAX_CONFIG;
 use super::parts::{self, Compression, Layer, Parts, document_over};
@@ -96,6 +97,11 @@ impl Pile {
             Role::Text | Role::Provenance => {
                 let text = document(body, &path, size, scope::MAX_TEXT);
                 return scope::text(intake, &path, &inner, text.map(Some));
+            }
+            Role::Inventory => {
+                return inventories::take(intake, &path, &inner, |_, limit| {
+                    document(body, &path, size, limit).map(Some)
+                });
             }
             Role::Companion => Part::Passed { size },
             Role::Link => self.keep(intake, &path, document(body, &path, size, MAX_LINK)?)?,

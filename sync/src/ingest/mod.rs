@@ -4,7 +4,9 @@ mod plan;
 mod report;
 mod run;
 mod settings;
+mod trust;
 
 pub use report::{Event, ImageRow, IngestError, Kept, Notice, Report};
-pub use run::{ingest, ingest_until, mount};
-pub use settings::{Cancel, Input, InvalidNaming, Limits, Naming, Settings};
+pub use run::{ingest, ingest_until, inventory, mount};
+pub use settings::{Cancel, Input, InvalidNaming, Limits, Naming, Settings, TrustSettings};
+pub use trust::check_keys;

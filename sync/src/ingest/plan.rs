@@ -7,7 +7,7 @@ use airdock_registry::names::Namespace;
 use airdock_registry::oci::{Digest, RepositoryName, Tag};
 use airdock_registry::{ImageState, Outcome, Registry, ReleaseImage, ReleaseReport, TagOutcome, WhyKept};
 
-use super::report::ImageRow;
+use super::report::{ImageRow, Notice};
 use crate::archive::{Destination, Found, Intake, UNTAGGED};
 use crate::publish::Publisher;
 
@@ -32,6 +32,8 @@ pub(super) struct Committed {
 pub(super) struct Plan {
     rows: Vec<Row>,
     tags: BTreeMap<(RepositoryName, Tag), Claim>,
+    /// Tags that several images of the ingest claim.
+    contested: Vec<Notice>,
 }
 
 /// Which image of the ingest has a tag.
@@ -43,7 +45,7 @@ struct Claim {
 
 impl Plan {
     pub(super) fn new(intake: &mut Intake<'_>, publisher: &Publisher) -> Self {
-        let mut plan = Self { rows: Vec::new(), tags: BTreeMap::new() };
+        let mut plan = Self { rows: Vec::new(), tags: BTreeMap::new(), contested: Vec::new() };
         let found = std::mem::take(&mut intake.found);
         let mut homes: HashMap<Digest, Vec<RepositoryName>> = HashMap::new();
         for (image, item) in found.iter().enumerate().filter(|(_, item)| item.beside.is_none()) {
@@ -79,6 +81,11 @@ impl Plan {
         plan
     }
 
+    /// Which tags several images of the ingest claim: which gets one depends on the order they were read in.
+    pub(super) fn contested(&self) -> &[Notice] {
+        &self.contested
+    }
+
     fn add(&mut self, intake: &mut Intake<'_>, found: &[Found], mut row: Row) {
         let mut seen = Vec::new();
         row.repositories.retain(|repository| {
@@ -102,7 +109,8 @@ impl Plan {
                         "`{repository}:{tag}` is two images in this ingest; `{}`{why} gets the tag and `{}` does not",
                         gets.digest, other.digest
                     );
-                    intake.warn(file, message);
+                    intake.warn(file, message.clone());
+                    self.contested.push(Notice { file: file.clone(), message });
                 }
                 if !stays {
                     self.tags.insert(key, claim);
@@ -147,7 +155,9 @@ impl Plan {
                 tags: mounted.tags,
                 wrote: false,
             }),
-            Destination::Count(_) => Ok(Committed { release: None, tags: Vec::new(), wrote: false }),
+            Destination::Count(_) | Destination::Hash(_) => {
+                Ok(Committed { release: None, tags: Vec::new(), wrote: false })
+            }
         }
     }
 

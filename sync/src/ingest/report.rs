@@ -1,6 +1,6 @@
 //! What an ingest tells while it runs and at its end. Serialised as it is: a running server streams it to the command.
 
-use airdock_registry::{KeptTag, WhyKept};
+use airdock_registry::{KeptTag, ReleaseSignature, WhyKept};
 use serde::{Deserialize, Serialize};
 
 /// Something that happened during an ingest, in order.
@@ -60,6 +60,9 @@ pub struct Report {
     pub release: Option<u64>,
     /// Whether anything that can be seen changed. `false`: everything was there already.
     pub wrote: bool,
+    /// Who had signed what was taken in, if that was asked for.
+    #[serde(default)]
+    pub signatures: Vec<ReleaseSignature>,
     /// Bytes read from the input; far less than its size when the content was there already.
     pub bytes_read: u64,
     /// How long it took.
@@ -130,8 +133,8 @@ pub enum IngestError {
     /// Somebody stopped it.
     #[error("the ingest was stopped; no tag was changed")]
     Cancelled,
-    /// In strict mode something failed.
-    #[error("{} of the files or images cannot go in, and `strict` asks for all or nothing; no tag was changed", failures.len())]
+    /// Something failed, and `strict`, or that everything has to be signed, asks for all or nothing.
+    #[error("{} of the files or images cannot go in, and `strict`, or a key, asks for all or nothing; no tag was changed", failures.len())]
     Strict {
         /// Each of them.
         failures: Vec<Notice>,
@@ -157,6 +160,24 @@ pub enum IngestError {
     Conflicts {
         /// Each of them.
         kept: Vec<Kept>,
+    },
+    /// A name is several images, so that there is no inventory of it.
+    #[error("{} of the names are several images each, and an inventory says which one a name is", names.len())]
+    Contested {
+        /// Each name with its images.
+        names: Vec<Notice>,
+    },
+    /// It is not what somebody who is trusted has signed.
+    #[error("only what is signed goes in, and this is not; no tag was changed")]
+    Untrusted {
+        /// Why.
+        problems: Vec<Notice>,
+    },
+    /// A key cannot be used.
+    #[error("{message}")]
+    Key {
+        /// Which and why.
+        message: String,
     },
     /// The publish rules cannot work.
     #[error("a publish rule cannot work: {message}")]

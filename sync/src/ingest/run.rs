@@ -1,14 +1,18 @@
 //! From inputs to a committed release: read everything, decide names, commit once.
 
+use std::collections::HashMap;
 use std::path::Path;
 use std::time::Instant;
 
+use airdock_registry::oci::Digest;
 use airdock_registry::{MountDraft, Provenance, Registry, ReleaseDraft, TagOutcome};
 
 use super::plan::{Committed, Plan};
-use super::report::{Event, IngestError, Kept, Report};
+use super::report::{Event, IngestError, Kept, Notice, Report};
 use super::settings::{Cancel, Input, Settings};
+use super::trust::{self, Trust};
 use crate::archive::{self, Destination, Found, Intake, Meter, Place, Problem, UNTAGGED, printable};
+use crate::inventory::Inventory;
 use crate::manifest_txt::{self, Held};
 use crate::publish::{PublishRules, Publisher};
 
@@ -48,6 +52,7 @@ pub fn ingest_until(
 ) -> Result<Report, IngestError> {
     let started = Instant::now();
     let publisher = Publisher::new(publish).map_err(|error| IngestError::Settings { message: error.to_string() })?;
+    let trust = Trust::new(settings)?;
     progress(Event::Started { total_bytes: total(&inputs) });
     let meter = Meter::new(progress, cancel);
     let origin = Provenance::Ingested { bundle: bundle_name(&inputs), release: None };
@@ -56,7 +61,7 @@ pub fn ingest_until(
     draft.set_precedence(settings.precedence.clone());
     let sources = inputs.iter().map(|input| input.source(total(std::slice::from_ref(input))));
     draft.set_source(settings.by.clone(), sources.collect());
-    let work = Work { registry, publisher: &publisher, settings, meter: &meter, cancel, started };
+    let work = Work { registry, publisher: &publisher, settings, trust, meter: &meter, cancel, started };
     work.take(Destination::Store(draft), inputs)
 }
 
@@ -79,13 +84,55 @@ pub fn mount(
 ) -> Result<Report, IngestError> {
     let started = Instant::now();
     let publisher = Publisher::new(publish).map_err(|error| IngestError::Settings { message: error.to_string() })?;
+    let trust = Trust::new(settings)?;
     // Its files are opened again and again, whatever becomes of the working folder.
     let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
     let cancel = Cancel::default();
     let meter = Meter::new(progress, &cancel);
     let to = Destination::Mount(MountDraft::new(&path));
-    let work = Work { registry, publisher: &publisher, settings, meter: &meter, cancel: &cancel, started };
+    let work = Work { registry, publisher: &publisher, settings, trust, meter: &meter, cancel: &cancel, started };
     work.take(to, vec![Input::Path(path)])
+}
+
+/// What an ingest of `inputs` would find, under the names the archives say, and what it would warn of. Everything is read
+/// and hashed, and nothing is written.
+///
+/// Blocks: to be run on a thread that may.
+///
+/// # Errors
+/// [`IngestError::Strict`] when anything of it could not go in: half a bundle is not worth a signature;
+/// [`IngestError::Nothing`]; [`IngestError::Contested`] when a name is several images; [`IngestError::Cancelled`].
+pub fn inventory(
+    inputs: Vec<Input>,
+    settings: &Settings,
+    cancel: &Cancel,
+    progress: &dyn Fn(Event),
+) -> Result<Inventory, IngestError> {
+    progress(Event::Started { total_bytes: total(&inputs) });
+    let meter = Meter::new(progress, cancel);
+    let mut intake = Intake::new(Destination::Hash(HashMap::new()), &meter, &settings.limits, &settings.naming);
+    read(&mut intake, inputs).map_err(ended)?;
+    if cancel.is_cancelled() {
+        return Err(IngestError::Cancelled);
+    }
+    if !intake.failures.is_empty() {
+        return Err(IngestError::Strict { failures: intake.failures });
+    }
+    let entries = intake.found.iter().flat_map(trust::entries).collect();
+    let inventory = Inventory { expires: None, entries };
+    if inventory.entries.is_empty() {
+        return Err(IngestError::Nothing { failures: Vec::new() });
+    }
+    let contested = inventory.contested();
+    if !contested.is_empty() {
+        let message = |digests: &[&Digest]| {
+            let all = digests.iter().map(ToString::to_string).collect::<Vec<_>>().join(" and ");
+            format!("it is {all}; leave all but one out")
+        };
+        let shown = |(name, digests): &(&str, Vec<&Digest>)| Notice { file: (*name).into(), message: message(digests) };
+        return Err(IngestError::Contested { names: contested.iter().map(shown).collect() });
+    }
+    Ok(inventory)
 }
 
 /// An ingest, or a mount: they differ in where things go.
@@ -93,6 +140,7 @@ struct Work<'a> {
     registry: &'a Registry,
     publisher: &'a Publisher,
     settings: &'a Settings,
+    trust: Trust,
     meter: &'a Meter<'a>,
     cancel: &'a Cancel,
     started: Instant,
@@ -101,26 +149,34 @@ struct Work<'a> {
 impl Work<'_> {
     fn take(self, to: Destination, inputs: Vec<Input>) -> Result<Report, IngestError> {
         let mut intake = Intake::new(to, self.meter, &self.settings.limits, &self.settings.naming);
+        let given = bundle_name(&inputs);
         read(&mut intake, inputs).map_err(ended)?;
         if self.cancel.is_cancelled() {
             return Err(IngestError::Cancelled);
         }
-        if self.settings.strict && !intake.failures.is_empty() {
+        if (self.settings.strict || self.trust.is_required()) && !intake.failures.is_empty() {
             return Err(IngestError::Strict { failures: intake.failures });
         }
         if intake.found.is_empty() {
             return Err(IngestError::Nothing { failures: intake.failures });
         }
+        // Before any name is given: what the person inside calls it, nobody outside has signed.
+        let signatures = self.trust.check(&mut intake, &given)?;
         give_name(&mut intake)?;
         cross_check(&mut intake);
         let plan = Plan::new(&mut intake, self.publisher);
-        let Intake { to, found, warnings, failures, .. } = intake;
+        if self.trust.is_required() && !plan.contested().is_empty() {
+            return Err(trust::refuse(&intake, plan.contested().to_vec()));
+        }
+        let Intake { mut to, found, warnings, failures, .. } = intake;
+        to.set_signatures(signatures.clone());
         let committed = plan.commit(self.registry, to, &found);
         let Committed { release, tags, wrote } = committed.map_err(|error| ended(Problem::Registry(error)))?;
         let report = Report {
             images: plan.rows(&found, &tags),
             kept: tags.iter().filter_map(TagOutcome::kept).map(Kept::from).collect(),
             release,
+            signatures,
             warnings,
             failures,
             wrote,

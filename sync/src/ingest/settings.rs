@@ -27,8 +27,20 @@ pub struct Settings {
     /// What becomes of tags that point elsewhere. It is no failure that one stays: `strict` is about what is in the
     /// bundle; for all tags or none there is [`OnConflict::Fail`](airdock_registry::OnConflict::Fail).
     pub precedence: Precedence,
+    /// Whose signature a bundle has to have.
+    pub trust: TrustSettings,
     /// The user who asks for it, for the record.
     pub by: String,
+}
+
+/// Whose signature a bundle has to have.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TrustSettings {
+    /// PEM files, each with one public key: ECDSA on P-256, or Ed25519. With any, only what one of them has signed goes in,
+    /// and all of it or nothing. They are read for each ingest.
+    pub keys: Vec<PathBuf>,
+    /// The inventory of everything given, with its signature at the same path and `.sig`. Those inside do not count then.
+    pub inventory: Option<PathBuf>,
 }
 
 /// Names for content that has none of its own. What says its name keeps it.

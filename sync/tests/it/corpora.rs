@@ -30,6 +30,7 @@ fn the_fuzz_corpora_are_read_or_refused_without_panic() {
                 "index" => seen(probe::index(&bytes) as u64),
                 "chart" => seen(probe::chart(&bytes) as u64),
                 "ingest" => seen(world.within(|| probe::ingest(&world.registry, &file, &bytes)) as u64),
+                "inventory" => seen(probe::inventory(&bytes) as u64),
                 "paths" => seen(probe::paths(&bytes) as u64),
                 "references" => seen(probe::references(&bytes) as u64),
                 "text" => seen(probe::text(&bytes) as u64),
@@ -40,5 +41,5 @@ fn the_fuzz_corpora_are_read_or_refused_without_panic() {
         assert!(inputs > 0, "`{name}` has no inputs");
         replayed.push(name);
     }
-    assert_eq!(replayed.len(), 9, "{replayed:?}");
+    assert_eq!(replayed.len(), 10, "{replayed:?}");
 }

@@ -17,6 +17,8 @@ mod layouts;
 mod mounts;
 mod naming;
 mod resume;
+mod signatures;
+mod signed;
 mod storages;
 mod streams;
 mod support;

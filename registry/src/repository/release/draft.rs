@@ -9,7 +9,8 @@ use crate::oci::{Algorithm, Digest, Manifest, Reference, RepositoryName, Tag};
 use crate::registry::Shared;
 use crate::repository::now;
 use crate::store::{
-    ManifestLink, ManifestName, Provenance, ReleaseImage, ReleaseKind, ReleaseRecord, ReleaseSource, TagChange, TagLink,
+    ManifestLink, ManifestName, Provenance, ReleaseImage, ReleaseKind, ReleaseRecord, ReleaseSignature, ReleaseSource,
+    TagChange, TagLink,
 };
 
 use super::blobs::{BlobWriter, Syncer};
@@ -25,6 +26,7 @@ pub struct ReleaseDraft {
     precedence: Precedence,
     by: String,
     media: Vec<ReleaseSource>,
+    signatures: Vec<ReleaseSignature>,
     images: Vec<ReleaseImage>,
     manifests: Manifests,
     tags: BTreeMap<(RepositoryName, Tag), Digest>,
@@ -40,6 +42,7 @@ impl ReleaseDraft {
             precedence: Precedence::default(),
             by: String::new(),
             media: Vec::new(),
+            signatures: Vec::new(),
             images: Vec::new(),
             manifests: BTreeMap::new(),
             tags: BTreeMap::new(),
@@ -101,6 +104,11 @@ impl ReleaseDraft {
     pub fn set_source(&mut self, by: String, media: Vec<ReleaseSource>) {
         self.by = by;
         self.media = media;
+    }
+
+    /// For the record: who had signed it.
+    pub fn set_signatures(&mut self, signatures: Vec<ReleaseSignature>) {
+        self.signatures = signatures;
     }
 
     /// For the record: an image or chart under one of its names. Its state is found out at the end.
@@ -206,6 +214,7 @@ impl ReleaseDraft {
             }
         }
         record.media.clone_from(&self.media);
+        record.signatures.clone_from(&self.signatures);
         record.images = brought::images(&self.images, tags, &self.manifests);
         record.bytes = brought::bytes(self.manifests.iter().map(|((_, digest), manifest)| (digest, manifest)));
         record.checksum = Some(brought::checksum(&self.tags, &self.manifests));

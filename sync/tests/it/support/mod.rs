@@ -2,6 +2,7 @@
 
 mod image;
 mod remote;
+mod signer;
 mod tarball;
 
 use std::cell::RefCell;
@@ -11,7 +12,9 @@ use std::path::{Path, PathBuf};
 
 use airdock_registry::names::RequestedName;
 use airdock_registry::oci::{Digest, Manifest, TagOrDigest};
-use airdock_registry::{Provenance, PutReference, Registry, ServedManifest, Settings as RegistrySettings};
+use airdock_registry::{
+    Provenance, PutReference, Registry, ReleaseSignature, ServedManifest, Settings as RegistrySettings,
+};
 use airdock_sync::ingest::{Event, IngestError, Input, Report, Settings, ingest, mount};
 use airdock_sync::publish::PublishRules;
 
@@ -19,6 +22,7 @@ pub use image::{
     Image, bytes, chart, chart_files, index_of, layout, save_docker_20, save_docker_26, save_kaniko, save_podman,
 };
 pub use remote::{Files, INDEX, MANIFEST, Remote, image_index, referrer, save_directory, save_storage, tarred};
+pub use signer::{Signer, pem};
 pub use tarball::{Tarball, entry, pax};
 
 /// A registry on a folder of its own.
@@ -143,6 +147,14 @@ impl World {
             }
         }
         all
+    }
+
+    /// What the log of releases has, each with who had signed it.
+    pub fn releases(&self) -> Vec<Vec<ReleaseSignature>> {
+        let releases = self.registry.releases();
+        let list = self.runtime.block_on(releases.list()).unwrap();
+        let show = |id| self.runtime.block_on(releases.show(id)).unwrap().signatures;
+        list.entries.iter().map(|entry| show(entry.id)).collect()
     }
 
     /// Whether everything that a tag leads to is there, with its size and digest.

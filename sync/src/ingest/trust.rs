@@ -1,0 +1,263 @@
+//! Whether what was found is what somebody who is trusted has signed.
+//!
+//! Everything is read first, blob by blob held against its digest, and nothing is visible yet. Then the manifests found,
+//! with their names, have to be those of the signed inventories: all of them and no others. Invariant: with a key there is
+//! no way from here to a commit but through [`Trust::check`]; a text is parsed only after its signature was verified.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
+
+use airdock_registry::ReleaseSignature;
+use jiff::Timestamp;
+
+use super::report::{Event, IngestError, Notice};
+use super::settings::Settings;
+use crate::archive::{Found, INVENTORY, INVENTORY_SIGNATURE, Intake, Sheet, UNTAGGED, printable};
+use crate::inventory::{Entry, Inventory, Key, MAX_SIGNATURE};
+
+/// Differences told one by one; after so many nobody reads on.
+const MAX_DIFFERENCES: usize = 50;
+
+const CURE: &str = "make it with `airdock inventory` where the bundle is made, and sign it there";
+
+/// The keys that are trusted, and the inventory that was given for everything.
+pub(super) struct Trust {
+    keys: Vec<Key>,
+    given: Option<(String, Sheet)>,
+}
+
+/// Reads the keys, to say early that one cannot be used. Returns what to call each.
+///
+/// # Errors
+/// [`IngestError::Key`].
+pub fn check_keys(settings: &Settings) -> Result<Vec<String>, IngestError> {
+    Ok(read_keys(&settings.trust.keys)?.iter().map(called).collect())
+}
+
+fn read_keys(paths: &[PathBuf]) -> Result<Vec<Key>, IngestError> {
+    let read = |path: &PathBuf| Key::read(path).map_err(|error| IngestError::Key { message: error.to_string() });
+    paths.iter().map(read).collect()
+}
+
+fn called(key: &Key) -> String {
+    format!("{} ({})", key.file, key.fingerprint)
+}
+
+impl Trust {
+    /// Reads the keys, and the inventory if one was given.
+    ///
+    /// # Errors
+    /// [`IngestError::Key`]; [`IngestError::Untrusted`] when the inventory given cannot be read.
+    pub(super) fn new(settings: &Settings) -> Result<Self, IngestError> {
+        let keys = read_keys(&settings.trust.keys)?;
+        let Some(path) = &settings.trust.inventory else { return Ok(Self { keys, given: None }) };
+        let shown = path.display().to_string();
+        let signature_path = PathBuf::from(format!("{shown}.sig"));
+        let unreadable = |path: &Path, error: io::Error| IngestError::Untrusted {
+            problems: vec![Notice { file: path.display().to_string(), message: format!("it cannot be read: {error}") }],
+        };
+        let text = read_bounded(path, settings.limits.document).map_err(|error| unreadable(path, error))?;
+        let signature = match read_bounded(&signature_path, MAX_SIGNATURE) {
+            Ok(signature) => Some(signature.into()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(error) => return Err(unreadable(&signature_path, error)),
+        };
+        Ok(Self { keys, given: Some((shown, Sheet { text: Some(text.into()), signature, problem: None })) })
+    }
+
+    /// Whether nothing goes in without a signature.
+    pub(super) const fn is_required(&self) -> bool {
+        !self.keys.is_empty()
+    }
+
+    /// Holds what was found against its inventories; says who signed it. Without keys, what is wrong is a warning.
+    ///
+    /// # Errors
+    /// [`IngestError::Untrusted`], with all that is wrong.
+    pub(super) fn check(&self, intake: &mut Intake<'_>, inputs: &str) -> Result<Vec<ReleaseSignature>, IngestError> {
+        let found = std::mem::take(&mut intake.inventories);
+        let mut held = Held::default();
+        match &self.given {
+            Some((file, sheet)) => self.read(file, sheet, &mut held),
+            None => found.sheets.iter().for_each(|(file, sheet)| self.read(file, sheet, &mut held)),
+        }
+        let none = self.given.is_none() && found.sheets.is_empty();
+        if none && self.is_required() {
+            let nested = found.nested.map(|nested| {
+                format!(" (`{nested}` is about that archive alone: give the archive itself, or make one for all of it)")
+            });
+            let message = format!(
+                "it has no inventory, and only what is signed by {} goes in; {CURE}, and put `{INVENTORY}` and \
+                 `{INVENTORY_SIGNATURE}` into the bundle's root, or give them with `--inventory`{}",
+                self.keys(),
+                nested.unwrap_or_default()
+            );
+            held.problem(inputs, message);
+        }
+        if held.problems.is_empty() && !none {
+            held.compare(&intake.found);
+        }
+        if self.is_required() {
+            return if held.problems.is_empty() { Ok(held.signatures) } else { Err(refuse(intake, held.problems)) };
+        }
+        for Notice { file, message } in held.problems {
+            intake.warn(&file, message);
+        }
+        if let Some(file) = self.given.as_ref().map(|(file, _)| file).or_else(|| found.sheets.keys().next()) {
+            intake.warn(file, "nobody's signature was asked for: name a key with `--key` or in `ingest.trust.keys`");
+        }
+        Ok(Vec::new())
+    }
+
+    /// Verifies one inventory and adds what it names.
+    fn read(&self, file: &str, sheet: &Sheet, held: &mut Held) {
+        if let Some(problem) = &sheet.problem {
+            return held.problem(file, problem.clone());
+        }
+        let Some(text) = &sheet.text else {
+            return held.problem(file, format!("its signature is there and it is not; {CURE}"));
+        };
+        if self.is_required() {
+            let Some(signature) = &sheet.signature else {
+                let message = format!(
+                    "it has no signature: there is no `{INVENTORY_SIGNATURE}` beside it; sign it, with the key of {}",
+                    self.keys()
+                );
+                // One that was given has a name of its own.
+                return held.problem(file, message.replace(INVENTORY_SIGNATURE, &signature_name(file)));
+            };
+            let Some(key) = self.keys.iter().find(|key| key.has_signed(text, signature)) else {
+                let message = format!(
+                    "its signature is not by {} over what it says; was it changed on the way, or signed with another key?",
+                    self.keys()
+                );
+                return held.problem(file, message);
+            };
+            held.signatures.push(ReleaseSignature {
+                inventory: file.to_owned(),
+                key: key.file.clone(),
+                fingerprint: key.fingerprint,
+            });
+        }
+        match Inventory::parse(text) {
+            Ok(inventory) => held.add(file, inventory),
+            Err(error) => held.problem(file, format!("{error}; {CURE}")),
+        }
+    }
+
+    /// All keys, for a sentence.
+    fn keys(&self) -> String {
+        self.keys.iter().map(called).collect::<Vec<_>>().join(" or ")
+    }
+}
+
+/// Tells what is wrong to whoever follows the ingest, and ends it.
+pub(super) fn refuse(intake: &Intake<'_>, problems: Vec<Notice>) -> IngestError {
+    problems.iter().for_each(|problem| intake.meter.tell(Event::Failed(problem.clone())));
+    IngestError::Untrusted { problems }
+}
+
+/// What the inventories say, and what is wrong.
+#[derive(Default)]
+struct Held {
+    /// Each with the file that names it.
+    wanted: BTreeMap<Entry, String>,
+    tagged: BTreeMap<String, Entry>,
+    signatures: Vec<ReleaseSignature>,
+    problems: Vec<Notice>,
+}
+
+impl Held {
+    fn problem(&mut self, file: &str, message: String) {
+        self.problems.push(Notice { file: printable(file), message });
+    }
+
+    fn add(&mut self, file: &str, inventory: Inventory) {
+        if let Some(expires) = inventory.expires.filter(|_| inventory.is_expired(Timestamp::now())) {
+            return self
+                .problem(file, format!("it expired at {expires} by this machine's clock; bring a newer bundle"));
+        }
+        for entry in inventory.entries {
+            if entry.is_tagged() {
+                let before = self.tagged.insert(entry.name().to_owned(), entry.clone());
+                if let Some(before) = before.filter(|before| *before != entry) {
+                    let (name, digest) = (entry.name(), before.digest());
+                    let message = format!("`{name}` is {} here and {digest} in another inventory", entry.digest());
+                    self.problem(file, format!("{message}; ingest each bundle by itself"));
+                }
+            }
+            self.wanted.insert(entry, file.to_owned());
+        }
+    }
+
+    /// Every manifest that would be linked, under every name, has to be named, and the other way round.
+    fn compare(&mut self, found: &[Found]) {
+        let mut extra: BTreeMap<Entry, &str> = BTreeMap::new();
+        let mut there = BTreeSet::new();
+        for item in found {
+            for entry in entries(item) {
+                if !self.wanted.contains_key(&entry) {
+                    extra.insert(entry.clone(), &item.file);
+                }
+                there.insert(entry);
+            }
+        }
+        let mut differences: Vec<(String, String)> = Vec::new();
+        let mut replaced = BTreeSet::new();
+        for (entry, file) in extra {
+            let (name, digest) = (entry.name(), entry.digest());
+            let said = self.tagged.get(name).filter(|_| entry.is_tagged());
+            let message = match said {
+                Some(said) => {
+                    replaced.insert(said.clone());
+                    format!(
+                        "`{name}` is {digest}, where the inventory says {}: it was changed, or swapped",
+                        said.digest()
+                    )
+                }
+                None => format!("the inventory does not name {digest} as `{name}`"),
+            };
+            differences.push((file.to_owned(), message));
+        }
+        let missing = self.wanted.iter().filter(|(entry, _)| !there.contains(entry) && !replaced.contains(entry));
+        for (entry, file) in missing {
+            let message = format!("it names {} as `{}`, which is not in what was given", entry.digest(), entry.name());
+            differences.push((file.clone(), message));
+        }
+        let more = differences.len().saturating_sub(MAX_DIFFERENCES);
+        for (file, message) in differences.into_iter().take(MAX_DIFFERENCES) {
+            self.problem(&file, message);
+        }
+        if more > 0 {
+            self.problem(INVENTORY, format!("and {more} more differences"));
+        }
+    }
+}
+
+/// The names of what was found, as an inventory has them.
+pub(super) fn entries(found: &Found) -> Vec<Entry> {
+    if let Some((about, tag)) = &found.beside {
+        return vec![Entry::beside(found.root, about, tag.as_ref())];
+    }
+    let named = found.places.iter().map(|place| match &place.tag {
+        None if place.repository.as_str() == UNTAGGED => Entry::nameless(found.root),
+        tag => Entry::named(found.root, &place.repository, tag.as_ref()),
+    });
+    named.collect()
+}
+
+fn signature_name(file: &str) -> String {
+    let name = file.rsplit(['/', ' ']).next().unwrap_or(file);
+    format!("{}.sig", printable(name))
+}
+
+fn read_bounded(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    File::open(path)?.take(limit + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > limit {
+        return Err(io::Error::other(format!("it is larger than {limit} bytes")));
+    }
+    Ok(bytes)
+}

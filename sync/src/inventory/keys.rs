@@ -1,0 +1,126 @@
+//! Public keys and detached signatures, as `openssl` and `cosign` write them.
+//!
+//! Two kinds: ECDSA on P-256 with SHA-256, and Ed25519. What a key file says is held against the one form each of them has,
+//! so there is no parser of ASN.1 here.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use airdock_registry::oci::{Algorithm, Digest};
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1, ED25519, UnparsedPublicKey, VerificationAlgorithm};
+use base64::prelude::{BASE64_STANDARD, Engine as _};
+use rustls_pki_types::pem::{PemObject as _, SectionKind};
+
+/// The largest signature file, in bytes: one of P-256 in base64 has about a hundred.
+pub(crate) const MAX_SIGNATURE: u64 = 4096;
+
+/// The largest key file, in bytes.
+const MAX_KEY: u64 = 64 * 1024;
+
+/// What is before the point of a P-256 key, up to and with the byte that says it is not compressed.
+const P256: &[u8] = &[
+    0x30, 0x59, 0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x08, 0x2a, 0x86, 0x48, 0xce,
+    0x3d, 0x03, 0x01, 0x07, 0x03, 0x42, 0x00, 0x04,
+];
+const P256_POINT: usize = 65;
+/// What is before the 32 bytes of an Ed25519 key.
+const ED25519_KEY: &[u8] = &[0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];
+
+/// Kinds that are not taken, by what their files hold.
+const OTHERS: [(&[u8], &str); 6] = [
+    (&[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01], "an RSA key"),
+    (&[0x2b, 0x81, 0x04, 0x00, 0x22], "an ECDSA key on P-384"),
+    (&[0x2b, 0x81, 0x04, 0x00, 0x23], "an ECDSA key on P-521"),
+    (&[0x2b, 0x65, 0x71], "an Ed448 key"),
+    (&[0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01], "an ECDSA key on another curve, or in a compressed form"),
+    (&[0x2a, 0x86, 0x48, 0xce, 0x38, 0x04, 0x01], "a DSA key"),
+];
+
+/// A key that bundles may be signed with.
+#[derive(Clone, Debug)]
+pub(crate) struct Key {
+    /// The name of its file.
+    pub(crate) file: String,
+    /// The SHA-256 of the key in DER.
+    pub(crate) fingerprint: Digest,
+    kind: Kind,
+    key: Vec<u8>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    EcdsaP256,
+    Ed25519,
+}
+
+/// Why a file is no key to verify with.
+#[derive(Debug, thiserror::Error)]
+#[error("the key `{}` cannot be used: {problem}", path.display())]
+pub(crate) struct InvalidKey {
+    path: PathBuf,
+    problem: String,
+}
+
+impl Key {
+    /// Reads a PEM file with one public key.
+    ///
+    /// # Errors
+    /// When it cannot be read, or holds something else.
+    pub(crate) fn read(path: &Path) -> Result<Self, InvalidKey> {
+        let invalid = |problem: String| InvalidKey { path: path.to_owned(), problem };
+        let mut pem = Vec::new();
+        let read = File::open(path).and_then(|file| file.take(MAX_KEY + 1).read_to_end(&mut pem));
+        if read.map_err(|error| invalid(error.to_string()))? as u64 > MAX_KEY {
+            return Err(invalid(format!("it is larger than {MAX_KEY} bytes")));
+        }
+        let file = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
+        Self::of_pem(file, &pem).map_err(invalid)
+    }
+
+    fn of_pem(file: String, pem: &[u8]) -> Result<Self, String> {
+        let wanted = "give a public key in PEM, as `openssl pkey -pubout` or `cosign generate-key-pair` writes it";
+        let sections: Result<Vec<(SectionKind, Vec<u8>)>, _> =
+            <(SectionKind, Vec<u8>)>::pem_slice_iter(pem).take(2).collect();
+        let sections = sections.map_err(|error| format!("it is damaged ({error:?}); {wanted}"))?;
+        let der = match sections.as_slice() {
+            [(SectionKind::PublicKey, der)] => der,
+            [] => return Err(format!("there is no key in it; {wanted}")),
+            [(SectionKind::PrivateKey | SectionKind::RsaPrivateKey | SectionKind::EcPrivateKey, _), ..] => {
+                return Err(format!("it holds a private key, which belongs where bundles are made; {wanted}"));
+            }
+            [_] => return Err(format!("it holds something else than a public key; {wanted}")),
+            _ => return Err("it holds more than one key; write each to a file of its own".to_owned()),
+        };
+        let (kind, key) = if der.starts_with(P256) && der.len() == P256.len() - 1 + P256_POINT {
+            (Kind::EcdsaP256, &der[P256.len() - 1..])
+        } else if der.starts_with(ED25519_KEY) && der.len() == ED25519_KEY.len() + 32 {
+            (Kind::Ed25519, &der[ED25519_KEY.len()..])
+        } else {
+            let holds = |oid: &[u8]| der.windows(oid.len()).take(32).any(|window| window == oid);
+            let other = OTHERS.iter().find(|(oid, _)| holds(oid)).map_or("a key of another kind", |(_, name)| name);
+            return Err(format!("it is {other}; use ECDSA on P-256 or Ed25519"));
+        };
+        Ok(Self { file, fingerprint: Algorithm::Sha256.digest(der), kind, key: key.to_vec() })
+    }
+
+    /// Whether `signature`, raw or in base64, is this key's over `text`.
+    pub(crate) fn has_signed(&self, text: &[u8], signature: &[u8]) -> bool {
+        let algorithm: &'static dyn VerificationAlgorithm = match self.kind {
+            Kind::EcdsaP256 => &ECDSA_P256_SHA256_ASN1,
+            Kind::Ed25519 => &ED25519,
+        };
+        let key = UnparsedPublicKey::new(algorithm, &self.key);
+        let packed: Vec<u8> = signature.iter().copied().filter(|byte| !byte.is_ascii_whitespace()).collect();
+        let unpacked = BASE64_STANDARD.decode(packed).ok();
+        [Some(signature), unpacked.as_deref()]
+            .into_iter()
+            .flatten()
+            .any(|signature| key.verify(text, signature).is_ok())
+    }
+}
+
+/// For the fuzz target: whether it is a key, whatever it has signed.
+pub(crate) fn probe_key(bytes: &[u8]) -> bool {
+    Key::of_pem(String::new(), bytes).is_ok_and(|key| !key.has_signed(bytes, bytes))
+}
