@@ -109,6 +109,8 @@ pub(crate) const AFTER_VERIFY: &str = "\
 Every blob is read and hashed, and every manifest is looked at for what it names. A running server does it beside serving;
 stopping the command stops it. An ingest and a push leave alone what is there, so a blob whose content changed on the disk
 has to be moved away first: --remove-damaged does, and the next ingest or push writes it anew.
+What the server serves from mounted media is read too, at every place it lies at; for a REF, if it lies only there. Nothing
+of a medium is ever changed.
 
 Exit codes: 0 everything is whole, 65 something is damaged or missing, 1 it could not be found out.
 

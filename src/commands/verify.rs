@@ -10,7 +10,7 @@ use super::{Worker, runtime, unexpected};
 use crate::cli::{VerifyArguments, When};
 use crate::exit::Exit;
 use crate::output::{self, printable};
-use crate::request::{Damage, Reply, Request, Verified, Verifying};
+use crate::request::{Damage, Medium, Place, Reply, Request, Verified, Verifying};
 
 const BAR: &str = "{bar:30} {bytes} of {total_bytes}, {bytes_per_sec}, {eta} left";
 
@@ -42,8 +42,12 @@ pub(crate) fn run(config: Config, arguments: VerifyArguments) -> anyhow::Result<
 
 fn render(verified: &Verified) -> String {
     let mut text = String::new();
-    for Damage { subject, problem, breaks, more, removed } in &verified.damaged {
-        text += &format!("damaged: {}: {}\n", printable(subject), printable(problem));
+    for Damage { subject, place, problem, breaks, more, removed } in &verified.damaged {
+        let lies = |Place { medium, file, offset }: &Place| {
+            format!(" in `{}` at byte {offset}, of the mounted `{}`", printable(file), printable(medium))
+        };
+        let lies = place.as_ref().map(lies).unwrap_or_default();
+        text += &format!("damaged: {}{lies}: {}\n", printable(subject), printable(problem));
         for name in breaks {
             text += &format!("  breaks {}\n", printable(name));
         }
@@ -57,22 +61,25 @@ fn render(verified: &Verified) -> String {
     if verified.more > 0 {
         text += &format!("and {} more are damaged\n", verified.more);
     }
-    for name in &verified.mounted {
-        text += &format!(
-            "not read: {}: it is served from a mounted medium, which the server reads again itself; its log says what it found\n",
-            printable(name)
-        );
+    let Verified { blobs, bytes, manifests, media, damaged, more } = verified;
+    let mut whole = format!("{blobs} blobs ({}) and {manifests} manifests were read", HumanBytes(*bytes));
+    for Medium { name, blobs, bytes } in media {
+        whole += &format!("; of these {blobs} blobs ({}) on the mounted `{}`", HumanBytes(*bytes), printable(name));
     }
-    let Verified { blobs, bytes, manifests, damaged, more, .. } = verified;
-    let whole = format!("{blobs} blobs ({}) and {manifests} manifests were read", HumanBytes(*bytes));
     if damaged.is_empty() {
-        return if *blobs == 0 && !text.is_empty() { text } else { format!("{text}everything is whole: {whole}\n") };
+        return format!("{text}everything is whole: {whole}\n");
     }
-    if damaged.iter().any(|damage| !damage.removed && damage.problem.contains("digest")) {
+    let stored: Vec<_> = damaged.iter().filter(|damage| damage.place.is_none()).collect();
+    if stored.iter().any(|damage| !damage.removed && damage.problem.contains("digest")) {
         text += "what to do: run it again with --remove-damaged; a blob that is there is not written again\n";
     }
-    text +=
-        "what to do: ingest the bundle again, or push the image again: only what is damaged or missing is written\n";
+    if !stored.is_empty() {
+        text += "what to do: ingest the bundle again, or push the image again: only what is damaged or missing is written\n";
+    }
+    if stored.len() < damaged.len() {
+        text += "what to do: copy the files anew onto the medium and restart airdock; nothing of a medium is changed, also \
+                 with --remove-damaged\n";
+    }
     text + &format!("{} damaged: {whole}\n", damaged.len() as u64 + more)
 }
 
@@ -126,13 +133,13 @@ mod tests {
     fn damage_is_named_with_what_it_breaks_and_what_to_do() {
         let damage = Damage {
             subject: "sha256:aa".into(),
+            place: None,
             problem: "its content has digest `sha256:bb`".into(),
             breaks: vec!["zenml/zenml:1".into()],
             more: 2,
             removed: false,
         };
-        let verified =
-            Verified { blobs: 3, bytes: 2048, manifests: 1, mounted: vec![], damaged: vec![damage], more: 0 };
+        let verified = Verified { blobs: 3, bytes: 2048, manifests: 1, media: vec![], damaged: vec![damage], more: 0 };
         let expected = "\
 damaged: sha256:aa: its content has digest `sha256:bb`
   breaks zenml/zenml:1
@@ -140,6 +147,27 @@ damaged: sha256:aa: its content has digest `sha256:bb`
 what to do: run it again with --remove-damaged; a blob that is there is not written again
 what to do: ingest the bundle again, or push the image again: only what is damaged or missing is written
 1 damaged: 3 blobs (2.00 KiB) and 1 manifests were read
+";
+        assert_eq!(render(&verified), expected);
+    }
+
+    #[test]
+    fn damage_on_a_medium_is_named_with_its_place_and_what_to_do_there() {
+        let place = Place { medium: "/mnt/disc".into(), file: "disc/app.tar".into(), offset: 512 };
+        let damage = Damage {
+            subject: "sha256:aa".into(),
+            place: Some(place),
+            problem: "its content has digest `sha256:bb`".into(),
+            breaks: vec![],
+            more: 0,
+            removed: false,
+        };
+        let media = vec![Medium { name: "/mnt/disc".into(), blobs: 2, bytes: 1024 }];
+        let verified = Verified { blobs: 3, bytes: 2048, manifests: 1, media, damaged: vec![damage], more: 0 };
+        let expected = "\
+damaged: sha256:aa in `disc/app.tar` at byte 512, of the mounted `/mnt/disc`: its content has digest `sha256:bb`
+what to do: copy the files anew onto the medium and restart airdock; nothing of a medium is changed, also with --remove-damaged
+1 damaged: 3 blobs (2.00 KiB) and 1 manifests were read; of these 2 blobs (1.00 KiB) on the mounted `/mnt/disc`
 ";
         assert_eq!(render(&verified), expected);
     }

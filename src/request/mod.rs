@@ -25,7 +25,7 @@ pub(crate) use list::{Listed, Origin, TagRow};
 pub(crate) use rebuild::RebuildCounts;
 pub(crate) use releases::{ReleaseReply, ReleaseRequest};
 pub(crate) use remove::Removal;
-pub(crate) use verify::{Damage, Verified, Verifying};
+pub(crate) use verify::{Damage, Medium, Place, Verified, Verifying};
 
 /// Parts on their way to whoever asked.
 const PARTS: usize = 4;

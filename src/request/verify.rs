@@ -1,8 +1,8 @@
-//! Reading what is stored again. Goes on as long as somebody listens.
+//! Reading what is stored or mounted again. Goes on as long as somebody listens.
 
 use std::time::{Duration, Instant};
 
-use airdock_registry::{Finding, Registry, VerifyReport};
+use airdock_registry::{Finding, MediumPlace, MediumRead, Registry, VerifyReport};
 use serde::{Deserialize, Serialize};
 
 use super::{Failure, Parts, Reply, reference};
@@ -23,17 +23,36 @@ pub(crate) struct Verified {
     pub(crate) blobs: u64,
     pub(crate) bytes: u64,
     pub(crate) manifests: u64,
-    /// What lies on a mounted medium only, and was not read.
-    pub(crate) mounted: Vec<String>,
+    /// What of that was read from mounted media.
+    pub(crate) media: Vec<Medium>,
     pub(crate) damaged: Vec<Damage>,
     /// How much more is damaged than is listed.
     pub(crate) more: u64,
+}
+
+/// What was read of one medium.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Medium {
+    pub(crate) name: String,
+    pub(crate) blobs: u64,
+    pub(crate) bytes: u64,
+}
+
+/// Where on a medium something lies.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Place {
+    pub(crate) medium: String,
+    pub(crate) file: String,
+    pub(crate) offset: u64,
 }
 
 /// One thing that is wrong.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Damage {
     pub(crate) subject: String,
+    /// Absent for what is in the data folder.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) place: Option<Place>,
     pub(crate) problem: String,
     /// What cannot be pulled whole because of it.
     pub(crate) breaks: Vec<String>,
@@ -71,11 +90,14 @@ pub(super) async fn verify(
     });
     let report =
         work.await.map_err(|error| Failure::because("the verification came upon a defect of its own", &error))?;
-    let VerifyReport { blobs, bytes, manifests, mounted, findings, more, .. } =
+    let VerifyReport { blobs, bytes, manifests, media, findings, more, .. } =
         report.map_err(|error| Failure::because("cannot verify", &error))?;
-    Ok(Verified { blobs, bytes, manifests, mounted, damaged: findings.into_iter().map(damage).collect(), more })
+    let medium = |MediumRead { name, blobs, bytes }| Medium { name, blobs, bytes };
+    let media = media.into_iter().map(medium).collect();
+    Ok(Verified { blobs, bytes, manifests, media, damaged: findings.into_iter().map(damage).collect(), more })
 }
 
-fn damage(Finding { subject, problem, breaks, more, removed }: Finding) -> Damage {
-    Damage { subject, problem, breaks, more, removed }
+fn damage(Finding { subject, place, problem, breaks, more, removed }: Finding) -> Damage {
+    let place = place.map(|MediumPlace { medium, file, offset }| Place { medium, file, offset });
+    Damage { subject, place, problem, breaks, more, removed }
 }

@@ -42,7 +42,7 @@ pub(crate) struct Mount {
 
 impl Mount {
     /// Every place of a blob, the one to be asked first first.
-    fn places<'a>(&'a self, first: &'a Arc<MediumBlob>) -> impl Iterator<Item = &'a Arc<MediumBlob>> {
+    fn places_of<'a>(&'a self, first: &'a Arc<MediumBlob>) -> impl Iterator<Item = &'a Arc<MediumBlob>> {
         std::iter::once(first).chain(self.further.get(&first.digest()).into_iter().flatten())
     }
 }
@@ -106,9 +106,36 @@ impl Mounts {
         self.blobs_in(|mount| mount.repositories.values().find_map(|repository| repository.blobs.get(digest)))
     }
 
+    /// Every place the blob can be had from in this repository, and which medium that is on.
+    pub(crate) fn blob_places(&self, name: &RepositoryName, digest: &Digest) -> Vec<(Arc<Mount>, Arc<MediumBlob>)> {
+        let all = self.all();
+        let shown = all.iter().filter_map(|mount| Some((mount, mount.repositories.get(name)?.blobs.get(digest)?)));
+        shown.flat_map(|(mount, first)| mount.places_of(first).map(|place| (mount.clone(), place.clone()))).collect()
+    }
+
+    /// Every place of every blob, in the order in which they lie.
+    pub(crate) fn every_place(&self) -> Vec<(Arc<Mount>, Arc<MediumBlob>)> {
+        let mut all = Vec::new();
+        for mount in self.all().iter() {
+            let mut places: Vec<_> = mount.blobs.iter().flat_map(|first| mount.places_of(first)).collect();
+            places.sort_by(|a, b| a.position().cmp(&b.position()));
+            all.extend(places.into_iter().map(|place| (mount.clone(), place.clone())));
+        }
+        all
+    }
+
+    /// The manifests of a repository.
+    pub(crate) fn manifests(&self, name: &RepositoryName) -> BTreeSet<Digest> {
+        let all = self.all();
+        all.iter()
+            .filter_map(|mount| mount.repositories.get(name))
+            .flat_map(|of| of.manifests.keys().copied())
+            .collect()
+    }
+
     fn blobs_in(&self, first: impl Fn(&Mount) -> Option<&Arc<MediumBlob>>) -> Vec<Arc<MediumBlob>> {
         let mounted = self.mounted.read();
-        mounted.iter().filter_map(|mount| Some(mount.places(first(mount)?))).flatten().cloned().collect()
+        mounted.iter().filter_map(|mount| Some(mount.places_of(first(mount)?))).flatten().cloned().collect()
     }
 
     pub(crate) fn has_repository(&self, name: &RepositoryName) -> bool {

@@ -44,7 +44,7 @@ pub(crate) fn verify(mount: &Mount, is_served: &dyn Fn() -> bool, stop: &AtomicB
         let mut problems = Vec::new();
         let mut whole = false;
         // One whole place is enough: the others need not be read.
-        for place in mount.places(blob) {
+        for place in mount.places_of(blob) {
             match one(place, is_served, stop, &mut piece) {
                 Ok(true) => whole = true,
                 Ok(false) => return Verification { stopped: true, ..found },

@@ -36,7 +36,7 @@ pub(crate) use release::Settling;
 pub use release::{BlobWriter, OnConflict, Outcome, Precedence, ReleaseDraft, ReleaseReport, TagOutcome, Written};
 pub use releases::{ReleaseError, ReleaseList, ReleaseState, ReleaseSummary, Releases, Rollback};
 pub use upload::Upload;
-pub use verify::{Finding, VerifyProgress, VerifyReport};
+pub use verify::{Finding, MediumPlace, MediumRead, VerifyProgress, VerifyReport};
 
 /// One repository, to be changed.
 #[derive(Clone, Debug)]

@@ -161,6 +161,11 @@ impl MediumBlob {
         }
     }
 
+    /// Whether it was made of what the medium holds and lies nowhere on it as it is served.
+    pub(crate) const fn is_in_memory(&self) -> bool {
+        matches!(self.place, Place::Memory(_))
+    }
+
     pub(crate) fn trust(&self) -> Trust {
         match self.trust.load(Ordering::Acquire) {
             0 => Trust::Unverified,

@@ -3,6 +3,7 @@
 mod medium;
 mod pass;
 mod served;
+mod verify;
 
 use std::path::{Path, PathBuf};
 
