@@ -4,6 +4,7 @@
 use airdock_registry::oci::Digest;
 use bytes::Bytes;
 
+use super::compression::Format;
 use super::intake::Intake;
 use super::problem::{Problem, printable};
 
@@ -13,6 +14,39 @@ pub(crate) enum Compression {
     None,
     Gzip,
     Zstd,
+}
+
+/// Bytes of a layer that tell its compression.
+pub(crate) const LAYER_HEAD: usize = 8;
+
+/// A compression that archives may have and layers may not: there is no media type to say it. Its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct NotForLayers(&'static str);
+
+impl Compression {
+    /// Tells from a layer's first [`LAYER_HEAD`] bytes.
+    pub(crate) fn of(head: &[u8]) -> Result<Self, NotForLayers> {
+        match Format::of(head) {
+            Format::Gzip => Ok(Self::Gzip),
+            Format::Zstd => Ok(Self::Zstd),
+            Format::Xz => Err(NotForLayers("xz")),
+            Format::Bzip2 => Err(NotForLayers("bzip2")),
+            Format::Foreign(kind) => Err(NotForLayers(kind)),
+            Format::Tar | Format::Empty | Format::Other => Ok(Self::None),
+        }
+    }
+}
+
+impl NotForLayers {
+    /// Of the layer at `path`.
+    pub(crate) fn at(self, path: &str) -> Problem {
+        Problem::Unusable(format!(
+            "its layer `{}` is compressed with {}, and an image can only say of a layer that it is plain, gzip or zstd; load \
+             the archive with Docker and save it from there (`docker load`, `docker save`)",
+            printable(path),
+            self.0
+        ))
+    }
 }
 
 /// A layer that is in the store.

@@ -11,10 +11,9 @@ use std::path::PathBuf;
 use airdock_registry::oci::Digest;
 use bytes::Bytes;
 
-use super::compression::Format;
 use super::diff_id::DiffId;
 use super::intake::Intake;
-use super::parts::{self, Compression, Layer, Parts, document_over, join};
+use super::parts::{self, Compression, LAYER_HEAD, Layer, Parts, document_over, join};
 use super::problem::{Problem, printable};
 use super::role::{Role, digest_in_name};
 use super::source::{Meter, Window};
@@ -198,8 +197,7 @@ impl Parts for Shelf<'_> {
             if !large || intake.has(digest, window.size()) || !seen.insert(*digest) {
                 continue;
             }
-            let plain = || window.head(4).is_ok_and(|head| !matches!(Format::of(&head), Format::Gzip | Format::Zstd));
-            if as_they_lie || plain() {
+            if as_they_lie || compression(&window, &path).is_ok_and(|found| found == Compression::None) {
                 wanted.push((window.extent(), *digest));
             }
         }
@@ -224,7 +222,7 @@ impl Parts for Shelf<'_> {
     fn named(&mut self, intake: &Intake<'_>, path: &str, diff_id: Digest) -> Result<Option<Layer>, Problem> {
         let Some(path) = self.resolve(path)? else { return Ok(None) };
         let window = self.open(&path)?;
-        let (size, compression) = (window.size(), compression(&window)?);
+        let (size, compression) = (window.size(), compression(&window, &path)?);
         let named = if compression == Compression::None { Some(diff_id) } else { digest_in_name(&path) };
         let here = named.filter(|named| intake.has(named, size));
         Ok(here.map(|digest| Layer { digest, size, compression }))
@@ -238,7 +236,7 @@ impl Parts for Shelf<'_> {
         }
         let path = key.0.as_str();
         let mut window = self.open(path)?;
-        let (size, compression) = (window.size(), compression(&window)?);
+        let (size, compression) = (window.size(), compression(&window, path)?);
         let layer = if compression == Compression::None {
             if intake.to.locate(&window, path, diff_id, false)? {
                 window.pass_over()?;
@@ -270,12 +268,8 @@ impl Parts for Shelf<'_> {
     }
 }
 
-fn compression(window: &Window<'_>) -> Result<Compression, Problem> {
-    Ok(match Format::of(&window.head(4)?) {
-        Format::Gzip => Compression::Gzip,
-        Format::Zstd => Compression::Zstd,
-        _ => Compression::None,
-    })
+fn compression(window: &Window<'_>, path: &str) -> Result<Compression, Problem> {
+    Compression::of(&window.head(LAYER_HEAD)?).map_err(|found| found.at(path))
 }
 
 /// Whether a compressed layer is in the store already under the digest its name gives, and unpacks to `diff_id`: that it is

@@ -15,7 +15,7 @@ use super::intake::Intake;
 use super::inventories;
 use super::nested;
 use super::oci::MAX_CONFIG;
-use super::parts::{self, Compression, Layer, Parts, document_over};
+use super::parts::{self, Compression, Layer, NotForLayers, Parts, document_over};
 use super::problem::{Problem, printable};
 use super::role::{Role, digest_in_name};
 use super::scope::{self, Tally};
@@ -40,6 +40,11 @@ enum Part {
     Wrong {
         expected: Digest,
         found: Digest,
+        size: u64,
+    },
+    /// A layer as no image may have it; not read.
+    Unfit {
+        why: NotForLayers,
         size: u64,
     },
     /// Read as an archive of its own, or not at all.
@@ -151,7 +156,10 @@ impl Pile {
 
     fn layer(intake: &mut Intake<'_>, path: &str, size: u64, body: &mut dyn Source) -> Result<Part, Problem> {
         let mut body = Rewound::peek(body, HEAD)?;
-        let compression = compression(body.head());
+        let compression = match Compression::of(body.head()) {
+            Ok(compression) => compression,
+            Err(why) => return Ok(Part::Unfit { why, size }),
+        };
         let mut unpacked = DiffId::new(intake.limits.allowance());
         // What is there already is read all the same: only so is it known what it unpacks to.
         let (digest, size) = match digest_in_name(path).filter(|named| intake.has(named, size)) {
@@ -239,14 +247,6 @@ fn is_json(head: &[u8]) -> bool {
     matches!(head.trim_ascii_start().first(), Some(b'{' | b'['))
 }
 
-fn compression(head: &[u8]) -> Compression {
-    match Format::of(head) {
-        Format::Gzip => Compression::Gzip,
-        Format::Zstd => Compression::Zstd,
-        _ => Compression::None,
-    }
-}
-
 /// A layer under a name no tool uses, met in a stream.
 fn passed(path: &str) -> Problem {
     Problem::Unusable(format!(
@@ -264,7 +264,9 @@ impl Parts for Pile {
     fn size(&self, path: &str) -> Result<Option<u64>, Problem> {
         Ok(self.part(path)?.map(|part| match part {
             Part::Kept(bytes) => bytes.len() as u64,
-            Part::Stored { size, .. } | Part::Wrong { size, .. } | Part::Passed { size } => *size,
+            Part::Stored { size, .. } | Part::Wrong { size, .. } | Part::Unfit { size, .. } | Part::Passed { size } => {
+                *size
+            }
         }))
     }
 
@@ -273,7 +275,7 @@ impl Parts for Pile {
             None => Ok(None),
             Some(Part::Kept(bytes)) if bytes.len() as u64 <= limit => Ok(Some(bytes.clone())),
             Some(Part::Kept(bytes)) => Err(document_over(path, bytes.len() as u64, limit)),
-            Some(Part::Stored { .. } | Part::Passed { .. }) => {
+            Some(Part::Stored { .. } | Part::Unfit { .. } | Part::Passed { .. }) => {
                 Err(Problem::document(path, "it is no JSON, or a very large one"))
             }
             Some(Part::Wrong { expected, found, .. }) => {
@@ -292,6 +294,7 @@ impl Parts for Pile {
             Some(Part::Stored { digest: found, .. } | Part::Wrong { found, .. }) => {
                 Err(Problem::Digest { entry: printable(path), expected: digest, found: *found })
             }
+            Some(Part::Unfit { why, .. }) => Err(why.at(path)),
             Some(Part::Passed { .. }) => Err(passed(path)),
             None => Err(Problem::missing(format!("`{}`", printable(path)))),
         }
@@ -314,6 +317,7 @@ impl Parts for Pile {
             Some(Part::Wrong { expected, found, .. }) => {
                 return Err(Problem::Digest { entry, expected: *expected, found: *found });
             }
+            Some(Part::Unfit { why, .. }) => return Err(why.at(path)),
             Some(Part::Passed { .. }) => return Err(passed(path)),
             None => return Err(Problem::missing(format!("`{entry}`"))),
         };

@@ -3,7 +3,7 @@
 use airdock_registry::oci::Algorithm;
 
 use crate::support::{
-    Image, Tarball, World, failures, gzip, save_docker_20, save_docker_26, save_kaniko, save_podman, zstd,
+    Image, Tarball, World, bzip2, failures, gzip, save_docker_20, save_docker_26, save_kaniko, save_podman, xz, zstd,
 };
 
 const NAME: &str = "zenmldocker/zenml:0.93.2";
@@ -82,6 +82,21 @@ fn a10_an_untagged_image_goes_in_by_digest_and_is_told() {
 }
 
 #[test]
+fn a11_an_archive_that_lost_the_registry_s_digest_is_reported_with_the_new_one_and_what_that_breaks() {
+    let image = Image::new(&["ghcr.io/a/b:1"], &[1]);
+    let digest = Algorithm::Sha256.digest(&image.docker_manifest()).to_string();
+    for archive in [save_docker_20, save_docker_26, save_podman].map(|save| save(std::slice::from_ref(&image))) {
+        let world = World::new();
+        let report = world.ingest("x.tar", &archive);
+        let row = &report.images[0];
+        assert_eq!(row.digest, digest);
+        assert_eq!(world.manifest("ghcr.io/a/b", "1").digest.to_string(), digest, "what is reported is served");
+        let note = row.note.as_ref().unwrap();
+        assert!(note.contains("lost the registry's digest") && note.contains("pins by `@sha256:`"), "{note}");
+    }
+}
+
+#[test]
 fn docker_26_leaves_untagged_images_out_of_its_index_and_they_still_go_in() {
     let images = [Image::new(&["app:1"], &[1]), Image::new(&[], &[2])];
     let world = World::new();
@@ -137,6 +152,39 @@ fn a_layer_s_compression_is_told_by_its_bytes_and_not_by_its_name() {
         let served = String::from_utf8(world.manifest("docker.io/library/a", "1").bytes.to_vec()).unwrap();
         assert!(served.contains(&format!("application/vnd.oci.image.layer.v1.tar{kind}\"")), "{served}");
         world.check_whole();
+    }
+}
+
+#[test]
+fn a_layer_packed_as_no_layer_may_be_is_named_with_its_compression_and_the_cure() {
+    let (image, good) = (Image::new(&["a:1"], &[1, 2]), Image::new(&["good:1"], &[3]));
+    for (packed, kind) in [(xz(&image.layers[1]), "xz"), (bzip2(&image.layers[1]), "bzip2")] {
+        for name in ["ab/layer.tar".to_owned(), format!("{}.tar", Algorithm::Sha256.digest(&image.layers[1]).encoded())]
+        {
+            let list = format!(
+                r#"[{{"Config":"{0}.json","RepoTags":["a:1"],"Layers":["1/layer.tar","{name}"]}},
+                    {{"Config":"{1}.json","RepoTags":["good:1"],"Layers":["3/layer.tar"]}}]"#,
+                image.config_digest().encoded(),
+                good.config_digest().encoded()
+            );
+            let archive = Tarball::new()
+                .file(&format!("{}.json", image.config_digest().encoded()), &image.config)
+                .file(&format!("{}.json", good.config_digest().encoded()), &good.config)
+                .file("1/layer.tar", &image.layers[0])
+                .file(&name, &packed)
+                .file("3/layer.tar", &good.layers[0])
+                .file("manifest.json", list.as_bytes())
+                .end();
+            for piped in [false, true] {
+                let world = World::new();
+                let report = if piped { world.pipe(&archive) } else { world.ingest("x.tar", &archive) };
+                let told = failures(&report);
+                assert!(told.contains("docker.io/library/a:1") && told.contains(&format!("`{name}`")), "{told}");
+                assert!(told.contains(&format!("with {kind},")) && told.contains("docker save"), "{told}");
+                assert_eq!(report.images.len(), 1, "the other image of the archive goes in");
+                assert!(world.tags()[0].starts_with("docker.io/library/good:1 "), "{:?}", world.tags());
+            }
+        }
     }
 }
 
