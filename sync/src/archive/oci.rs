@@ -4,7 +4,7 @@
 //! Manifests keep their bytes and so their digests. An index whose other platforms are absent is normal: what is here is
 //! taken, what is not is reported. A manifest whose own blobs are absent is not taken.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use airdock_registry::oci::{Digest, Manifest, ManifestKind, MediaType, Platform, Reference};
 use bytes::Bytes;
@@ -130,8 +130,30 @@ struct Tree {
     configs: Vec<Digest>,
     blobs: BTreeMap<Digest, u64>,
     platforms: Vec<String>,
+    /// Platforms that indexes name and that are not here.
     missing: Vec<String>,
+    /// What else they name that is not here: attestations, and indexes.
+    missing_others: BTreeSet<Digest>,
     compressed: bool,
+}
+
+impl Tree {
+    /// What is not here, for the report.
+    fn note(&self) -> Option<String> {
+        const NAMED: usize = 3;
+        let mut parts = Vec::new();
+        if !self.missing.is_empty() {
+            parts.push(names::list(&self.missing));
+        }
+        parts.extend(self.missing_others.iter().take(NAMED).map(|digest| format!("`{digest}`")));
+        let more = match self.missing_others.len().saturating_sub(NAMED) {
+            0 => String::new(),
+            1 => " and 1 more manifest".to_owned(),
+            more => format!(" and {more} more manifests"),
+        };
+        let parts = parts.join(", ");
+        (!parts.is_empty()).then(|| format!("without {parts}{more}, which the archive does not hold"))
+    }
 }
 
 struct Walk<'w> {
@@ -214,7 +236,10 @@ impl Walk<'_> {
                     note(&mut self.tree.platforms, shown);
                 }
                 State::Absent(what) => {
-                    note(&mut self.tree.missing, shown);
+                    match shown {
+                        Some(_) => note(&mut self.tree.missing, shown),
+                        None => drop(self.tree.missing_others.insert(child.digest)),
+                    }
                     first_missing.get_or_insert(what);
                 }
             }
@@ -288,9 +313,7 @@ impl Walk<'_> {
         };
         let settled = names.settle(root, manifest, chart.as_deref(), intake.naming.base.as_ref());
         let mut notes = settled.notes;
-        if !tree.missing.is_empty() {
-            notes.push(format!("without {}, which the archive does not hold", names::list(&tree.missing)));
-        }
+        notes.extend(tree.note());
         let size = tree.blobs.values().sum::<u64>()
             + taken.iter().map(|(_, manifest)| manifest.bytes().len() as u64).sum::<u64>();
         let platforms = tree.platforms;

@@ -42,7 +42,82 @@ fn a12_a_sparse_index_is_served_for_the_platforms_that_are_there() {
         assert!(world.try_manifest("ghcr.io/a/b", &digest(&amd)).is_some());
         assert!(world.try_manifest("ghcr.io/a/b", &digest(&arm)).is_none(), "a node would start to pull it");
         assert_eq!(report.images[0].platforms, ["linux/amd64"]);
-        assert_eq!(report.images[0].note.as_deref(), Some("without linux/arm64, which the archive does not hold"));
+        let note = format!("without linux/arm64, `{}`, which the archive does not hold", digest(&attestation));
+        assert_eq!(
+            report.images[0].note.as_deref(),
+            Some(note.as_str()),
+            "an attestation has no platform to be named by"
+        );
+    }
+}
+
+#[test]
+fn a12_what_an_index_lacks_and_has_no_platform_is_named_by_digest_the_first_few_and_how_many() {
+    let here = Remote::new(1);
+    let absent: Vec<Remote> = (2..7).map(Remote::new).collect();
+    let inner = index(&[(&absent[0], "linux/arm64")]);
+    let entry = |kind: &str, content: &[u8], more: &str| {
+        let digest = Algorithm::Sha256.digest(content);
+        format!(r#"{{"mediaType":"{kind}","digest":"{digest}","size":{}{more}}}"#, content.len())
+    };
+    for count in [0, 2, 3, 4, 5] {
+        let mut entries = vec![entry(MANIFEST, &here.manifest, r#","platform":{"os":"linux","architecture":"amd64"}"#)];
+        let mut digests = Vec::new();
+        if count > 0 {
+            entries.push(entry(INDEX, &inner, ""));
+            digests.push(Algorithm::Sha256.digest(&inner));
+        }
+        for remote in &absent[1..count.max(1)] {
+            entries.push(entry(MANIFEST, &remote.manifest, r#","platform":{"os":"unknown","architecture":"unknown"}"#));
+            digests.push(remote.digest());
+        }
+        let index = format!(r#"{{"schemaVersion":2,"mediaType":"{INDEX}","manifests":[{}]}}"#, entries.join(","));
+        let mut parts = here.parts();
+        parts.push(index.as_bytes());
+        let archive = layout("", &parts, &index_of(&[(index.as_bytes(), INDEX, &named("ghcr.io/a/b:1"))])).end();
+        let world = World::new();
+        let note = world.ingest("x.tar", &archive).images[0].note.clone().unwrap_or_default();
+        digests.sort();
+        let named = digests.iter().take(3).map(|digest| format!("`{digest}`")).collect::<Vec<_>>().join(", ");
+        let expected = match count {
+            0 => String::new(),
+            4 => format!("without {named} and 1 more manifest, which the archive does not hold"),
+            5 => format!("without {named} and 2 more manifests, which the archive does not hold"),
+            _ => format!("without {named}, which the archive does not hold"),
+        };
+        assert_eq!(note, expected);
+        assert_eq!(world.manifest("ghcr.io/a/b", "1").bytes, index);
+    }
+}
+
+#[test]
+fn an_index_in_an_index_is_served_with_all_that_either_names() {
+    let (outer_image, inner_image) = (Remote::new(1), Remote::new(2));
+    let inner = index(&[(&inner_image, "linux/amd64")]);
+    let outer = format!(
+        r#"{{"schemaVersion":2,"mediaType":"{INDEX}","manifests":[{{"mediaType":"{INDEX}","digest":"{}","size":{}}},{{"mediaType":"{MANIFEST}","digest":"{}","size":{}}}]}}"#,
+        Algorithm::Sha256.digest(&inner),
+        inner.len(),
+        outer_image.digest(),
+        outer_image.manifest.len()
+    );
+    let mut parts = outer_image.parts();
+    parts.extend(inner_image.parts());
+    parts.extend([inner.as_slice(), outer.as_bytes()]);
+    let archive = layout("", &parts, &index_of(&[(outer.as_bytes(), INDEX, &named("ghcr.io/a/b:1"))])).end();
+    for piped in [false, true] {
+        let world = World::new();
+        let report = if piped { world.pipe(&archive) } else { world.ingest("x.tar", &archive) };
+        assert_eq!(failures(&report), "");
+        assert_eq!(report.images[0].note, None);
+        assert_eq!(world.manifest("ghcr.io/a/b", "1").bytes, outer);
+        for manifest in [&inner, &inner_image.manifest, &outer_image.manifest] {
+            let digest = Algorithm::Sha256.digest(manifest).to_string();
+            assert_eq!(world.manifest("ghcr.io/a/b", &digest).bytes, *manifest);
+        }
+        for blob in inner_image.blobs.iter().chain(&outer_image.blobs) {
+            assert!(world.blob("ghcr.io/a/b", &Algorithm::Sha256.digest(blob)).is_some());
+        }
     }
 }
 
