@@ -100,3 +100,40 @@ async fn a_removal_that_was_cut_off_is_whole_after_the_next_start() {
         assert_eq!(list.entries.len(), 2, "the old entry is gone: {:?}", list.entries);
     }
 }
+
+/// A kill between the moment the manifests of an ingest are linked and the moment its entry is in the log.
+async fn never_counted(site: Site, id: u64) -> Site {
+    site.restart(|data| {
+        fs::remove_file(data.join(format!("releases/{id:020}"))).unwrap();
+        fs::remove_file(data.join("metadata.seal")).unwrap();
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_bundle_without_tags_that_was_cut_off_before_it_counted_makes_a_release_when_it_comes_again() {
+    for earlier in [false, true] {
+        let site = Site::new().await;
+        if earlier {
+            site.release(&[("a", "x", "1")]).await;
+        }
+        site.push_by_digest("b", "own").await;
+        let images = [("a", "new"), ("b", "new"), ("b", "own")];
+        let id = site.ingest_by_digest(&images).await.id.unwrap();
+        assert_eq!(site.ingest_by_digest(&images).await.id, None, "nothing changed");
+        let site = never_counted(site, id).await;
+        assert!(site.has("a", "new").await && site.has("b", "new").await, "their links were there");
+        let again = site.ingest_by_digest(&images).await;
+        assert!(again.wrote);
+        let record = site.registry.releases().show(again.id.expect("the log knows nothing of them")).await.unwrap();
+        assert_eq!(record.manifests.len(), 3);
+        assert_eq!(site.in_effect().await, again.id);
+        assert_eq!(site.ingest_by_digest(&images).await.id, None, "and only once");
+        assert_eq!(site.ingest_by_digest(&images[..1]).await.id, None, "also of a part");
+        if !earlier {
+            site.registry.releases().remove(again.id.unwrap(), "a test").await.unwrap();
+            assert!(!site.has("a", "new").await, "it can be removed");
+            assert!(site.has("b", "own").await, "but not what was pushed");
+        }
+    }
+}

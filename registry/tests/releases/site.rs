@@ -6,7 +6,8 @@ use std::time::Duration;
 use airdock_registry::names::RequestedName;
 use airdock_registry::oci::{Algorithm, Digest, Manifest, MediaType, RepositoryName, Tag, TagOrDigest};
 use airdock_registry::{
-    Error, OnConflict, OpenError, Precedence, Provenance, PutReference, Registry, ReleaseReport, Settings, TagOutcome,
+    Error, OnConflict, OpenError, Precedence, Provenance, PutReference, Registry, ReleaseDraft, ReleaseReport,
+    Settings, TagOutcome,
 };
 use bytes::Bytes;
 use tempfile::TempDir;
@@ -104,15 +105,19 @@ impl Site {
         draft.set_precedence(precedence);
         draft.set_source("a test".into(), Vec::new());
         for (repository, tags, content) in tags {
-            for blob in ["{}", content] {
-                let mut writer = draft.writer().unwrap();
-                writer.write(blob.as_bytes()).unwrap();
-                writer.commit(None).unwrap();
-            }
-            draft.add_manifest(&name(repository), digest(content), image(content));
+            add_image(&mut draft, repository, content);
             draft.add_tag(&name(repository), tag(tags), digest(content));
         }
         draft.commit().await
+    }
+
+    /// Takes in images that have no tag: repository, content.
+    pub(crate) async fn ingest_by_digest(&self, images: &[(&str, &str)]) -> ReleaseReport {
+        let mut draft = self.registry.release(Provenance::Ingested { bundle: "a bundle".into(), release: None });
+        for (repository, content) in images {
+            add_image(&mut draft, repository, content);
+        }
+        draft.commit().await.unwrap()
     }
 
     pub(crate) async fn push(&self, repository: &str, tags: &str, content: &str) {
@@ -195,6 +200,15 @@ impl Site {
             Err(error) => panic!("{error}"),
         }
     }
+}
+
+fn add_image(draft: &mut ReleaseDraft, repository: &str, content: &str) {
+    for blob in ["{}", content] {
+        let mut writer = draft.writer().unwrap();
+        writer.write(blob.as_bytes()).unwrap();
+        writer.commit(None).unwrap();
+    }
+    draft.add_manifest(&name(repository), digest(content), image(content));
 }
 
 async fn open(data: &Path) -> Registry {

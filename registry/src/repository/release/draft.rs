@@ -1,6 +1,6 @@
 //! The draft of a release: filled while a bundle is read, committed once.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex};
 
 use crate::error::Error;
@@ -10,7 +10,7 @@ use crate::registry::Shared;
 use crate::repository::now;
 use crate::store::{
     ManifestLink, ManifestName, Provenance, ReleaseImage, ReleaseKind, ReleaseRecord, ReleaseSignature, ReleaseSource,
-    TagChange, TagLink,
+    StoreError, TagChange, TagLink,
 };
 
 use super::blobs::{BlobWriter, Syncer};
@@ -179,7 +179,7 @@ impl ReleaseDraft {
         }
         let linked = self.link_manifests(shared, metadata)?;
         let changes_tags = tags.iter().any(|tag| matches!(tag.outcome, Outcome::New | Outcome::Moved { .. }));
-        if !linked && !changes_tags {
+        if !linked && !changes_tags && !self.was_cut_off(shared)? {
             return Ok(ReleaseReport { id: None, tags, wrote: false });
         }
         let mut record = ReleaseRecord::new(shared.store.sequence.next()?, ReleaseKind::Ingest, now(), self.by.clone());
@@ -293,6 +293,32 @@ impl ReleaseDraft {
         // That these manifests were not there may have been kept.
         shared.manifests.clear();
         Ok(true)
+    }
+
+    /// Whether a crash met an ingest of some of these manifests after they were linked and before it counted: then no
+    /// entry of the log says that they came. The last entries are read first, and nearly always they say so.
+    fn was_cut_off(&self, shared: &Shared) -> Result<bool, Error> {
+        let mut unknown = HashSet::new();
+        for (repository, digest) in self.manifests.keys() {
+            // What somebody pushed is no release's.
+            if shared.store.links.manifest(repository, digest)?.is_some_and(|link| link.ingested) {
+                unknown.insert(ManifestName { repository: repository.clone(), digest: *digest });
+            }
+        }
+        for id in shared.store.releases.ids()?.into_iter().rev() {
+            if unknown.is_empty() {
+                return Ok(false);
+            }
+            let entry = match shared.store.releases.read(id) {
+                // The list of releases says that it is damaged.
+                Err(StoreError::Damaged { .. }) => None,
+                read => read?,
+            };
+            for known in entry.iter().flat_map(|entry| &entry.manifests) {
+                unknown.remove(known);
+            }
+        }
+        Ok(!unknown.is_empty())
     }
 
     /// What becomes of each tag, and where it points now.
