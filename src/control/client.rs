@@ -28,6 +28,7 @@ const AHEAD: usize = 2;
 /// A connection to the server that has a data folder.
 pub(crate) struct Client {
     stream: UnixStream,
+    longest: usize,
 }
 
 impl Client {
@@ -37,7 +38,7 @@ impl Client {
     /// Nobody listens there: no server, not yet, or not one of this user's.
     pub(crate) async fn connect(data: &Path) -> io::Result<Self> {
         let stream = UnixStream::connect(Address::of(data)?.path()).await?;
-        Ok(Self { stream })
+        Ok(Self { stream, longest: MAX_LINE })
     }
 
     /// Has the server ingest, handing its events on as they come. `stream` is what
@@ -54,8 +55,7 @@ impl Client {
         let mut line = serde_json::to_vec(&request)
             .context("cannot ask the server: a path is not UTF-8; ingest while the server is stopped, or rename it")?;
         line.push(b'\n');
-        let response = self.ask("/ingest", Bytes::from(line), stream).await?;
-        let mut answers = Lines::of(response).await?;
+        let mut answers = self.ask("/ingest", Bytes::from(line), stream).await?;
         loop {
             match answers.next().await? {
                 Some(Answer::Event(event)) => progress(event),
@@ -78,8 +78,7 @@ impl Client {
     ) -> anyhow::Result<Reply> {
         let mut line = serde_json::to_vec(&request).context("cannot ask the server: a name is not UTF-8")?;
         line.push(b'\n');
-        let response = self.ask("/request", Bytes::from(line), None).await?;
-        let mut answers = Lines::of(response).await?;
+        let mut answers = self.ask("/request", Bytes::from(line), None).await?;
         loop {
             match answers.next().await? {
                 Some(Line::Part(part)) => on_part(part)?,
@@ -89,12 +88,7 @@ impl Client {
         }
     }
 
-    async fn ask(
-        self,
-        path: &str,
-        line: Bytes,
-        stream: Option<Box<dyn Read + Send>>,
-    ) -> anyhow::Result<Response<Incoming>> {
+    async fn ask(self, path: &str, line: Bytes, stream: Option<Box<dyn Read + Send>>) -> anyhow::Result<Lines> {
         let (sender, body) = mpsc::channel(AHEAD);
         // The channel has room for it, and nobody else has its other end.
         let _ = sender.try_send(Ok(Frame::data(line)));
@@ -111,7 +105,9 @@ impl Client {
         let request = http::Request::post(path).header(http::header::HOST, "airdock").body(StreamBody::new(body))?;
         let (mut requests, connection) = hyper::client::conn::http1::handshake(TokioIo::new(self.stream)).await?;
         tokio::spawn(connection);
-        requests.send_request(request).await.context("the server does not answer on its control socket")
+        let response =
+            requests.send_request(request).await.context("the server does not answer on its control socket")?;
+        Lines::of(response, self.longest).await
     }
 }
 
@@ -119,13 +115,14 @@ impl Client {
 struct Lines {
     body: Incoming,
     unread: BytesMut,
+    longest: usize,
 }
 
 impl Lines {
     /// The answer's body, if the server takes the request.
-    async fn of(response: Response<Incoming>) -> anyhow::Result<Self> {
+    async fn of(response: Response<Incoming>, longest: usize) -> anyhow::Result<Self> {
         if response.status() == StatusCode::OK {
-            return Ok(Self { body: response.into_body(), unread: BytesMut::new() });
+            return Ok(Self { body: response.into_body(), unread: BytesMut::new(), longest });
         }
         let problem = response.into_body().collect().await.context("cannot read the server's answer")?;
         bail!("the server does not take this: {}", String::from_utf8_lossy(&problem.to_bytes()))
@@ -144,8 +141,13 @@ impl Lines {
             match self.body.frame().await {
                 Some(Ok(frame)) => {
                     if let Ok(bytes) = frame.into_data() {
-                        if self.unread.len() + bytes.len() > MAX_LINE {
-                            bail!("the server's answer is longer than {MAX_LINE} bytes a line");
+                        if self.unread.len() + bytes.len() > self.longest {
+                            bail!(
+                                "the server's answer has a line of more than {} bytes, which is not read; the server has \
+                                 done what was asked (`airdock releases` lists what became of it), and to see all of the \
+                                 answer stop the server and run `airdock release show ID` on its data folder",
+                                self.longest
+                            );
                         }
                         self.unread.extend_from_slice(&bytes);
                     }
@@ -174,5 +176,46 @@ fn send(mut stream: Box<dyn Read + Send>, sender: &mpsc::Sender<io::Result<Frame
         if sender.blocking_send(frame).is_err() || failed {
             return;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    use super::*;
+    use crate::request::{ReleaseReply, ReleaseRequest};
+
+    /// Asks for a release over a connection whose other end answers with this line.
+    async fn answered(line: &[u8], longest: usize) -> anyhow::Result<Reply> {
+        let (stream, mut server) = UnixStream::pair().unwrap();
+        let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", line.len());
+        let answer = [head.as_bytes(), line].concat();
+        let serving = tokio::spawn(async move {
+            let mut asked = Vec::new();
+            // The request's one line is its end but for the last chunk.
+            while !asked.ends_with(b"0\r\n\r\n") {
+                assert!(server.read_buf(&mut asked).await.unwrap() > 0);
+            }
+            // Whoever has read enough hangs up.
+            let _ = server.write_all(&answer).await;
+        });
+        let request = Request::Releases(ReleaseRequest::Show { id: 7 });
+        let reply = Client { stream, longest }.request(request, |_| Ok(())).await;
+        serving.await.unwrap();
+        reply
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_is_too_long_is_not_read_and_the_error_says_how_to_see_it() {
+        let reply = Line::Ended(Ok(Reply::Releases(ReleaseReply::Pinned { id: 7, pinned: true })));
+        let mut line = serde_json::to_vec(&reply).unwrap();
+        line.push(b'\n');
+        let reply = answered(&line, line.len()).await.unwrap();
+        assert!(matches!(reply, Reply::Releases(ReleaseReply::Pinned { id: 7, pinned: true })), "{reply:?}");
+        let error = answered(&line, line.len() - 1).await.unwrap_err().to_string();
+        assert!(error.contains(&format!("more than {} bytes", line.len() - 1)), "{error}");
+        assert!(error.contains("`airdock releases`") && error.contains("`airdock release show ID`"), "{error}");
+        assert!(error.contains("stop the server") && error.contains("done what was asked"), "{error}");
     }
 }
