@@ -43,6 +43,7 @@ mod room;
 mod scope;
 mod shelf;
 mod source;
+mod split;
 mod storage;
 mod stream;
 mod tar;

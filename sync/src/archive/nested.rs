@@ -8,6 +8,7 @@ use super::intake::Intake;
 use super::problem::Problem;
 use super::shelf;
 use super::source::{Rewound, Source, Window};
+use super::split;
 use super::stream;
 
 /// Whether a file was one for this room at all.
@@ -50,6 +51,10 @@ fn settle<'a>(
     intake.depth -= 1;
     outcome.or_else(|problem| {
         intake.take_back(&mark);
+        let problem = match problem {
+            Problem::Incomplete(_) => split::part(file).unwrap_or(problem),
+            other => other,
+        };
         intake.fail(file, problem)?;
         Ok(Outcome::Archive)
     })
@@ -102,11 +107,14 @@ fn read_stream(intake: &mut Intake<'_>, source: &mut dyn Source, file: &str, dep
         }
         Format::Empty if looks_meant(file) => return Err(Problem::Incomplete("it is empty".into())),
         Format::Other if looks_meant(file) => {
-            return Err(Problem::Damaged(
-                "it is neither a tar nor compressed with gzip, zstd, xz or bzip2, whatever its name says".into(),
-            ));
+            let damaged = "it is neither a tar nor compressed with gzip, zstd, xz or bzip2, whatever its name says";
+            return Err(split::part(file).unwrap_or_else(|| Problem::Damaged(damaged.into())));
         }
         Format::Empty | Format::Other => {
+            // Any but the first of several parts.
+            if let Some(problem) = split::part(file) {
+                return Err(problem);
+            }
             intake.warn(file, "left out: it is no image archive, no chart and no `manifest.txt`");
             return Ok(Outcome::Other);
         }

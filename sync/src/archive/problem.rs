@@ -10,6 +10,16 @@ pub(crate) enum Problem {
     /// Cut short.
     #[error("incomplete: {0}; copy the file again from where it was made")]
     Incomplete(String),
+    /// Cut short, and called as parts of a whole are.
+    #[error(
+        "incomplete: {what}; if so, join them in order (`{join}`), else copy the file again from where it was made"
+    )]
+    Part {
+        /// What its name says.
+        what: String,
+        /// The command that joins the parts.
+        join: String,
+    },
     /// Not what a decompressor or parser can read.
     #[error("damaged: {0}")]
     Damaged(String),

@@ -16,6 +16,7 @@ mod large_layers;
 mod layouts;
 mod mounts;
 mod naming;
+mod parts;
 mod resume;
 mod signatures;
 mod signed;
