@@ -247,7 +247,7 @@ fn a_path_is_relative_to_the_command_and_not_to_the_server() {
 }
 
 #[test]
-fn standard_input_is_ingested_here_and_by_the_server() {
+fn a13_standard_input_is_ingested_here_and_by_the_server() {
     let tar = example_tar();
     let airdock = Airdock::start();
     let folder = tempfile::tempdir().unwrap();

@@ -8,6 +8,7 @@ mod contents;
 mod crash;
 mod delete;
 mod hostile_requests;
+mod incomplete_bundles;
 mod mounts;
 mod names;
 mod pull;

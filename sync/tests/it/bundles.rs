@@ -3,6 +3,7 @@
 use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 
+use airdock_registry::oci::TagOrDigest;
 use airdock_sync::ingest::{Cancel, Event, IngestError, Input, Settings, ingest_until};
 use airdock_sync::publish::PublishRules;
 
@@ -228,6 +229,52 @@ fn a19_two_ingests_of_one_bundle_at_once_both_succeed() {
         assert_eq!(report.images.len(), 3);
     }
     assert_eq!(world.tags().len(), 7);
+    world.check_whole();
+}
+
+#[test]
+fn a19_deletes_beside_ingests_leave_every_tag_whole_and_the_last_ingest_all_of_them() {
+    let world = World::new();
+    let path = folder(&world);
+    let expected = world.path(&path).images.len();
+    let tags = world.tags();
+    let runtime = world.within(tokio::runtime::Handle::current);
+    let over = std::sync::atomic::AtomicBool::new(false);
+    let deleted = std::thread::scope(|scope| {
+        let deleting = scope.spawn(|| {
+            let mut deleted = 0;
+            while !over.load(std::sync::atomic::Ordering::Relaxed) {
+                // By tag and by digest in turn.
+                for (number, line) in tags.iter().enumerate() {
+                    let (name, digest) = line.split_once(' ').unwrap();
+                    let (repository, tag) = name.rsplit_once(':').unwrap();
+                    let reference = if (number + deleted) % 2 == 0 { tag } else { digest };
+                    let repository = world.registry.repository(repository.parse().unwrap());
+                    let gone = runtime.block_on(repository.delete_manifest(&TagOrDigest::parse(reference).unwrap()));
+                    deleted += usize::from(gone.is_ok());
+                }
+            }
+            deleted
+        });
+        let ingesting = scope.spawn(|| {
+            let _runtime = runtime.enter();
+            for _ in 0..20 {
+                let (rules, settings) = (PublishRules::default(), Settings::default());
+                let inputs = vec![Input::Path(path.clone())];
+                let cancel = Cancel::default();
+                let report = ingest_until(&cancel, &world.registry, &rules, inputs, &settings, &|_| {}).unwrap();
+                assert_eq!((failures(&report), report.images.len()), (String::new(), expected));
+            }
+        });
+        let ingested = ingesting.join();
+        over.store(true, std::sync::atomic::Ordering::Relaxed);
+        ingested.unwrap();
+        deleting.join().unwrap()
+    });
+    assert!(deleted > 20, "only {deleted} deletes met anything");
+    world.check_whole();
+    world.path(&path);
+    assert_eq!(world.tags(), tags);
     world.check_whole();
 }
 

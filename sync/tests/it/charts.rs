@@ -103,6 +103,7 @@ fn a17_hostile_charts_are_refused_with_the_file_and_the_cause() {
         (1..12).map(|n| format!("a{n}: &a{n} [{}]\n", vec![format!("*a{}", n - 1); 10].join(","))).collect();
     for (archive, cause) in [
         (yaml("name: ..\nversion: 1.0.0"), "name"),
+        (yaml("name: .\nversion: 1.0.0"), "name"),
         (yaml("name: APP\nversion: 1.0.0"), "repository"),
         (yaml("name: app\nversion: 1.0.0\nname: again"), "Chart.yaml"),
         (yaml("name: app\nversion: 1.0.0\ndependencies: [null]"), "dependency"),

@@ -89,6 +89,11 @@ impl Disk {
         std::fs::write(format!("/sys/fs/ext4/{device}/trigger_fs_error"), "a test's").unwrap();
     }
 
+    /// Mounts it so that nobody can write, as a medium is.
+    pub(super) fn remount_read_only(&self) {
+        run("mount", &["-o", "remount,ro", text(self.path())]);
+    }
+
     /// Bytes that are free.
     pub(super) fn free(&self) -> u64 {
         let stat = rustix::fs::statvfs(self.path()).unwrap();

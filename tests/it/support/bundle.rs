@@ -1,4 +1,4 @@
-//! Archives as `docker save` writes them, made of nothing but what a test says.
+//! Archives as `docker save` writes them, and image layouts, made of nothing but what a test says.
 
 use std::fs::File;
 use std::path::Path;
@@ -28,6 +28,25 @@ pub(crate) fn save(path: &Path, tags: &[String], layers: &[&[u8]]) -> String {
     append(&mut file, "manifest.json", manifest.to_string().as_bytes());
     file.into_inner().unwrap();
     digest
+}
+
+/// Writes an image layout of one manifest or index, which bears `name`, and of these blobs.
+pub(crate) fn layout(path: &Path, name: &str, root: &str, blobs: &[&[u8]]) {
+    let media_type = serde_json::from_str::<serde_json::Value>(root).unwrap()["mediaType"].clone();
+    let index = serde_json::json!({
+        "schemaVersion": 2,
+        "manifests": [{
+            "mediaType": media_type, "digest": digest(root), "size": root.len(),
+            "annotations": { "io.containerd.image.name": name },
+        }],
+    });
+    let mut file = tar::Builder::new(File::create(path).unwrap());
+    append(&mut file, "oci-layout", br#"{"imageLayoutVersion":"1.0.0"}"#);
+    append(&mut file, "index.json", index.to_string().as_bytes());
+    for blob in blobs.iter().chain([&root.as_bytes()]) {
+        append(&mut file, &format!("blobs/sha256/{}", digest(blob).trim_start_matches("sha256:")), blob);
+    }
+    file.into_inner().unwrap();
 }
 
 /// Adds a file to a tar.

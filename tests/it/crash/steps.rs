@@ -1,0 +1,144 @@
+//! An ingest ended at every single change it makes to a file, one after the other, and by a power cut there (A15).
+//!
+//! The program is given a small library before the C library, which counts its changes and kills it at the one asked for:
+//! no moment is left to chance.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::os::unix::process::ExitStatusExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use super::disk::Disk;
+use super::random::Random;
+use super::site::in_memory;
+use super::verify::verify_blobs;
+use crate::support::bundle::{append, save};
+use crate::support::content::noise;
+use crate::support::process;
+
+/// The image of both bundles; it has two names here.
+const IMAGE: &str = "zenmldocker/zenml";
+
+/// Every tag with its digest.
+type Table = BTreeSet<String>;
+
+/// A data folder with one bundle in it, another to come, and what kills the programs that take it in.
+struct Site {
+    folder: tempfile::TempDir,
+    disk: Option<Disk>,
+    before: Table,
+    after: Table,
+}
+
+impl Site {
+    fn new(disk: Option<Disk>) -> Self {
+        let folder = in_memory();
+        let at = folder.path();
+        fs::write(at.join("kill_at.c"), include_str!("kill_at.c")).unwrap();
+        let mut compiler = Command::new("cc");
+        compiler.current_dir(at).args(["-shared", "-fPIC", "-o", "kill_at.so", "kill_at.c", "-ldl"]);
+        succeeds(&mut compiler);
+        let mut site = Self { folder, disk, before: Table::new(), after: Table::new() };
+        for version in 0..2 {
+            let mut layer = tar::Builder::new(Vec::new());
+            append(&mut layer, "content", &noise(3000 + version));
+            let tags = [format!("{IMAGE}:v{version}"), format!("{IMAGE}:current")];
+            let file = site.folder.path().join(format!("{version}.tar"));
+            save(&file, &tags, &[&layer.into_inner().unwrap()]);
+            succeeds(&mut site.ingest(version, &site.path("base")));
+            (site.before, site.after) = (std::mem::take(&mut site.after), site.table(&site.path("base")));
+            if version == 0 {
+                succeeds(Command::new("cp").args(["-a", "base", "first"]).current_dir(site.folder.path()));
+            }
+        }
+        assert_eq!((site.before.len(), site.after.len()), (4, 6));
+        site
+    }
+
+    fn path(&self, below: &str) -> PathBuf {
+        self.folder.path().join(below)
+    }
+
+    fn command(&self, arguments: &[&str], data: &Path) -> Command {
+        let mut command = process::command(self.folder.path());
+        command.args(arguments).arg("--data").arg(data).stdin(Stdio::null());
+        command
+    }
+
+    fn ingest(&self, version: usize, data: &Path) -> Command {
+        self.command(&["ingest", "--progress", "never", &format!("{version}.tar")], data)
+    }
+
+    fn table(&self, data: &Path) -> Table {
+        let rows = succeeds(&mut self.command(&["ls", "--json"], data));
+        let row = |line: &str| {
+            let row: serde_json::Value = serde_json::from_str(line).unwrap();
+            assert!(row.get("problem").is_none_or(serde_json::Value::is_null), "{row}");
+            format!("{}:{} {}", row["repository"], row["tag"], row["digest"])
+        };
+        rows.lines().map(row).collect()
+    }
+
+    /// Whether the ingest of the second bundle comes to its change number `step`. Ended there, it leaves the table before or
+    /// the table after, all of it whole, nothing that nobody needs, and a folder into which it goes.
+    fn end_at(&mut self, step: usize) -> bool {
+        let data = self.disk.as_ref().map_or(self.folder.path(), Disk::path).join("data");
+        let _ = fs::remove_dir_all(&data);
+        succeeds(Command::new("cp").arg("-a").arg(self.path("first")).arg(&data));
+        if self.disk.is_some() {
+            succeeds(Command::new("sync").arg("--file-system").arg(&data));
+        }
+        let mut ingest = self.ingest(1, &data);
+        ingest.env("LD_PRELOAD", self.path("kill_at.so")).env("KILL_AT", step.to_string());
+        let output = ingest.output().unwrap();
+        if output.status.success() {
+            return false;
+        }
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.signal(), Some(9), "step {step}: it was ended by {}: {said}", output.status);
+        if let Some(disk) = &mut self.disk {
+            disk.cut();
+            disk.recover();
+        }
+        succeeds(&mut self.command(&["verify"], &data));
+        for staging in ["incoming", "uploads", "releases/pending"] {
+            let left = fs::read_dir(data.join(staging)).unwrap().count();
+            assert_eq!(left, 0, "step {step}: `{staging}` is not empty");
+        }
+        let seen = self.table(&data);
+        assert!(seen == self.before || seen == self.after, "step {step}: {seen:?}");
+        succeeds(&mut self.ingest(1, &data));
+        assert_eq!(self.table(&data), self.after, "step {step}");
+        succeeds(&mut self.command(&["verify"], &data));
+        assert_eq!(verify_blobs(&data), Vec::<String>::new(), "step {step}");
+        true
+    }
+}
+
+/// Runs it to its end; what it printed.
+#[track_caller]
+fn succeeds(command: &mut Command) -> String {
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn a15_an_ingest_killed_at_any_change_to_a_file_leaves_a_clean_store_and_goes_in_when_run_again() {
+    let mut site = Site::new(None);
+    let end = (1..).find(|step| !site.end_at(*step)).unwrap();
+    println!("it makes {} changes", end - 1);
+    assert!(end > 50, "it made {end} changes: they are not counted");
+}
+
+#[test]
+fn a15_a_power_cut_at_changes_all_along_an_ingest_leaves_a_clean_store_and_it_goes_in_when_run_again() {
+    /// A cut takes its time: every so manieth change, beginning at another each time.
+    const STRIDE: usize = 7;
+    let Some(disk) = Disk::new(128) else { return };
+    let first = 1 + Random::seeded("power cut at a step").below(STRIDE);
+    let mut site = Site::new(Some(disk));
+    let end = (first..).step_by(STRIDE).find(|step| !site.end_at(*step)).unwrap();
+    assert!(end > 50, "it made {end} changes: they are not counted");
+}
