@@ -193,6 +193,13 @@ pub enum IngestError {
     },
 }
 
+/// Failures and warnings, for those who only want the sentences.
+impl std::fmt::Display for Notice {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {}", self.file, self.message)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -214,12 +221,5 @@ mod tests {
         }
         let error = IngestError::Strict { failures: vec![notice] };
         assert_eq!(serde_json::from_str::<IngestError>(&serde_json::to_string(&error).unwrap()).unwrap(), error);
-    }
-}
-
-/// Failures and warnings, for those who only want the sentences.
-impl std::fmt::Display for Notice {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}: {}", self.file, self.message)
     }
 }
