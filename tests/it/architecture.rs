@@ -82,7 +82,9 @@ fn only_the_metadata_says_sled() {
 
 #[test]
 fn only_the_layout_joins_paths_in_the_store() {
-    let store = sources(&["registry/src/store"]);
+    let mut store = sources(&["registry/src/store"]);
+    // Without an argument it is a thread that is joined.
+    store.iter_mut().for_each(|source| source.code = source.code.replace(".join()", ""));
     // A temporary file's name and the bytes of an upload's folder are the layout's too.
     let allowed = ["registry/src/store/layout.rs", "registry/src/store/durable.rs", "registry/src/store/blobs.rs"];
     assert_none(&offenders(&store, &["join"], &allowed));
