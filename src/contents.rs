@@ -9,6 +9,8 @@ use airdock_registry::names::{Namespace, RequestedName};
 use airdock_registry::oci::{Manifest, RepositoryName, Tag, TagOrDigest};
 use airdock_registry::{Error, Registry};
 
+use crate::words::counted;
+
 /// Repositories counted one by one, and tags counted in each.
 const COUNTED: usize = 1000;
 const COUNTED_TAGS: usize = 1000;
@@ -76,9 +78,9 @@ impl Contents {
         let mut text = format!(
             "{}{}, {}{}\n",
             if self.more { "more than " } else { "" },
-            counted(self.repositories.len(), "repository", "repositories"),
+            counted(self.repositories.len() as u64, "repository", "repositories"),
             if more_tags { "more than " } else { "" },
-            counted(tags, "tag", "tags"),
+            counted(tags as u64, "tag", "tags"),
         );
         for shelf in self.repositories.iter().take(SHOWN) {
             let _ = write!(text, "  {}", shelf.name);
@@ -153,10 +155,6 @@ async fn kind(registry: &Registry, name: &RequestedName, tag: &Tag) -> Result<Ki
         Some(_) => Kind::Other,
         None => Kind::Image,
     })
-}
-
-fn counted(count: usize, one: &str, many: &str) -> String {
-    format!("{count} {}", if count == 1 { one } else { many })
 }
 
 /// Where clients on this machine reach the server, and how.

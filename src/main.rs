@@ -20,6 +20,7 @@ mod request;
 mod table;
 mod telemetry;
 mod user;
+mod words;
 
 use std::process::ExitCode;
 

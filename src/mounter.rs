@@ -12,6 +12,7 @@ use indicatif::HumanBytes;
 
 use crate::output::printable;
 use crate::progress::Progress;
+use crate::words::counted;
 
 /// Mounts everything the settings name, in order, so that later ones are asked first.
 ///
@@ -70,8 +71,8 @@ fn line(path: &Path, report: &Report) -> String {
     digests.sort_unstable();
     digests.dedup();
     let size = digests.iter().map(|(_, size)| size).sum();
-    let (count, plural) = (digests.len(), if digests.len() == 1 { "image or chart" } else { "images and charts" });
-    format!("mounted {}: {count} {plural}, {}, served from where they lie", path.display(), HumanBytes(size))
+    let count = counted(digests.len() as u64, "image or chart", "images and charts");
+    format!("mounted {}: {count}, {}, served from where they lie", path.display(), HumanBytes(size))
 }
 
 /// The lowest priority, as `nice` counts.
@@ -94,9 +95,13 @@ pub(crate) fn verify(registry: Registry) -> Stop {
                 tracing::warn!("{problem}; until then it is served from another place of the medium that has it whole");
             }
             if !found.stopped {
-                let (verified, bad) = (found.verified, found.bad);
-                let bytes = HumanBytes(found.bytes);
-                tracing::info!("read all of the mounted `{name}`: {verified} blobs, {bytes}, are whole; {bad} are not");
+                let blobs = counted(found.verified as u64, "blob", "blobs");
+                let whole = if found.verified == 1 { "is whole" } else { "are whole" };
+                let bad = counted(found.bad as u64, "is not", "are not");
+                tracing::info!(
+                    "read all of the mounted `{name}`: {blobs}, {}, {whole}; {bad}",
+                    HumanBytes(found.bytes)
+                );
             }
         }
     };

@@ -1,4 +1,4 @@
-//! How far an ingest is: a bar on a terminal, plain lines elsewhere, events for machines.
+//! How far an ingest or a verification is: a bar on a terminal, plain lines elsewhere, events for machines.
 
 use std::io::{self, IsTerminal as _};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -29,18 +29,40 @@ enum Shown {
 impl Progress {
     /// Chooses the form. A bar needs a terminal; events on standard output make up for progress unless it is asked for.
     pub(crate) fn new(when: When, json: bool) -> Self {
-        let shown = match when {
-            When::Never => Shown::Nothing,
-            When::Auto if json => Shown::Nothing,
-            When::Auto | When::Always if io::stderr().is_terminal() => Shown::Bar(ProgressBar::no_length()),
-            When::Auto | When::Always => Shown::Lines(Lines::new(Instant::now())),
-        };
-        Self { json, shown: Mutex::new(shown) }
+        Self { json, shown: Mutex::new(Shown::new(when, json, "ingesting")) }
+    }
+
+    /// The same of a verification, which tells no events: only its report goes to standard output.
+    pub(crate) fn verifying(when: When, json: bool) -> Self {
+        Self { json: false, shown: Mutex::new(Shown::new(when, json, "verifying")) }
     }
 
     /// Lines in the log, in whatever form that has: a server's standard error is its log.
     pub(crate) fn log() -> Self {
-        Self { json: false, shown: Mutex::new(Shown::Log(Lines::new(Instant::now()))) }
+        Self { json: false, shown: Mutex::new(Shown::Log(Lines::new("ingesting", Instant::now()))) }
+    }
+
+    /// Shows that the first `bytes` of `total` are done. The total may change: it is found out as the work goes on.
+    pub(crate) fn reached(&self, bytes: u64, total: u64) {
+        match &mut *self.shown() {
+            Shown::Nothing => {}
+            Shown::Bar(bar) => {
+                if bar.length() != Some(total) {
+                    begin_bar(bar, Some(total));
+                }
+                bar.set_position(bytes);
+            }
+            Shown::Lines(lines) => {
+                if let Some(line) = lines.reached(bytes, total, Instant::now()) {
+                    eprintln!("{line}");
+                }
+            }
+            Shown::Log(lines) => {
+                if let Some(line) = lines.reached(bytes, total, Instant::now()) {
+                    tracing::info!("{line}");
+                }
+            }
+        }
     }
 
     /// Shows one event.
@@ -79,19 +101,31 @@ impl Progress {
     }
 }
 
-fn show_on_bar(bar: &ProgressBar, event: &Event) {
+impl Shown {
+    fn new(when: When, json: bool, verb: &'static str) -> Self {
+        match when {
+            When::Never => Self::Nothing,
+            When::Auto if json => Self::Nothing,
+            When::Auto | When::Always if io::stderr().is_terminal() => Self::Bar(ProgressBar::no_length()),
+            When::Auto | When::Always => Self::Lines(Lines::new(verb, Instant::now())),
+        }
+    }
+}
+
+fn begin_bar(bar: &ProgressBar, total: Option<u64>) {
     const WHOLE: &str = "{bar:30} {bytes} of {total_bytes}, {bytes_per_sec}, {eta} left  {wide_msg}";
     const OPEN: &str = "{spinner} {bytes}, {bytes_per_sec}  {wide_msg}";
+    let style = ProgressStyle::with_template(if total.is_some() { WHOLE } else { OPEN });
+    bar.set_style(style.expect("the templates above are well formed: a test draws them"));
+    if let Some(total) = total {
+        bar.set_length(total);
+    }
+    bar.enable_steady_tick(Duration::from_millis(200));
+}
+
+fn show_on_bar(bar: &ProgressBar, event: &Event) {
     match event {
-        Event::Started { total_bytes } => {
-            let template = if total_bytes.is_some() { WHOLE } else { OPEN };
-            let style = ProgressStyle::with_template(template);
-            bar.set_style(style.expect("the templates above are well formed: a test draws them"));
-            if let Some(total) = total_bytes {
-                bar.set_length(*total);
-            }
-            bar.enable_steady_tick(Duration::from_millis(200));
-        }
+        Event::Started { total_bytes } => begin_bar(bar, *total_bytes),
         Event::Advanced { bytes } => {
             bar.inc(*bytes);
             if bar.length().is_some_and(|length| bar.position() >= length) {
@@ -116,6 +150,7 @@ fn refusal(notice: &Notice) -> String {
 
 /// Progress as plain lines; time comes in as an argument.
 struct Lines {
+    verb: &'static str,
     began: Instant,
     total: Option<u64>,
     done: u64,
@@ -124,20 +159,31 @@ struct Lines {
 }
 
 impl Lines {
-    fn new(now: Instant) -> Self {
-        Self { began: now, total: None, done: 0, said_at: now, said: 0 }
+    fn new(verb: &'static str, now: Instant) -> Self {
+        Self { verb, began: now, total: None, done: 0, said_at: now, said: 0 }
+    }
+
+    fn begin(&mut self, total: Option<u64>, now: Instant) -> String {
+        *self = Self { total, ..Self::new(self.verb, now) };
+        match total {
+            Some(total) => format!("{} {}", self.verb, HumanBytes(total)),
+            None => self.verb.to_owned(),
+        }
+    }
+
+    /// The line it is worth that so much is done.
+    fn reached(&mut self, bytes: u64, total: u64, now: Instant) -> Option<String> {
+        if self.total != Some(total) {
+            return Some(self.begin(Some(total), now));
+        }
+        self.done = self.done.max(bytes);
+        self.is_due(now).then(|| self.line(now))
     }
 
     /// The lines an event is worth.
     fn after(&mut self, event: &Event, now: Instant) -> Option<String> {
         match event {
-            Event::Started { total_bytes } => {
-                *self = Self { total: *total_bytes, ..Self::new(now) };
-                Some(match total_bytes {
-                    Some(total) => format!("ingesting {}", HumanBytes(*total)),
-                    None => "ingesting".to_owned(),
-                })
-            }
+            Event::Started { total_bytes } => Some(self.begin(*total_bytes, now)),
             Event::Advanced { bytes } => {
                 self.done = self.done.saturating_add(*bytes);
                 self.is_due(now).then(|| self.line(now))
@@ -188,7 +234,7 @@ mod tests {
     #[test]
     fn lines_come_no_faster_than_one_a_second_and_five_hundredths() {
         let began = Instant::now();
-        let mut lines = Lines::new(began);
+        let mut lines = Lines::new("ingesting", began);
         lines.after(&Event::Started { total_bytes: Some(1000) }, began);
         let mut advance = |bytes, seconds| lines.after(&Event::Advanced { bytes }, second(began, seconds));
         assert_eq!(advance(400, 0), None, "too early");
@@ -198,9 +244,18 @@ mod tests {
     }
 
     #[test]
+    fn a_verification_says_how_far_it_is_in_the_same_lines() {
+        let began = Instant::now();
+        let mut lines = Lines::new("verifying", began);
+        assert_eq!(lines.reached(10, 1000, began).unwrap(), "verifying 1000 B");
+        assert_eq!(lines.reached(500, 1000, began), None, "too early");
+        assert_eq!(lines.reached(500, 1000, second(began, 1)).unwrap(), " 50 %  500 B of 1000 B, 500 B/s, 1 s left");
+    }
+
+    #[test]
     fn without_a_total_there_is_no_time_left_to_tell() {
         let began = Instant::now();
-        let mut lines = Lines::new(began);
+        let mut lines = Lines::new("ingesting", began);
         lines.after(&Event::Started { total_bytes: None }, began);
         let line = lines.after(&Event::Advanced { bytes: 4096 }, second(began, 2)).unwrap();
         assert_eq!(line, "4.00 KiB, 2.00 KiB/s");
@@ -209,7 +264,7 @@ mod tests {
     #[test]
     fn a_file_that_grows_while_it_is_read_does_not_pass_the_whole() {
         let began = Instant::now();
-        let mut lines = Lines::new(began);
+        let mut lines = Lines::new("ingesting", began);
         lines.after(&Event::Started { total_bytes: Some(10) }, began);
         let line = lines.after(&Event::Advanced { bytes: 20 }, second(began, 1)).unwrap();
         assert!(line.starts_with("100 %") && line.ends_with(" 0 s left"), "{line}");
@@ -228,5 +283,14 @@ mod tests {
             show_on_bar(&bar, &event);
         }
         assert_eq!(bar.position(), 10);
+    }
+
+    #[test]
+    fn the_bar_of_a_verification_stands_where_that_is() {
+        let bar = ProgressBar::hidden();
+        let progress = Progress { json: false, shown: Mutex::new(Shown::Bar(bar.clone())) };
+        progress.reached(10, 100);
+        progress.reached(60, 100);
+        assert_eq!((bar.position(), bar.length()), (60, Some(100)));
     }
 }

@@ -12,6 +12,7 @@ use serde_json::json;
 use crate::output::printable;
 use crate::request::ReleaseReply;
 use crate::table::Table;
+use crate::words::counted;
 
 /// Letters of a digest that tell images of one registry apart.
 const SHORT_DIGEST: usize = "sha256:".len() + 12;
@@ -38,15 +39,14 @@ pub(crate) fn render(reply: &ReleaseReply) -> String {
         ReleaseReply::RolledBack { to, record: None } => format!("release {to} is in effect already\n"),
         ReleaseReply::RolledBack { to, record: Some(record) } => {
             let changed = changes(&record.changes) + &kept(&record.kept);
-            format!("{changed}release {to} is in effect: {}\n", counted(record.changes.len(), "tag changed"))
+            format!("{changed}release {to} is in effect: {}\n", tags_changed(record))
         }
         ReleaseReply::Removed { id, record } => {
             let changed = changes(&record.changes) + &kept(&record.kept);
-            let manifests = record.unlinked.len();
+            let manifests = counted(record.unlinked.len() as u64, "manifest", "manifests");
             format!(
-                "{changed}release {id} is gone, with {} that only it had brought: {}\nits blobs stay on the disk\n",
-                counted(manifests, "manifest"),
-                counted(record.changes.len(), "tag changed"),
+                "{changed}release {id} is gone, with {manifests} that only it had brought: {}\nits blobs stay on the disk\n",
+                tags_changed(record),
             )
         }
     }
@@ -174,10 +174,8 @@ fn short(digest: &airdock_registry::oci::Digest) -> String {
     digest.to_string().chars().take(SHORT_DIGEST).collect()
 }
 
-/// `1 tag changed`, `2 tags changed`.
-fn counted(count: usize, what: &str) -> String {
-    let (noun, rest) = what.split_once(' ').map_or((what, String::new()), |(noun, rest)| (noun, format!(" {rest}")));
-    format!("{count} {noun}{}{rest}", if count == 1 { "" } else { "s" })
+fn tags_changed(record: &ReleaseRecord) -> String {
+    counted(record.changes.len() as u64, "tag changed", "tags changed")
 }
 
 /// Seconds since 1970 as a date and a time.
@@ -222,9 +220,5 @@ damaged: `x` is damaged
 ";
         assert_eq!(render(&ReleaseReply::List(list)), expected);
         assert!(render(&ReleaseReply::List(ReleaseList::default())).starts_with("no release yet"));
-        assert_eq!(
-            (counted(1, "tag changed"), counted(2, "tag changed")),
-            ("1 tag changed".into(), "2 tags changed".into())
-        );
     }
 }

@@ -8,6 +8,7 @@ use indicatif::HumanBytes;
 
 use crate::output::printable;
 use crate::table::Table;
+use crate::words::counted;
 
 /// Letters of a digest that tell images of one registry apart; the whole one is in `--json`.
 pub(crate) const SHORT_DIGEST: usize = "sha256:".len() + 12;
@@ -77,20 +78,16 @@ fn notices(text: &mut String, kind: &str, notices: &[Notice]) {
 fn summary(report: &Report) -> String {
     let read = HumanBytes(report.bytes_read);
     let seconds = report.seconds;
-    let images = counted(report.images.len(), "image or chart", "images and charts");
+    let images = counted(report.images.len() as u64, "image or chart", "images and charts");
     match (report.wrote, report.failures.len()) {
         (false, 0) => format!("nothing was written: everything was already there ({images}, {seconds:.1} s)"),
         (true, 0) => format!("{images} went in: {read} read in {seconds:.1} s"),
         (wrote, refused) => {
-            let refused = counted(refused, "was refused", "were refused");
+            let refused = counted(refused as u64, "was refused", "were refused");
             let rest = if wrote { "the rest went in" } else { "the rest was already there" };
             format!("{refused}; {rest} ({images}): {read} read in {seconds:.1} s")
         }
     }
-}
-
-pub(crate) fn counted(count: usize, one: &str, many: &str) -> String {
-    format!("{count} {}", if count == 1 { one } else { many })
 }
 
 #[cfg(test)]

@@ -7,9 +7,10 @@ use super::{Worker, runtime, unexpected};
 use crate::cli::LsArguments;
 use crate::exit::Exit;
 use crate::output::{self, printable};
-use crate::report::{SHORT_DIGEST, counted};
+use crate::report::SHORT_DIGEST;
 use crate::request::{Listed, Origin, Reply, Request, TagRow};
 use crate::table::Table;
+use crate::words::counted;
 
 const HEAD: [&str; 7] = ["TAG", "DIGEST", "KIND", "PLATFORMS", "SIZE", "FROM", "WHEN"];
 
@@ -35,8 +36,8 @@ pub(crate) fn run(config: Config, arguments: LsArguments) -> anyhow::Result<Exit
         return Ok(Exit::Failed);
     }
     if !json {
-        let repositories = counted(usize::try_from(repositories).unwrap_or(usize::MAX), "repository", "repositories");
-        let tags = counted(usize::try_from(tags).unwrap_or(usize::MAX), "tag", "tags");
+        let repositories = counted(repositories, "repository", "repositories");
+        let tags = counted(tags, "tag", "tags");
         output::line(format_args!("{}{repositories}, {tags}", if tags.starts_with("0 ") { "" } else { "\n" }));
     }
     Ok(Exit::Done)

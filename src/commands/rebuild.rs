@@ -6,6 +6,7 @@ use super::{Worker, runtime, unexpected};
 use crate::exit::Exit;
 use crate::output::{self, printable};
 use crate::request::{RebuildCounts, Reply, Request};
+use crate::words::counted;
 
 pub(crate) fn run(config: Config) -> anyhow::Result<Exit> {
     let reply = runtime()?.block_on(async {
@@ -18,6 +19,8 @@ pub(crate) fn run(config: Config) -> anyhow::Result<Exit> {
     for problem in &problems {
         output::line(format_args!("left out: {}", printable(problem)));
     }
-    output::line(format_args!("rebuilt from disk: {repositories} repositories, {manifests} manifests, {tags} tags"));
+    let repositories = counted(repositories, "repository", "repositories");
+    let (manifests, tags) = (counted(manifests, "manifest", "manifests"), counted(tags, "tag", "tags"));
+    output::line(format_args!("rebuilt from disk: {repositories}, {manifests}, {tags}"));
     Ok(if problems.is_empty() { Exit::Done } else { Exit::Failed })
 }

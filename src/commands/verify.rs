@@ -1,36 +1,30 @@
 //! `airdock verify`: reads everything again, and says what is damaged, what that breaks, and what to do.
 
-use std::io::{self, IsTerminal as _};
-use std::time::{Duration, Instant};
-
 use airdock_config::Config;
-use indicatif::{HumanBytes, ProgressBar, ProgressStyle};
+use indicatif::HumanBytes;
 
 use super::{Worker, runtime, unexpected};
-use crate::cli::{VerifyArguments, When};
+use crate::cli::VerifyArguments;
 use crate::exit::Exit;
 use crate::output::{self, printable};
+use crate::progress::Progress;
 use crate::request::{Damage, Medium, Place, Reply, Request, Verified, Verifying};
-
-const BAR: &str = "{bar:30} {bytes} of {total_bytes}, {bytes_per_sec}, {eta} left";
-
-/// Between two plain lines.
-const PAUSE: Duration = Duration::from_secs(5);
+use crate::words::counted;
 
 pub(crate) fn run(config: Config, arguments: VerifyArguments) -> anyhow::Result<Exit> {
     let VerifyArguments { json, progress, remove_damaged, references, .. } = arguments;
-    let mut shown = Shown::new(progress, json);
+    let progress = Progress::verifying(progress, json);
     let reply = runtime()?.block_on(async {
         let worker = Worker::find_existing(config.registry).await?;
         let request = Request::Verify { references, remove_damaged };
         let show = |part| {
-            let Reply::Verifying(verifying) = part else { return Err(unexpected()) };
-            shown.show(verifying);
+            let Reply::Verifying(Verifying { bytes, total }) = part else { return Err(unexpected()) };
+            progress.reached(bytes, total);
             Ok(())
         };
         worker.ask(request, show).await
     });
-    shown.end();
+    progress.end();
     let Reply::Verified(verified) = reply? else { return Err(unexpected()) };
     if json {
         output::json(&verified)?;
@@ -62,9 +56,11 @@ fn render(verified: &Verified) -> String {
         text += &format!("and {} more are damaged\n", verified.more);
     }
     let Verified { blobs, bytes, manifests, media, damaged, more } = verified;
-    let mut whole = format!("{blobs} blobs ({}) and {manifests} manifests were read", HumanBytes(*bytes));
+    let blobs_of = |blobs, bytes| format!("{} ({})", counted(blobs, "blob", "blobs"), HumanBytes(bytes));
+    let manifests = counted(*manifests, "manifest", "manifests");
+    let mut whole = format!("{} and {manifests} were read", blobs_of(*blobs, *bytes));
     for Medium { name, blobs, bytes } in media {
-        whole += &format!("; of these {blobs} blobs ({}) on the mounted `{}`", HumanBytes(*bytes), printable(name));
+        whole += &format!("; of these {} on the mounted `{}`", blobs_of(*blobs, *bytes), printable(name));
     }
     if damaged.is_empty() {
         return format!("{text}everything is whole: {whole}\n");
@@ -81,48 +77,6 @@ fn render(verified: &Verified) -> String {
                  with --remove-damaged\n";
     }
     text + &format!("{} damaged: {whole}\n", damaged.len() as u64 + more)
-}
-
-/// How far it is: a bar on a terminal, a line now and then elsewhere.
-enum Shown {
-    Nothing,
-    Bar(ProgressBar),
-    Lines(Instant),
-}
-
-impl Shown {
-    fn new(when: When, json: bool) -> Self {
-        match when {
-            When::Never => Self::Nothing,
-            When::Auto if json => Self::Nothing,
-            When::Auto | When::Always if io::stderr().is_terminal() => {
-                let style = ProgressStyle::with_template(BAR);
-                Self::Bar(ProgressBar::no_length().with_style(style.expect("the template above is well formed")))
-            }
-            When::Auto | When::Always => Self::Lines(Instant::now()),
-        }
-    }
-
-    fn show(&mut self, Verifying { bytes, total }: Verifying) {
-        match self {
-            Self::Nothing => {}
-            Self::Bar(bar) => {
-                bar.set_length(total);
-                bar.set_position(bytes);
-            }
-            Self::Lines(said) if said.elapsed() >= PAUSE => {
-                *said = Instant::now();
-                eprintln!("verifying: {} of {}", HumanBytes(bytes), HumanBytes(total));
-            }
-            Self::Lines(_) => {}
-        }
-    }
-
-    fn end(&self) {
-        if let Self::Bar(bar) = self {
-            bar.finish_and_clear();
-        }
-    }
 }
 
 #[cfg(test)]
@@ -146,7 +100,7 @@ damaged: sha256:aa: its content has digest `sha256:bb`
   and 2 more
 what to do: run it again with --remove-damaged; a blob that is there is not written again
 what to do: ingest the bundle again, or push the image again: only what is damaged or missing is written
-1 damaged: 3 blobs (2.00 KiB) and 1 manifests were read
+1 damaged: 3 blobs (2.00 KiB) and 1 manifest were read
 ";
         assert_eq!(render(&verified), expected);
     }
@@ -167,13 +121,8 @@ what to do: ingest the bundle again, or push the image again: only what is damag
         let expected = "\
 damaged: sha256:aa in `disc/app.tar` at byte 512, of the mounted `/mnt/disc`: its content has digest `sha256:bb`
 what to do: copy the files anew onto the medium and restart airdock; nothing of a medium is changed, also with --remove-damaged
-1 damaged: 3 blobs (2.00 KiB) and 1 manifests were read; of these 2 blobs (1.00 KiB) on the mounted `/mnt/disc`
+1 damaged: 3 blobs (2.00 KiB) and 1 manifest were read; of these 2 blobs (1.00 KiB) on the mounted `/mnt/disc`
 ";
         assert_eq!(render(&verified), expected);
-    }
-
-    #[test]
-    fn the_bar_has_a_template_that_can_be_drawn() {
-        assert!(ProgressStyle::with_template(BAR).is_ok());
     }
 }

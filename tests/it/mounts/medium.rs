@@ -48,7 +48,7 @@ fn a_flipped_byte_never_reaches_a_client_as_a_complete_body_over_plain_http_tls_
             for request in &asked {
                 never_complete(connect().try_send(request), LAYER);
             }
-            airdock.wait_for_log("1 are not");
+            airdock.wait_for_log("1 is not");
             for request in &asked {
                 never_complete(connect().try_send(request), LAYER);
             }
@@ -76,7 +76,7 @@ fn what_is_damaged_at_one_place_of_a_medium_is_pulled_from_another() {
         let early = client.connect().try_send(&get(&blob(&layer)));
         assert!(early.is_err() || early.is_ok_and(|answer| answer.status == 500 || answer.body == layer));
         if both {
-            airdock.wait_for_log("1 are not");
+            airdock.wait_for_log("1 is not");
             let refused = client.get(&blob(&layer)).expect(500);
             assert!(refused.text().contains("`disc/a.tar`"), "{}", refused.text());
             continue;
