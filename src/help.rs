@@ -31,7 +31,8 @@ The first lines on standard output are `airdock serves URL from FOLDER`, one per
 one per medium; then what is served and how to pull it. Logs go to standard error. SIGTERM or SIGINT stops it once running answers are out (at most
 `server.limits.drain`); a second signal stops it at once.
 
-What is mounted is served from where it lies: a bundle folder or an uncompressed tar on a disc, a stick, a share.
+What is mounted is served from where it lies: a bundle folder or an uncompressed tar on a disc, a stick, a share,
+or such a tar written straight to a block device.
 Nothing is read ahead but what says what is where, nothing is written, and after a restart without --mount it is
 gone. Every blob is hashed before the last of it goes out. Tags that were pushed go before those of a medium, these
 before ingested ones. A medium that cannot be used stops the start; compressed archives cannot be mounted.

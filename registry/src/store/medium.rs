@@ -2,11 +2,12 @@
 //!
 //! Nothing there is believed. A blob is what its digest says only once it was read whole and hashed, and its file is the
 //! one it was found in only as long as size, time and number of that file stay as they were: both are looked at whenever
-//! the blob is asked for. Nothing is ever written.
+//! the blob is asked for. A block device says neither when it is written to nor when another disc is put in, so what lies
+//! on one is never believed: it is hashed for every answer. Nothing is ever written.
 
 use std::fs::{File, OpenOptions};
-use std::io;
-use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
+use std::io::{self, Seek, SeekFrom};
+use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -64,6 +65,8 @@ pub(crate) struct Medium {
     path: PathBuf,
     shown: String,
     identity: Identity,
+    /// Whether nobody can tell if it is still what it was.
+    is_device: bool,
 }
 
 /// What tells a file from another in its place. Not the device's number: that changes when a disc is put in again.
@@ -75,17 +78,21 @@ struct Identity {
 }
 
 impl Identity {
-    fn of(file: &File) -> io::Result<Self> {
+    fn of(mut file: &File) -> io::Result<Self> {
         let metadata = file.metadata()?;
         let modified = (metadata.mtime(), metadata.mtime_nsec());
-        Ok(Self { size: metadata.len(), inode: metadata.ino(), modified })
+        let is_device = metadata.file_type().is_block_device();
+        // Everything else reads by position: nobody misses where the cursor was.
+        let size = if is_device { file.seek(SeekFrom::End(0))? } else { metadata.len() };
+        Ok(Self { size, inode: metadata.ino(), modified })
     }
 }
 
 impl Medium {
     /// `file`, which is open and lies at `path`; errors call it `shown`.
     pub(crate) fn new(file: &File, path: &Path, shown: String) -> io::Result<Self> {
-        Ok(Self { path: path.to_owned(), shown, identity: Identity::of(file)? })
+        let is_device = file.metadata()?.file_type().is_block_device();
+        Ok(Self { path: path.to_owned(), shown, identity: Identity::of(file)?, is_device })
     }
 
     fn open(&self) -> io::Result<File> {
@@ -126,8 +133,8 @@ pub(crate) struct MediumBlob {
 
 impl MediumBlob {
     /// `size` bytes of `medium` from `offset`, said to have `digest`; `verified` if somebody has just made sure.
-    pub(crate) const fn located(digest: Digest, medium: Arc<Medium>, offset: u64, size: u64, verified: bool) -> Self {
-        let trust = if verified { Trust::Verified } else { Trust::Unverified };
+    pub(crate) fn located(digest: Digest, medium: Arc<Medium>, offset: u64, size: u64, verified: bool) -> Self {
+        let trust = if verified && !medium.is_device { Trust::Verified } else { Trust::Unverified };
         Self { digest, size, place: Place::File { medium, offset }, trust: AtomicU8::new(trust as u8) }
     }
 
@@ -174,11 +181,15 @@ impl MediumBlob {
         }
     }
 
-    /// Takes in what somebody found who hashed all of it. Once it is known to be bad it stays so.
+    /// Takes in what somebody found who hashed all of it. Once it is known to be bad it stays so; what lies on a device is
+    /// never known to be good.
     pub(crate) fn found(&self, digest: &Digest) -> Result<(), MediumError> {
         if *digest != self.digest {
             self.trust.store(Trust::Bad as u8, Ordering::Release);
             return Err(self.damaged());
+        }
+        if matches!(&self.place, Place::File { medium, .. } if medium.is_device) {
+            return Ok(());
         }
         let _ = self.trust.compare_exchange(
             Trust::Unverified as u8,
@@ -234,6 +245,32 @@ impl MediumBlob {
                 file.write_all_at(bytes, 0).map_err(failed)?;
                 Ok(Blob::on_medium(file, 0, self.clone()))
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::oci::Algorithm;
+
+    #[test]
+    fn what_lies_on_a_device_is_hashed_each_time_it_is_opened_and_never_believed() {
+        // Whether it is a device is all that differs: a loop device needs rights a test may not have.
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        io::Write::write_all(&mut file, b"a layer").unwrap();
+        let digest = Algorithm::Sha256.digest(b"a layer");
+        for is_device in [false, true] {
+            let medium = Medium::new(file.as_file(), file.path(), "sdb".into()).unwrap();
+            let medium = Arc::new(Medium { is_device, ..medium });
+            let blob = Arc::new(MediumBlob::located(digest, medium.clone(), 0, 7, true));
+            assert_eq!(blob.trust() == Trust::Verified, !is_device);
+            let blob = Arc::new(MediumBlob::located(digest, medium.clone(), 0, 7, false));
+            let opened = blob.open().unwrap();
+            assert_eq!(opened.unverified().is_some(), is_device);
+            assert_eq!(blob.trust() == Trust::Verified, !is_device);
+            let other = Arc::new(MediumBlob::located(Algorithm::Sha256.digest(b"another"), medium, 0, 7, false));
+            assert!(matches!(other.open(), Err(MediumError::Damaged { .. })));
         }
     }
 }

@@ -89,10 +89,11 @@ fn read_known_path(intake: &mut Intake<'_>, path: &Path, shown: &str) -> Result<
         intake.meter.end();
         return read;
     }
-    if intake.to.leaves_content() && !metadata.is_file() {
-        return Err(Problem::Unusable("it is neither a folder nor a file, and only those can be mounted".into()));
-    }
     let kind = metadata.file_type();
+    if intake.to.leaves_content() && !kind.is_file() && !kind.is_block_device() {
+        let what = "it is neither a folder nor a file nor a block device, and only those can be mounted";
+        return Err(Problem::Unusable(what.into()));
+    }
     if kind.is_char_device() || kind.is_socket() {
         return Err(Problem::Unusable(
             "it is a terminal, another device that has no end, or a socket; give a file".into(),

@@ -45,6 +45,18 @@ fn a_tar_written_to_a_device_goes_in_whatever_lies_behind_it() {
 }
 
 #[test]
+fn a_tar_written_to_a_device_is_mounted_as_it_lies_there() {
+    let (ingested, mounted) = (World::new(), World::new());
+    let archive = save_docker_20(&[Image::new(&["a:1"], &[1, 2])]);
+    let Some(device) = device(&mounted, &archive) else { return };
+    ingested.ingest("x.tar", &archive);
+    let report = mounted.mount(&device.0);
+    assert_eq!(failures(&report), "");
+    assert_eq!(mounted.tags(), ingested.tags());
+    mounted.check_whole();
+}
+
+#[test]
 fn a_device_with_something_else_on_it_is_refused_with_what_to_do() {
     let at = |at: usize, bytes: &[u8]| [vec![0; at], bytes.to_vec()].concat();
     let archive = save_docker_20(&[Image::new(&["a:1"], &[1])]);
@@ -59,6 +71,8 @@ fn a_device_with_something_else_on_it_is_refused_with_what_to_do() {
         let Some(device) = device(&world, &content) else { return };
         let error = format!("{:?}", world.try_path(&device.0));
         assert!(error.contains(told), "{told}: {error}");
+        let error = format!("{:?}", world.try_mount(&device.0));
+        assert!(error.contains(told), "mounted, {told}: {error}");
         assert_eq!(world.tags(), Vec::<String>::new());
     }
     // Cut short it is told so, like any other tar.
