@@ -75,7 +75,8 @@ Examples:
 
 pub(crate) const AFTER_INVENTORY: &str = "\
 A line is the digest of a manifest and its name; everything below a manifest is held against its digest when it is taken
-in. All of it is read and hashed, and nothing is written but the text. Without --expires it is the same for the same bundle.
+in. Make it of what will be given to `ingest`, with the same --base-name: some content is named by the folder it lies in.
+All of it is read and hashed, and nothing is written but the text. Without --expires it is the same for the same bundle.
 Sign the text, byte for byte, as FILE.sig, with one of
 
   openssl dgst -sha256 -sign build.key -out inventory.txt.sig inventory.txt          ECDSA on P-256

@@ -121,12 +121,9 @@ impl Trust {
         };
         if self.is_required() {
             let Some(signature) = &sheet.signature else {
-                let message = format!(
-                    "it has no signature: there is no `{INVENTORY_SIGNATURE}` beside it; sign it, with the key of {}",
-                    self.keys()
-                );
-                // One that was given has a name of its own.
-                return held.problem(file, message.replace(INVENTORY_SIGNATURE, &signature_name(file)));
+                let keys = self.keys();
+                let message = format!("it has no signature: there is no `{file}.sig`; sign it, with the key of {keys}");
+                return held.problem(file, message);
             };
             let Some(key) = self.keys.iter().find(|key| key.has_signed(text, signature)) else {
                 let message = format!(
@@ -246,11 +243,6 @@ pub(super) fn entries(found: &Found) -> Vec<Entry> {
         tag => Entry::named(found.root, &place.repository, tag.as_ref()),
     });
     named.collect()
-}
-
-fn signature_name(file: &str) -> String {
-    let name = file.rsplit(['/', ' ']).next().unwrap_or(file);
-    format!("{}.sig", printable(name))
 }
 
 fn read_bounded(path: &Path, limit: u64) -> io::Result<Vec<u8>> {

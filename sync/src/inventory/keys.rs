@@ -101,16 +101,23 @@ impl Key {
             let other = OTHERS.iter().find(|(oid, _)| holds(oid)).map_or("a key of another kind", |(_, name)| name);
             return Err(format!("it is {other}; use ECDSA on P-256 or Ed25519"));
         };
-        Ok(Self { file, fingerprint: Algorithm::Sha256.digest(der), kind, key: key.to_vec() })
+        let key = Self { file, fingerprint: Algorithm::Sha256.digest(der), kind, key: key.to_vec() };
+        // Not every point is one of the curve.
+        key.public().parse().map_err(|error| format!("it is damaged ({error}); {wanted}"))?;
+        Ok(key)
     }
 
-    /// Whether `signature`, raw or in base64, is this key's over `text`.
-    pub(crate) fn has_signed(&self, text: &[u8], signature: &[u8]) -> bool {
+    fn public(&self) -> UnparsedPublicKey<&[u8]> {
         let algorithm: &'static dyn VerificationAlgorithm = match self.kind {
             Kind::EcdsaP256 => &ECDSA_P256_SHA256_ASN1,
             Kind::Ed25519 => &ED25519,
         };
-        let key = UnparsedPublicKey::new(algorithm, &self.key);
+        UnparsedPublicKey::new(algorithm, &self.key)
+    }
+
+    /// Whether `signature`, raw or in base64, is this key's over `text`.
+    pub(crate) fn has_signed(&self, text: &[u8], signature: &[u8]) -> bool {
+        let key = self.public();
         let packed: Vec<u8> = signature.iter().copied().filter(|byte| !byte.is_ascii_whitespace()).collect();
         let unpacked = BASE64_STANDARD.decode(packed).ok();
         [Some(signature), unpacked.as_deref()]

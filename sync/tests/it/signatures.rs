@@ -132,12 +132,22 @@ fn a_file_that_is_no_key_to_verify_with_says_what_to_use_before_anything_is_read
     let der = |bytes: &[u8]| pem("PUBLIC KEY", bytes);
     let rsa = [0x30, 0x82, 1, 0x22, 0x30, 0x0d, 6, 9, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 1, 1, 5, 0, 3];
     let p384 = [0x30, 0x76, 0x30, 0x10, 6, 7, 0x2a, 0x86, 0x48, 0xce, 0x3d, 2, 1, 6, 5, 0x2b, 0x81, 4, 0, 0x22, 3];
+    let off_the_curve = [
+        &[
+            0x30, 0x59, 0x30, 0x13, 6, 7, 0x2a, 0x86, 0x48, 0xce, 0x3d, 2, 1, 6, 8, 0x2a, 0x86, 0x48, 0xce, 0x3d, 3, 1,
+            7,
+        ][..],
+        &[3, 0x42, 0, 4],
+        &[7; 64],
+    ]
+    .concat();
     for (content, said) in [
         (String::new(), "no key in it"),
         ("ssh-ed25519 AAAA me".into(), "no key in it"),
         (der(&rsa), "an RSA key; use ECDSA on P-256 or Ed25519"),
         (der(&p384), "P-384; use"),
         (der(b"nothing"), "another kind"),
+        (der(&off_the_curve), "damaged"),
         (pem("PRIVATE KEY", &[1, 2, 3]), "private key"),
         (pem("EC PRIVATE KEY", &[1, 2, 3]), "private key"),
         (pem("CERTIFICATE", &[1, 2, 3]), "something else"),

@@ -151,7 +151,7 @@ fn a16_an_inventory_without_its_signature_is_refused() {
         files
     });
     says(&told, "inventory.txt: it has no signature");
-    says(&told, "there is no `inventory.txt.sig`");
+    says(&told, "inventory.txt.sig`; sign it");
     let told = refused(&[&signer], |files| {
         let mut files = signed(files, &signer);
         files.remove("inventory.txt");
@@ -353,7 +353,7 @@ fn an_inventory_given_by_itself_is_for_everything_and_those_inside_do_not_count(
     world.settings.trust.inventory = Some(given.clone());
     let without = world.try_ingest("b.tar.gz", &archive).unwrap_err();
     let IngestError::Untrusted { problems } = &without else { panic!("{without:?}") };
-    assert!(problems[0].message.contains("no `list.txt.sig`"), "{problems:?}");
+    assert!(problems[0].message.contains("carried/list.txt.sig`; sign it"), "{problems:?}");
     let text = std::fs::read(&given).unwrap();
     world.file("carried/list.txt.sig", &signer.sign_text(&text));
     let report = world.try_pipe(std::io::Cursor::new(archive.clone())).unwrap();
