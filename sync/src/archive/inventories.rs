@@ -22,6 +22,8 @@ const MAX_BYTES: usize = 16 * 1024 * 1024;
 pub(crate) struct Inventories {
     /// By the file the text is in, or should be.
     pub(crate) sheets: BTreeMap<String, Sheet>,
+    /// Whether the root of something was left unread, so that there may be more.
+    pub(crate) incomplete: bool,
     /// One that does not count.
     pub(crate) nested: Option<String>,
     bytes: usize,

@@ -56,11 +56,11 @@ use std::path::Path;
 pub(crate) use compression::Allowance;
 pub(crate) use destination::Destination;
 pub(crate) use intake::{Found, Intake, Place};
-pub(crate) use inventories::Sheet;
+pub(crate) use inventories::{Inventories, Sheet};
 pub(crate) use names::{UNTAGGED, as_it_stands};
 pub(crate) use problem::{Problem, printable};
 pub(crate) use role::{INVENTORY, INVENTORY_SIGNATURE};
-pub(crate) use room::require as require_room;
+pub(crate) use room::{inventories as inventories_of, require as require_room};
 pub(crate) use source::Meter;
 
 use source::{Pipe, Window};

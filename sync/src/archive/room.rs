@@ -13,7 +13,8 @@ use airdock_registry::oci::Digest;
 
 use super::destination::Destination;
 use super::intake::Intake;
-use super::problem::Problem;
+use super::inventories::Inventories;
+use super::problem::{Problem, printable};
 use super::source::Meter;
 use crate::ingest::Settings;
 
@@ -40,6 +41,37 @@ impl Count {
     }
 }
 
+/// Goes through what can be read anywhere, without its layers.
+fn go_through<'a>(
+    draft: ReleaseDraft,
+    meter: &'a Meter<'a>,
+    settings: &'a Settings,
+    paths: &[PathBuf],
+) -> Result<Intake<'a>, Problem> {
+    let count = Destination::Count(Count { draft, blobs: HashMap::new() });
+    let mut intake = Intake::new(count, meter, &settings.limits, &settings.naming);
+    for path in paths {
+        super::read_path(&mut intake, path)?;
+    }
+    Ok(intake)
+}
+
+/// The inventories that lie in the roots of `paths`, as far as those can be listed without unpacking.
+///
+/// # Errors
+/// [`Problem::Cancelled`].
+pub(crate) fn inventories<'a>(
+    draft: ReleaseDraft,
+    meter: &'a Meter<'a>,
+    settings: &'a Settings,
+    paths: &[PathBuf],
+) -> Result<Inventories, Problem> {
+    let mut intake = go_through(draft, meter, settings, paths)?;
+    let of_a_path = |file: &String| paths.iter().any(|path| *file == printable(&path.display().to_string()));
+    intake.inventories.incomplete = intake.failures.iter().any(|failure| of_a_path(&failure.file));
+    Ok(intake.inventories)
+}
+
 /// Refuses an ingest of `paths` that cannot fit. `most` is what they hold together, where that is known.
 ///
 /// # Errors
@@ -56,11 +88,7 @@ pub(crate) fn require<'a>(
     if limits.keep_free == 0 || most.is_some_and(|most| draft.require_room(most, limits.keep_free).is_ok()) {
         return Ok(());
     }
-    let count = Destination::Count(Count { draft, blobs: HashMap::new() });
-    let mut intake = Intake::new(count, meter, limits, &settings.naming);
-    for path in paths {
-        super::read_path(&mut intake, path)?;
-    }
+    let intake = go_through(draft, meter, settings, paths)?;
     let Destination::Count(Count { draft, blobs }) = intake.to else { return Ok(()) };
     let needed = blobs.values().fold(0_u64, |needed, size| needed.saturating_add(*size));
     draft.require_room(needed, limits.keep_free).map_err(Problem::Registry)

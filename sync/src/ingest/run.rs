@@ -1,7 +1,7 @@
 //! From inputs to a committed release: read everything, decide names, commit once.
 
 use std::collections::HashMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use airdock_registry::oci::Digest;
@@ -56,6 +56,7 @@ pub fn ingest_until(
     progress(Event::Started { total_bytes: total(&inputs) });
     let meter = Meter::new(progress, cancel);
     let origin = Provenance::Ingested { bundle: bundle_name(&inputs), release: None };
+    ahead(registry.release(origin.clone()), &trust, (&meter, cancel), settings, &inputs)?;
     room(registry.release(origin.clone()), cancel, settings, &inputs).map_err(ended)?;
     let mut draft = registry.release(origin);
     draft.set_precedence(settings.precedence.clone());
@@ -94,7 +95,7 @@ pub fn mount(
     work.take(to, vec![Input::Path(path)])
 }
 
-/// What an ingest of `inputs` would find, under the names the archives say, and what it would warn of. Everything is read
+/// What an ingest of `inputs` would find, under the names the archives say; `progress` hears of warnings. Everything is read
 /// and hashed, and nothing is written.
 ///
 /// Blocks: to be run on a thread that may.
@@ -166,7 +167,7 @@ impl Work<'_> {
         cross_check(&mut intake);
         let plan = Plan::new(&mut intake, self.publisher);
         if self.trust.is_required() && !plan.contested().is_empty() {
-            return Err(trust::refuse(&intake, plan.contested().to_vec()));
+            return Err(trust::refuse(intake.meter, plan.contested().to_vec()));
         }
         let Intake { mut to, found, warnings, failures, .. } = intake;
         to.set_signatures(signatures.clone());
@@ -188,11 +189,31 @@ impl Work<'_> {
     }
 }
 
+/// Before anything is written: whether it is signed, as far as that can be told without reading all of it.
+fn ahead(
+    draft: ReleaseDraft,
+    trust: &Trust,
+    (meter, cancel): (&Meter<'_>, &Cancel),
+    settings: &Settings,
+    inputs: &[Input],
+) -> Result<(), IngestError> {
+    if !trust.is_required() {
+        return Ok(());
+    }
+    let paths = paths(inputs);
+    let mut found = archive::inventories_of(draft, &Meter::new(&|_| {}, cancel), settings, &paths).map_err(ended)?;
+    found.incomplete |= paths.len() < inputs.len();
+    trust.check_ahead(meter, &found, &bundle_name(inputs))
+}
+
 /// Before anything is written: whether it fits, as far as that can be told without reading all of it.
 fn room(draft: ReleaseDraft, cancel: &Cancel, settings: &Settings, inputs: &[Input]) -> Result<(), Problem> {
+    archive::require_room(draft, &Meter::new(&|_| {}, cancel), settings, &paths(inputs), total(inputs))
+}
+
+fn paths(inputs: &[Input]) -> Vec<PathBuf> {
     let path = |input: &Input| if let Input::Path(path) = input { Some(path.clone()) } else { None };
-    let paths: Vec<_> = inputs.iter().filter_map(path).collect();
-    archive::require_room(draft, &Meter::new(&|_| {}, cancel), settings, &paths, total(inputs))
+    inputs.iter().filter_map(path).collect()
 }
 
 fn read(intake: &mut Intake<'_>, inputs: Vec<Input>) -> Result<(), Problem> {

@@ -14,7 +14,7 @@ use jiff::Timestamp;
 
 use super::report::{Event, IngestError, Notice};
 use super::settings::Settings;
-use crate::archive::{Found, INVENTORY, INVENTORY_SIGNATURE, Intake, Sheet, UNTAGGED, printable};
+use crate::archive::{Found, INVENTORY, INVENTORY_SIGNATURE, Intake, Inventories, Meter, Sheet, UNTAGGED, printable};
 use crate::inventory::{Entry, Inventory, Key, MAX_SIGNATURE};
 
 /// Differences told one by one; after so many nobody reads on.
@@ -78,14 +78,47 @@ impl Trust {
     /// [`IngestError::Untrusted`], with all that is wrong.
     pub(super) fn check(&self, intake: &mut Intake<'_>, inputs: &str) -> Result<Vec<ReleaseSignature>, IngestError> {
         let found = std::mem::take(&mut intake.inventories);
+        let mut held = self.read_all(&found, inputs);
+        let none = self.given.is_none() && found.sheets.is_empty();
+        if held.problems.is_empty() && !none {
+            held.compare(&intake.found);
+        }
+        if self.is_required() {
+            return if held.problems.is_empty() {
+                Ok(held.signatures)
+            } else {
+                Err(refuse(intake.meter, held.problems))
+            };
+        }
+        for Notice { file, message } in held.problems {
+            intake.warn(&file, message);
+        }
+        if let Some(file) = self.given.as_ref().map(|(file, _)| file).or_else(|| found.sheets.keys().next()) {
+            intake.warn(file, "nobody's signature was asked for: name a key with `--key` or in `ingest.trust.keys`");
+        }
+        Ok(Vec::new())
+    }
+
+    /// Holds the inventories alone against the keys and the clock, before anything is taken in. What is good here is looked
+    /// at again at the end.
+    ///
+    /// # Errors
+    /// [`IngestError::Untrusted`], when it cannot come to a good end.
+    pub(super) fn check_ahead(&self, meter: &Meter<'_>, found: &Inventories, inputs: &str) -> Result<(), IngestError> {
+        let problems = self.read_all(found, inputs).problems;
+        if problems.is_empty() || !self.is_required() { Ok(()) } else { Err(refuse(meter, problems)) }
+    }
+
+    /// Reads the inventories that count. None is a problem where one is asked for and cannot come yet.
+    fn read_all(&self, found: &Inventories, inputs: &str) -> Held {
         let mut held = Held::default();
         match &self.given {
             Some((file, sheet)) => self.read(file, sheet, &mut held),
             None => found.sheets.iter().for_each(|(file, sheet)| self.read(file, sheet, &mut held)),
         }
         let none = self.given.is_none() && found.sheets.is_empty();
-        if none && self.is_required() {
-            let nested = found.nested.map(|nested| {
+        if none && self.is_required() && !found.incomplete {
+            let nested = found.nested.as_ref().map(|nested| {
                 format!(" (`{nested}` is about that archive alone: give the archive itself, or make one for all of it)")
             });
             let message = format!(
@@ -96,19 +129,7 @@ impl Trust {
             );
             held.problem(inputs, message);
         }
-        if held.problems.is_empty() && !none {
-            held.compare(&intake.found);
-        }
-        if self.is_required() {
-            return if held.problems.is_empty() { Ok(held.signatures) } else { Err(refuse(intake, held.problems)) };
-        }
-        for Notice { file, message } in held.problems {
-            intake.warn(&file, message);
-        }
-        if let Some(file) = self.given.as_ref().map(|(file, _)| file).or_else(|| found.sheets.keys().next()) {
-            intake.warn(file, "nobody's signature was asked for: name a key with `--key` or in `ingest.trust.keys`");
-        }
-        Ok(Vec::new())
+        held
     }
 
     /// Verifies one inventory and adds what it names.
@@ -151,8 +172,8 @@ impl Trust {
 }
 
 /// Tells what is wrong to whoever follows the ingest, and ends it.
-pub(super) fn refuse(intake: &Intake<'_>, problems: Vec<Notice>) -> IngestError {
-    problems.iter().for_each(|problem| intake.meter.tell(Event::Failed(problem.clone())));
+pub(super) fn refuse(meter: &Meter<'_>, problems: Vec<Notice>) -> IngestError {
+    problems.iter().for_each(|problem| meter.tell(Event::Failed(problem.clone())));
     IngestError::Untrusted { problems }
 }
 

@@ -112,9 +112,8 @@ fn a_bundle_with_something_bad_in_it_has_no_inventory() {
 #[test]
 fn a_damaged_layer_gives_no_inventory_though_nothing_is_stored() {
     let image = Image::new(&["a:1"], &[1]);
-    for mut archive in
-        [save_docker_20(&[image.clone()]), save_docker_26(&[image.clone()]), save_podman(&[image.clone()])]
-    {
+    let one = std::slice::from_ref(&image);
+    for mut archive in [save_docker_20(one), save_docker_26(one), save_podman(one)] {
         let at = archive.windows(100).position(|window| window == &image.layers[0][600..700]).unwrap();
         archive[at] ^= 1;
         let world = World::new();

@@ -1,5 +1,6 @@
 //! A16: with a key nothing goes in but what it has signed, all of it, and otherwise no tag moves and no release appears.
 
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use airdock_registry::oci::Algorithm;
@@ -140,6 +141,36 @@ fn a16_an_unsigned_bundle_is_refused_before_any_tag_moves() {
     says(&told, "no inventory");
     says(&told, "build-0.pub (sha256:");
     says(&told, "airdock inventory");
+}
+
+#[test]
+fn a16_what_can_be_told_without_unpacking_is_refused_before_a_blob_is_written() {
+    let (signer, other) = (Signer::new(), Signer::new());
+    for files in [bundle(1), signed(bundle(1), &other)] {
+        let world = guarded(&[&signer]);
+        let blobs = || std::fs::read_dir(world.folder.path().join("data/blobs/sha256")).unwrap().count();
+        let before = blobs();
+        for (way, give) in &WAYS[..3] {
+            assert!(matches!(give(&world, &files), Err(IngestError::Untrusted { .. })), "{way}");
+            assert_eq!(blobs(), before, "{way}");
+        }
+        // Compressed, or from a pipe, its end has to be seen first; and one given by itself is verified at once.
+        let mut world = guarded(&[&signer]);
+        let given = world.file("list.txt", list(&world.files("listed", &bundle(1))).as_bytes());
+        world.file("list.txt.sig", b"nobody's");
+        world.settings.trust.inventory = Some(given);
+        let Err(IngestError::Untrusted { problems }) = world.try_pipe(Untouched) else { panic!("went in") };
+        assert!(problems[0].message.contains("its signature is not by"), "{problems:?}");
+    }
+}
+
+/// A stream nobody may read.
+struct Untouched;
+
+impl Read for Untouched {
+    fn read(&mut self, _: &mut [u8]) -> std::io::Result<usize> {
+        panic!("it was read")
+    }
 }
 
 #[test]
