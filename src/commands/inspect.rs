@@ -10,7 +10,7 @@ use super::{Worker, runtime, unexpected};
 use crate::cli::InspectArguments;
 use crate::exit::Exit;
 use crate::output::{self, printable};
-use crate::request::{Blob, Inspection, Reply, Request};
+use crate::request::{Inspection, Piece, Reply, Request};
 
 pub(crate) fn run(config: Config, arguments: InspectArguments) -> anyhow::Result<Exit> {
     let InspectArguments { json, reference, .. } = arguments;
@@ -74,6 +74,6 @@ fn render(found: &Inspection) -> String {
     text
 }
 
-fn part(blob: &Blob) -> String {
+fn part(blob: &Piece) -> String {
     format!("{}  {:<7}  {}  {}", blob.digest, blob.state, HumanBytes(blob.size), blob.media_type)
 }

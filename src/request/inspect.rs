@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use airdock_registry::names::RequestedName;
-use airdock_registry::oci::TagOrDigest;
+use airdock_registry::oci::{Descriptor, TagOrDigest};
 use airdock_registry::{Description, Part, Registry};
 use serde::{Deserialize, Serialize};
 
@@ -31,11 +31,11 @@ pub(crate) struct Inspection {
     pub(crate) size: u64,
     pub(crate) platforms: Vec<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) config: Option<Blob>,
+    pub(crate) config: Option<Piece>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub(crate) layers: Vec<Blob>,
+    pub(crate) layers: Vec<Piece>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub(crate) manifests: Vec<Child>,
+    pub(crate) manifests: Vec<Piece>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) annotations: BTreeMap<String, String>,
     /// What it is about.
@@ -53,10 +53,13 @@ pub(crate) struct Inspection {
     pub(crate) tag: Option<Origin>,
 }
 
-/// A config or layer.
+/// Something a manifest names: a config, a layer, or a manifest.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct Blob {
+pub(crate) struct Piece {
+    /// Of a manifest that an index lists.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) platform: Option<String>,
     pub(crate) media_type: String,
     pub(crate) digest: String,
     pub(crate) size: u64,
@@ -64,17 +67,16 @@ pub(crate) struct Blob {
     pub(crate) state: String,
 }
 
-/// A manifest an index lists.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct Child {
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) platform: Option<String>,
-    pub(crate) media_type: String,
-    pub(crate) digest: String,
-    pub(crate) size: u64,
-    /// `present` or `absent`.
-    pub(crate) state: String,
+impl Piece {
+    fn new(descriptor: &Descriptor, state: &str) -> Self {
+        Self {
+            platform: None,
+            media_type: descriptor.media_type.to_string(),
+            digest: descriptor.digest.to_string(),
+            size: descriptor.size,
+            state: state.to_owned(),
+        }
+    }
 }
 
 /// A manifest about this one: a signature, an attestation, a bill of materials.
@@ -158,12 +160,9 @@ fn described(description: Description) -> Inspection {
         manifests: description
             .manifests
             .into_iter()
-            .map(|listed| Child {
+            .map(|listed| Piece {
                 platform: listed.platform,
-                media_type: listed.descriptor.media_type.to_string(),
-                digest: listed.descriptor.digest.to_string(),
-                size: listed.descriptor.size,
-                state: if listed.present { "present" } else { "absent" }.to_owned(),
+                ..Piece::new(&listed.descriptor, if listed.present { "present" } else { "absent" })
             })
             .collect(),
         annotations: description.annotations,
@@ -175,17 +174,12 @@ fn described(description: Description) -> Inspection {
     }
 }
 
-fn blob(part: &Part) -> Blob {
+fn blob(part: &Part) -> Piece {
     let state = match part.found {
         Some(found) if found == part.descriptor.size => "present",
         Some(_) => "damaged",
         None if part.foreign => "foreign",
         None => "absent",
     };
-    Blob {
-        media_type: part.descriptor.media_type.to_string(),
-        digest: part.descriptor.digest.to_string(),
-        size: part.descriptor.size,
-        state: state.to_owned(),
-    }
+    Piece::new(&part.descriptor, state)
 }

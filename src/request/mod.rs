@@ -18,7 +18,7 @@ use tokio::sync::mpsc;
 
 use crate::exit::Exit;
 
-pub(crate) use inspect::{Blob, Inspection};
+pub(crate) use inspect::{Inspection, Piece};
 #[cfg(test)]
 pub(crate) use list::Source;
 pub(crate) use list::{Listed, Origin, TagRow};

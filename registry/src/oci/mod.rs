@@ -10,6 +10,7 @@ mod media_type;
 mod name;
 mod range;
 mod tag;
+mod text;
 mod upload_id;
 
 pub use digest::{Algorithm, Digest, Hasher, InvalidDigest};
