@@ -72,7 +72,9 @@ fn line(path: &Path, report: &Report) -> String {
     digests.dedup();
     let size = digests.iter().map(|(_, size)| size).sum();
     let count = counted(digests.len() as u64, "image or chart", "images and charts");
-    format!("mounted {}: {count}, {}, served from where they lie", path.display(), HumanBytes(size))
+    let signed = report.signatures.iter().map(|signature| format!(", signed by {}", printable(&signature.key)));
+    let signed: String = signed.collect();
+    format!("mounted {}: {count}, {}, served from where they lie{signed}", path.display(), HumanBytes(size))
 }
 
 /// The lowest priority, as `nice` counts.
