@@ -7,6 +7,7 @@ mod cli;
 mod contents;
 mod crash;
 mod delete;
+mod hostile_bundles;
 mod hostile_requests;
 mod incomplete_bundles;
 mod mounts;

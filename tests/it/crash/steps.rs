@@ -1,7 +1,6 @@
 //! An ingest ended at every single change it makes to a file, one after the other, and by a power cut there (A15).
 //!
-//! The program is given a small library before the C library, which counts its changes and kills it at the one asked for:
-//! no moment is left to chance.
+//! The changes are counted within the program (`support/changes.c`), so that no moment is left to chance.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -14,6 +13,7 @@ use super::random::Random;
 use super::site::in_memory;
 use super::verify::verify_blobs;
 use crate::support::bundle::{append, save};
+use crate::support::changes::Changes;
 use crate::support::content::noise;
 use crate::support::process;
 
@@ -26,6 +26,7 @@ type Table = BTreeSet<String>;
 /// A data folder with one bundle in it, another to come, and what kills the programs that take it in.
 struct Site {
     folder: tempfile::TempDir,
+    changes: Changes,
     disk: Option<Disk>,
     before: Table,
     after: Table,
@@ -34,12 +35,8 @@ struct Site {
 impl Site {
     fn new(disk: Option<Disk>) -> Self {
         let folder = in_memory();
-        let at = folder.path();
-        fs::write(at.join("kill_at.c"), include_str!("kill_at.c")).unwrap();
-        let mut compiler = Command::new("cc");
-        compiler.current_dir(at).args(["-shared", "-fPIC", "-o", "kill_at.so", "kill_at.c", "-ldl"]);
-        succeeds(&mut compiler);
-        let mut site = Self { folder, disk, before: Table::new(), after: Table::new() };
+        let changes = Changes::make(folder.path());
+        let mut site = Self { folder, changes, disk, before: Table::new(), after: Table::new() };
         for version in 0..2 {
             let mut layer = tar::Builder::new(Vec::new());
             append(&mut layer, "content", &noise(3000 + version));
@@ -90,7 +87,7 @@ impl Site {
             succeeds(Command::new("sync").arg("--file-system").arg(&data));
         }
         let mut ingest = self.ingest(1, &data);
-        ingest.env("LD_PRELOAD", self.path("kill_at.so")).env("KILL_AT", step.to_string());
+        self.changes.kill_at(&mut ingest, step);
         let output = ingest.output().unwrap();
         if output.status.success() {
             return false;

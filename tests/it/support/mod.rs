@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "each module of tests uses its own part of this room")]
 
 pub(crate) mod bundle;
+pub(crate) mod changes;
 pub(crate) mod client;
 pub(crate) mod content;
 pub(crate) mod process;
