@@ -77,6 +77,9 @@ fn line(path: &Path, report: &Report) -> String {
     format!("mounted {}: {count}, {}, served from where they lie{signed}", path.display(), HumanBytes(size))
 }
 
+/// So many problems are said one by one.
+const SAID: usize = 20;
+
 /// The lowest priority, as `nice` counts.
 const LEAST: i32 = 19;
 
@@ -90,10 +93,14 @@ pub(crate) fn verify(registry: Registry) -> Stop {
             tracing::debug!(%error, "the mounted media are read with no lower priority");
         }
         for (name, found) in registry.verify_mounts(&flag) {
-            for problem in &found.problems {
+            // A medium that was pulled out is one thing to say, however many blobs it has.
+            for problem in found.problems.iter().take(SAID) {
                 tracing::error!("{problem}");
             }
-            for problem in &found.elsewhere {
+            if let Some(more) = found.problems.len().checked_sub(SAID).filter(|more| *more > 0) {
+                tracing::error!("and {more} more of the mounted `{name}`; `airdock verify` names them");
+            }
+            for problem in found.elsewhere.iter().take(SAID) {
                 tracing::warn!("{problem}; until then it is served from another place of the medium that has it whole");
             }
             if !found.stopped {

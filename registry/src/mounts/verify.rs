@@ -97,7 +97,7 @@ fn one(
                 at += read as u64;
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(blob.unreadable(&error)),
+            Err(error) => return Err(blob.stuck(at, &error)),
         }
     }
     if blob.trust() != Trust::Verified {

@@ -97,7 +97,7 @@ impl Shared {
                 Ok(0) => return Err(place.unreadable(&std::io::ErrorKind::UnexpectedEof.into()).into()),
                 Ok(read) => writer.write(&piece[..read])?,
                 Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(place.unreadable(&error).into()),
+                Err(error) => return Err(place.stuck(writer.size(), &error).into()),
             }
         }
         let sealed = writer.seal()?;

@@ -58,7 +58,7 @@ pub(super) struct SendfileStream {
     /// Windows sent since another connection had its turn.
     turn: u32,
     /// A thread is waiting for the disk.
-    reading: Option<JoinHandle<()>>,
+    reading: Option<JoinHandle<io::Result<()>>>,
     /// The next window has been waited for.
     in_memory: bool,
 }
@@ -81,9 +81,10 @@ impl SendfileStream {
         }
         loop {
             if let Some(reading) = &mut self.reading {
-                // Whether it could be read shows when it is sent.
-                let _ = ready!(Pin::new(reading).poll(cx));
+                let read = ready!(Pin::new(reading).poll(cx));
                 self.reading = None;
+                // Sending would wait for the same disk once more, and on a thread of the runtime.
+                read.map_err(io::Error::other).flatten()?;
                 self.in_memory = true;
             }
             ready!(self.tcp.poll_write_ready(cx))?;
@@ -96,8 +97,16 @@ impl SendfileStream {
                 if !in_memory && !is_in_memory(blob, offset + len as u64 - 1) {
                     return Ok(Attempt::NotInMemory(blob.clone(), offset, len));
                 }
-                tcp.try_io(Interest::WRITABLE, || Ok(sendfile(tcp, blob.file(), Some(&mut { offset }), len)?))
-                    .and_then(|sent| if sent == 0 { Err(cut_short(blob)) } else { Ok(Attempt::Sent(sent)) })
+                match tcp.try_io(Interest::WRITABLE, || Ok(sendfile(tcp, blob.file(), Some(&mut { offset }), len)?)) {
+                    Ok(0) => Err(cut_short(blob)),
+                    Ok(sent) => Ok(Attempt::Sent(sent)),
+                    Err(error) => {
+                        if !is_of_the_socket(error.kind()) {
+                            blob.broken_off(offset - blob.offset(), &error);
+                        }
+                        Err(error)
+                    }
+                }
             });
             match attempt {
                 Some(Ok(Attempt::Sent(sent))) => {
@@ -170,18 +179,42 @@ impl AsyncWrite for SendfileStream {
     }
 }
 
-/// Whether reading the byte at `offset` would not wait for the disk. Where the file system cannot tell, it says yes, and
-/// sending may wait.
+/// Whether reading the byte at `offset` would not wait for the disk. Where the file system cannot tell, sending may wait
+/// for the store's disk, but not for a medium: discs, sticks and shares have just those file systems, and take their time.
 fn is_in_memory(blob: &Blob, offset: u64) -> bool {
     let mut byte = [0];
-    !matches!(
-        preadv2(blob.file(), &mut [io::IoSliceMut::new(&mut byte)], offset, ReadWriteFlags::NOWAIT),
-        Err(Errno::AGAIN)
+    match preadv2(blob.file(), &mut [io::IoSliceMut::new(&mut byte)], offset, ReadWriteFlags::NOWAIT) {
+        Ok(_) => true,
+        Err(Errno::AGAIN) => false,
+        Err(_) => !blob.is_on_medium(),
+    }
+}
+
+/// Whether sending failed for a reason that is no file's.
+const fn is_of_the_socket(kind: io::ErrorKind) -> bool {
+    use io::ErrorKind::{
+        BrokenPipe, ConnectionAborted, ConnectionReset, HostUnreachable, NetworkDown, NetworkUnreachable, NotConnected,
+        TimedOut, WouldBlock,
+    };
+    matches!(
+        kind,
+        BrokenPipe
+            | ConnectionAborted
+            | ConnectionReset
+            | HostUnreachable
+            | NetworkDown
+            | NetworkUnreachable
+            | NotConnected
+            | TimedOut
+            | WouldBlock
     )
 }
 
 /// Brings a window into memory and starts on what comes after it.
-fn read_ahead(blob: &Blob, offset: u64, len: usize) {
+///
+/// # Errors
+/// When it cannot be read; that is in the log then.
+fn read_ahead(blob: &Blob, offset: u64, len: usize) -> io::Result<()> {
     // Only advice: what it cannot do, the reading does.
     let _ = fadvise(blob.file(), offset, std::num::NonZeroU64::new(READ_AHEAD), Advice::WillNeed);
     let mut space = vec![0; 64 * 1024];
@@ -191,10 +224,14 @@ fn read_ahead(blob: &Blob, offset: u64, len: usize) {
             Ok(0) => break,
             Ok(read) => offset += read as u64,
             Err(Errno::INTR) => {}
-            // Sending meets the same error and reports it.
-            Err(_) => break,
+            Err(error) => {
+                let error = error.into();
+                blob.broken_off(offset - blob.offset(), &error);
+                return Err(error);
+            }
         }
     }
+    Ok(())
 }
 
 /// What a client receives over a real socket, and by which of the two ways it came.
@@ -210,6 +247,7 @@ mod tests {
     use super::*;
     use crate::api::{Arrival, Body};
     use crate::oci::{Algorithm, ByteRange};
+    use crate::store::{Medium, MediumBlob};
 
     /// An address for the file with bytes the file does not have, so that it shows which of the two was sent.
     fn not_the_file(_: &File, _: u64, size: u64) -> Option<Bytes> {
@@ -294,6 +332,21 @@ mod tests {
         let (written, received) = sent(windows.clone(), lent(&windows, &blob, 0, content.len()).await).await;
         written.unwrap();
         assert!(received[7..] == content[..]);
+    }
+
+    #[tokio::test]
+    async fn a_medium_s_file_that_cannot_be_read_fails_the_connection_and_is_looked_at_anew() {
+        let (file, of, content) = blob(2 * 1024 * 1024);
+        let medium = Arc::new(Medium::new(file.as_file(), file.path(), "disc/layer.tar".into()).unwrap());
+        let medium = Arc::new(MediumBlob::located(of.digest(), medium, 0, of.size(), true));
+        // Opened for writing only it cannot be read, as one of a medium that was pulled out.
+        let stale = File::options().write(true).open(file.path()).unwrap();
+        let stale = Blob::on_medium(stale, 0, medium.clone());
+        let windows = Arc::new(FileWindows::new(not_the_file));
+        let frame = lent(&windows, &stale, 0, content.len()).await;
+        let (written, received) = sent(windows, frame).await;
+        assert!(written.is_err() && received == b"header\n", "{written:?}");
+        assert!(stale.check().is_err() && medium.open().is_ok() && medium.open().unwrap().check().is_ok());
     }
 
     #[tokio::test]

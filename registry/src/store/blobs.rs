@@ -81,6 +81,25 @@ impl Blob {
         self.0.medium.as_ref().filter(|medium| medium.trust() != Trust::Verified)
     }
 
+    /// Whether it lies on a medium.
+    pub(crate) fn is_on_medium(&self) -> bool {
+        self.0.medium.is_some()
+    }
+
+    /// Says in the log that an answer ended at the byte `at` because the file could not be read; a medium's is looked at
+    /// anew before the next answer begins.
+    pub(crate) fn broken_off(&self, at: u64, error: &std::io::Error) {
+        match &self.0.medium {
+            Some(medium) => {
+                let problem = medium.stuck(at, error);
+                tracing::error!(%problem, "serving a blob was broken off before its end");
+            }
+            None => {
+                tracing::error!(digest = %self.digest(), %error, "a blob's file cannot be read; serving it was broken off");
+            }
+        }
+    }
+
     /// Whether it lies on a medium and somebody besides who asks has it: an answer that is on its way out.
     pub(crate) fn is_read_from_medium(&self) -> bool {
         self.0.medium.is_some() && Arc::strong_count(&self.0) > 1

@@ -10,7 +10,7 @@ use std::io::{self, Seek, SeekFrom};
 use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 
 use bytes::Bytes;
 use rustix::fs::{MemfdFlags, OFlags, memfd_create};
@@ -129,19 +129,26 @@ pub(crate) struct MediumBlob {
     size: u64,
     place: Place,
     trust: AtomicU8,
+    /// The byte from which on somebody could not read it.
+    stuck: AtomicU64,
 }
+
+/// Where no blob has a byte.
+const NOWHERE: u64 = u64::MAX;
 
 impl MediumBlob {
     /// `size` bytes of `medium` from `offset`, said to have `digest`; `verified` if somebody has just made sure.
     pub(crate) fn located(digest: Digest, medium: Arc<Medium>, offset: u64, size: u64, verified: bool) -> Self {
         let trust = if verified && !medium.is_device { Trust::Verified } else { Trust::Unverified };
-        Self { digest, size, place: Place::File { medium, offset }, trust: AtomicU8::new(trust as u8) }
+        let stuck = AtomicU64::new(NOWHERE);
+        Self { digest, size, place: Place::File { medium, offset }, trust: AtomicU8::new(trust as u8), stuck }
     }
 
     /// Bytes that have `digest`.
     pub(crate) const fn held(digest: Digest, bytes: Bytes) -> Self {
         let size = bytes.len() as u64;
-        Self { digest, size, place: Place::Memory(bytes), trust: AtomicU8::new(Trust::Verified as u8) }
+        let stuck = AtomicU64::new(NOWHERE);
+        Self { digest, size, place: Place::Memory(bytes), trust: AtomicU8::new(Trust::Verified as u8), stuck }
     }
 
     pub(crate) const fn digest(&self) -> Digest {
@@ -212,8 +219,38 @@ impl MediumBlob {
         MediumError::Unreadable { digest: self.digest, file: self.position().0.to_owned(), reason }
     }
 
-    /// Whether `file`, opened earlier, is still the one the blob was found in, and the blob is not known to be bad.
+    /// Takes in that somebody could not read on from the byte `at`: whoever asks next is not promised what cannot be had.
+    pub(crate) fn stuck(&self, at: u64, error: &io::Error) -> MediumError {
+        self.stuck.store(at, Ordering::Relaxed);
+        self.unreadable(error)
+    }
+
+    /// Whether what somebody could not read can be read now. May wait for the medium.
+    fn goes_on(&self, file: &File, offset: u64) -> Result<(), MediumError> {
+        let at = self.stuck.load(Ordering::Relaxed);
+        if at == NOWHERE {
+            return Ok(());
+        }
+        match file.read_at(&mut [0], offset + at) {
+            Ok(0) => Err(self.unreadable(&io::ErrorKind::UnexpectedEof.into())),
+            Ok(_) => {
+                self.stuck.store(NOWHERE, Ordering::Relaxed);
+                Ok(())
+            }
+            Err(error) => Err(self.unreadable(&error)),
+        }
+    }
+
+    /// Whether `file`, opened earlier, is still to be relied on. Where it is not, opening it anew says why.
     pub(crate) fn check(&self, file: &File) -> Result<(), MediumError> {
+        if self.stuck.load(Ordering::Relaxed) != NOWHERE {
+            return Err(self.unreadable(&io::Error::other("somebody could not read it")));
+        }
+        self.check_file(file)
+    }
+
+    /// Whether `file` is the one the blob was found in, and the blob is not known to be bad.
+    fn check_file(&self, file: &File) -> Result<(), MediumError> {
         if self.trust() == Trust::Bad {
             return Err(self.damaged());
         }
@@ -231,7 +268,8 @@ impl MediumBlob {
         match &self.place {
             Place::File { medium, offset } => {
                 let file = medium.open().map_err(failed)?;
-                self.check(&file)?;
+                self.check_file(&file)?;
+                self.goes_on(&file, *offset)?;
                 if self.trust() == Trust::Unverified && self.size <= SMALL {
                     let mut content = vec![0; usize::try_from(self.size).unwrap_or(0)];
                     file.read_exact_at(&mut content, *offset).map_err(failed)?;

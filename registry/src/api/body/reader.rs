@@ -29,6 +29,16 @@ impl Reader {
     /// # Cancel safety
     /// Dropped while a thread reads: the thread finishes and its buffer goes back to the pool.
     pub(super) fn poll_read(&mut self, cx: &mut Context<'_>, blob: &Blob, range: ByteRange) -> Poll<io::Result<Bytes>> {
+        let read = std::task::ready!(self.poll_piece(cx, blob, range));
+        if let Err(error) = &read
+            && error.kind() != io::ErrorKind::UnexpectedEof
+        {
+            blob.broken_off(range.start, error);
+        }
+        Poll::Ready(read)
+    }
+
+    fn poll_piece(&mut self, cx: &mut Context<'_>, blob: &Blob, range: ByteRange) -> Poll<io::Result<Bytes>> {
         let wanted = usize::try_from(range.len()).unwrap_or(BUFFER).min(BUFFER);
         if self.waiting.is_none() {
             let mut buffer = Buffer::take();

@@ -185,3 +185,23 @@ async fn s6_a_medium_s_file_cut_while_it_is_read_ends_the_body_with_an_error() {
     assert!(body.collect().await.is_err());
     assert!(medium.open().is_err());
 }
+
+#[tokio::test]
+async fn what_a_medium_could_not_give_is_looked_at_anew_before_it_is_promised_again() {
+    let expected = content(3 * BYTES);
+    let (file, medium, blob) = unverified(&expected, &expected);
+    // A file that was opened for writing only cannot be read, as a medium's that was pulled out.
+    let stale = std::fs::File::options().write(true).open(file.path()).unwrap();
+    let stale = Blob::on_medium(stale, 512, medium.clone());
+    for body in [Body::checked(stale.clone()), Body::blob(stale, ByteRange { start: 0, end: 99 }, &Arrival::default())]
+    {
+        assert!(body.collect().await.is_err());
+        assert!(blob.check().is_err(), "what the cache holds open is not relied on");
+        assert!(medium.open().is_ok(), "it can be read again");
+        assert!(blob.check().is_ok());
+    }
+    // As long as it cannot, nobody is told that it could.
+    medium.stuck(expected.len() as u64, &io::Error::other("a scratch"));
+    let refused = medium.open().unwrap_err().to_string();
+    assert!(refused.contains("`disc/layer.tar`") && refused.contains("cannot be read"), "{refused}");
+}
