@@ -224,6 +224,9 @@ impl<'s> TarReader<'s> {
         let size = settled_size(header_size(header)?, header, extension.size)
             .map_err(|reason| Problem::refused(&shown, reason))?;
         let path = normalised(&raw).map_err(|reason| Problem::refused(&shown, reason))?;
+        if has_two_names(header) {
+            return Err(Problem::refused(&shown, "readers disagree about its name: it may have another part in front"));
+        }
         let kind = match header.entry_type() {
             EntryType::Directory => Kind::Folder,
             // Old archives mark a folder by the slash alone.
@@ -273,6 +276,17 @@ impl<'s> TarReader<'s> {
             Err(Problem::refused(path, "it comes twice in the archive"))
         }
     }
+}
+
+/// Whether what stands in the place of GNU's times is none: Go then takes it for the beginning of the path, as other formats
+/// have it there, and nobody else does. Of such a beginning some leave out the end where star would have its times.
+fn has_two_names(header: &Header) -> bool {
+    let is_time = |field: &[u8; 12]| {
+        let padding = |byte: &u8| matches!(byte, 0 | b' ');
+        field[0] == 0 || field.iter().all(|byte| padding(byte) || (b'0'..=b'7').contains(byte))
+    };
+    let star = header.as_bytes().ends_with(b"tar\0") && !header.as_bytes()[345..476].contains(&0);
+    star || header.as_gnu().is_some_and(|gnu| !is_time(&gnu.atime) || !is_time(&gnu.ctime))
 }
 
 /// An entry's content. Ends early only with an error.

@@ -165,3 +165,66 @@ proptest! {
         let _ = Pax::parse(&bytes);
     }
 }
+
+#[test]
+fn a01_what_it_takes_of_a_header_that_was_changed_anywhere_gnu_tar_takes_the_same_way() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("x.tar");
+    let files = [("d/one".into(), vec![b'1'; 700]), ("two".into(), b"2".to_vec()), ("three".into(), vec![b'3'; 512])];
+    let (mut compared, mut refused) = (0, 0);
+    for mode in [Header::new_gnu as fn() -> Header, Header::new_ustar] {
+        let honest = build(&files, mode);
+        // The header of the second file, each of its bytes in turn, to what means something in one field or another.
+        let header = 512 + 1024..512 + 1024 + 512;
+        for (turn, place) in header.clone().enumerate() {
+            let value = [0, b' ', b'/', b'0', b'7', b'x', 0x80][turn % 7];
+            let mut archive = honest.clone();
+            archive[place] = value;
+            let mut changed = Header::from_byte_slice(&archive[header.clone()]).clone();
+            changed.set_cksum();
+            archive[header.clone()].copy_from_slice(changed.as_bytes());
+            let Ok(ours) = entries(&archive) else {
+                refused += 1;
+                continue;
+            };
+            // What comes after zeros has no name for a list; one place in three is enough beyond the names and numbers.
+            if turn > 160 && turn % 3 > 0 {
+                continue;
+            }
+            std::fs::write(&path, &archive).unwrap();
+            let mut tar = std::process::Command::new("tar");
+            // It complains of owners and times, too, which mean nothing here; its list says what it takes.
+            let theirs = tar.args(["--quoting-style=literal", "-tf"]).arg(&path).output().unwrap().stdout;
+            let theirs: Vec<_> = String::from_utf8_lossy(&theirs).lines().map(str::to_owned).collect();
+            let name = |line: &String| line.rsplitn(3, ' ').nth(2).unwrap().to_owned();
+            assert_eq!(ours.iter().map(name).collect::<Vec<_>>(), theirs, "byte {turn} is {value}");
+            compared += 1;
+        }
+    }
+    assert!(compared > 300 && refused > 10, "{compared} compared, {refused} refused");
+}
+
+#[test]
+fn a01_a_name_that_go_reads_otherwise_than_gnu_tar_is_refused() {
+    // archive/tar, `Reader.readHeader`: a GNU header whose times are none has a path's first part there.
+    let archive = |atime: &[u8], mode: fn() -> Header| {
+        let mut header = mode();
+        header.set_path("manifest.json").unwrap();
+        header.set_size(0);
+        header.as_mut_bytes()[345..345 + atime.len()].copy_from_slice(atime);
+        header.set_cksum();
+        [header.as_bytes().as_slice(), &[0; 1024]].concat()
+    };
+    for time in [&b""[..], b"14524770400\0", b"14524770400 14524770400\0", b"  14524770400"] {
+        assert_eq!(entries(&archive(time, Header::new_gnu)).unwrap(), ["manifest.json 0 512"], "{time:?}");
+    }
+    for prefix in [&b"x"[..], b"/", b"a/b", &[0x80; 12], b"14524770400\0other"] {
+        let told = entries(&archive(prefix, Header::new_gnu)).unwrap_err().to_string();
+        assert!(told.contains("manifest.json") && told.contains("disagree about its name"), "{told}");
+    }
+    assert_eq!(entries(&archive(b"a/b", Header::new_ustar)).unwrap(), ["a/b/manifest.json 0 512"], "there it is one");
+    // star's own header, which is told by its end, has room for less of it.
+    let star = |length: usize| [&[b'p'].repeat(length), &[0].repeat(163 - length)[..], b"tar\0"].concat();
+    assert!(entries(&archive(&star(130), Header::new_ustar)).is_ok());
+    assert!(entries(&archive(&star(131), Header::new_ustar)).unwrap_err().to_string().contains("disagree"));
+}
