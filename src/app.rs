@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::control::Control;
 use crate::ingester::Ingester;
-use crate::mounter;
+use crate::mounter::{self, Mounted};
 
 /// How often uploads nobody goes on with are looked for.
 const SWEEP: Duration = Duration::from_secs(60 * 60);
@@ -33,7 +33,7 @@ pub(crate) struct App {
     control: Option<Control>,
     ingester: Ingester,
     api: api::Settings,
-    mounted: Vec<String>,
+    mounted: Mounted,
 }
 
 impl App {
@@ -69,8 +69,8 @@ impl App {
         self.server.scheme()
     }
 
-    /// A line on each medium that is served in place.
-    pub(crate) fn mounted(&self) -> &[String] {
+    /// What became of the media that were to be served in place.
+    pub(crate) const fn mounted(&self) -> &Mounted {
         &self.mounted
     }
 
@@ -87,7 +87,7 @@ impl App {
     /// Serves until told to stop, and stops in order.
     pub(crate) async fn run(self, stop: CancellationToken) -> anyhow::Result<()> {
         let Self { registry, server, control, ingester, api, mounted } = self;
-        let _reading = (!mounted.is_empty()).then(|| mounter::verify(registry.clone()));
+        let _reading = (!mounted.lines.is_empty()).then(|| mounter::verify(registry.clone()));
         let mut tasks = JoinSet::new();
         tasks.spawn(sweep(registry.clone(), stop.clone()));
         if let Some(control) = control {

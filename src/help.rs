@@ -35,7 +35,8 @@ What is mounted is served from where it lies: a bundle folder or an uncompressed
 or such a tar written straight to a block device.
 Nothing is read ahead but what says what is where, nothing is written, and after a restart without --mount it is
 gone. Every blob is hashed before the last of it goes out. Tags that were pushed go before those of a medium, these
-before ingested ones. A medium that cannot be used stops the start; compressed archives cannot be mounted.
+before ingested ones. A medium that cannot be used stops the start; a compressed archive cannot be mounted and is
+ingested instead.
 
 Examples:
   airdock serve

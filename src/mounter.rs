@@ -1,5 +1,6 @@
 //! Media served in place: mounting what `serve --mount` names, and reading all of it once in the background.
 
+use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -7,40 +8,59 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use airdock_config::Config;
 use airdock_registry::Registry;
 use airdock_sync::ingest::{self, Event, IngestError, Notice, Report};
-use anyhow::Context as _;
 use indicatif::HumanBytes;
 
 use crate::output::printable;
 use crate::progress::Progress;
 use crate::words::counted;
 
+/// What became of the media.
+#[derive(Default)]
+pub(crate) struct Mounted {
+    /// A line on each that is served.
+    pub(crate) lines: Vec<String>,
+    /// Those that are compressed, and so have to be ingested to be served.
+    pub(crate) compressed: Vec<PathBuf>,
+}
+
 /// Mounts everything the settings name, in order, so that later ones are asked first.
 ///
 /// # Errors
 /// When one of them cannot be used: whoever names a medium wants it served.
-pub(crate) async fn mount(registry: &Registry, config: &Config) -> anyhow::Result<Vec<String>> {
-    let mut lines = Vec::new();
+pub(crate) async fn mount(registry: &Registry, config: &Config) -> anyhow::Result<Mounted> {
+    let mut mounted = Mounted::default();
     for path in &config.mount.paths {
-        let report = one(registry, config, path.clone())
-            .await
-            .map_err(|error| anyhow::anyhow!("{}", sentences(&error)))
-            .with_context(|| format!("cannot mount `{}`", path.display()))?;
-        lines.push(line(path, &report));
+        match one(registry, config, path.clone()).await {
+            Ok(report) => mounted.lines.push(line(path, &report)),
+            Err(error @ IngestError::Compressed) => {
+                tracing::warn!("cannot mount `{}`: {error}; it is ingested instead", path.display());
+                mounted.compressed.push(path.clone());
+            }
+            Err(error) => {
+                let error = anyhow::anyhow!("{}", sentences(&error));
+                return Err(error.context(format!("cannot mount `{}`", path.display())));
+            }
+        }
     }
-    Ok(lines)
+    Ok(mounted)
 }
 
 async fn one(registry: &Registry, config: &Config, path: PathBuf) -> Result<Report, IngestError> {
     let (registry, publish, settings) = (registry.clone(), config.publish.clone(), config.ingest.clone());
     let progress = Progress::log();
     let mounting = tokio::task::spawn_blocking(move || {
+        // That something was found is for the list of what is served.
+        let told = RefCell::new(Vec::new());
         let tell = |event: Event| {
-            // That something was found is for the list of what is served.
             if matches!(event, Event::Warning(_) | Event::Failed(_)) {
-                progress.show(&event);
+                told.borrow_mut().push(event);
             }
         };
-        ingest::mount(&registry, &publish, &path, &settings, &tell)
+        let outcome = ingest::mount(&registry, &publish, &path, &settings, &tell);
+        if !matches!(outcome, Err(IngestError::Compressed)) {
+            told.take().iter().for_each(|event| progress.show(event));
+        }
+        outcome
     });
     mounting.await.unwrap_or_else(|panic| {
         Err(IngestError::Registry { message: format!("the mount came upon a defect of its own: {panic}") })

@@ -41,17 +41,18 @@ async fn serve(config: Config) -> anyhow::Result<Exit> {
             config.registry.data.display()
         ));
     }
-    for line in app.mounted() {
+    for line in &app.mounted().lines {
         output::line(line);
     }
     let stop = CancellationToken::new();
-    let copies = if config.mount.copy { config.mount.paths.clone() } else { Vec::new() };
+    let compressed = &app.mounted().compressed;
+    let copies = if config.mount.copy { &config.mount.paths } else { compressed }.clone();
     let greeter = Greeter {
         registry: app.registry().clone(),
         ingester: app.ingester().clone(),
         address: app.addresses().first().map(|address| Address::of(*address, app.scheme())),
         bundles: config.bundles,
-        is_mounted: !config.mount.paths.is_empty(),
+        is_mounted: !app.mounted().lines.is_empty(),
         copies,
     };
     let greeting = tokio::spawn(stop.clone().run_until_cancelled_owned(greeter.greet()));
@@ -106,7 +107,7 @@ struct Greeter {
     address: Option<Address>,
     bundles: Vec<PathBuf>,
     is_mounted: bool,
-    /// Media that are taken into the store while they are served.
+    /// Media that are taken into the store while they are served, or because they cannot be served from where they lie.
     copies: Vec<PathBuf>,
 }
 

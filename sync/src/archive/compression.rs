@@ -50,6 +50,11 @@ pub(crate) enum Format {
 }
 
 impl Format {
+    /// Whether something else is in it.
+    pub(crate) const fn is_compressed(self) -> bool {
+        matches!(self, Self::Gzip | Self::Zstd | Self::Xz | Self::Bzip2)
+    }
+
     /// Tells from the first [`HEAD`] bytes.
     pub(crate) fn of(head: &[u8]) -> Self {
         match head {

@@ -54,6 +54,7 @@ use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 
 pub(crate) use compression::Allowance;
+use compression::Format;
 pub(crate) use destination::Destination;
 pub(crate) use intake::{Found, Intake, Place};
 pub(crate) use inventories::{Inventories, Sheet};
@@ -117,6 +118,17 @@ fn read_known_path(intake: &mut Intake<'_>, path: &Path, shown: &str) -> Result<
     intake.meter.end();
     provenance_beside(intake, path, shown, &mark);
     meant(intake, outcome, shown)
+}
+
+/// Whether a file is something compressed. One that cannot be read is not: whoever reads it says why.
+pub(crate) fn is_compressed(path: &Path) -> bool {
+    // A pipe would be waited for.
+    if !path.is_file() {
+        return false;
+    }
+    let mut head = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(compression::HEAD as u64).read_to_end(&mut head));
+    read.is_ok() && Format::of(&head).is_compressed()
 }
 
 /// Reads a stream, such as standard input.

@@ -145,6 +145,9 @@ pub enum IngestError {
         /// Why, where something was wrong.
         failures: Vec<Notice>,
     },
+    /// An archive that was to be served from where it lies is compressed.
+    #[error("it is compressed, and what is in it cannot be served from where it lies")]
+    Compressed,
     /// One name was given for several images.
     #[error(
         "`--name` is for one image, and {} have no name: {}; give `--base-name`, or ingest each by itself; no tag was changed",

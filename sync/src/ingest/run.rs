@@ -72,7 +72,7 @@ pub fn ingest_until(
 /// Blocks: to be run on a thread that may, within a tokio runtime.
 ///
 /// # Errors
-/// As [`ingest`], when nothing was mounted.
+/// As [`ingest`], when nothing was mounted; [`IngestError::Compressed`] when only an ingest can take it.
 ///
 /// # Durability
 /// None: nothing is written, and with the process it is gone.
@@ -92,7 +92,15 @@ pub fn mount(
     let meter = Meter::new(progress, &cancel);
     let to = Destination::Mount(MountDraft::new(&path));
     let work = Work { registry, publisher: &publisher, settings, trust, meter: &meter, cancel: &cancel, started };
-    work.take(to, vec![Input::Path(path)])
+    match work.take(to, vec![Input::Path(path.clone())]) {
+        // A packed chart can be served, so this is asked last.
+        Err(IngestError::Nothing { .. } | IngestError::Strict { .. } | IngestError::Untrusted { .. })
+            if archive::is_compressed(&path) =>
+        {
+            Err(IngestError::Compressed)
+        }
+        taken => taken,
+    }
 }
 
 /// What an ingest of `inputs` would find, under the names the archives say; `progress` hears of warnings. Everything is read

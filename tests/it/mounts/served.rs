@@ -134,17 +134,39 @@ fn several_media_and_a_bundle_are_served_together() {
 #[test]
 fn a_medium_that_cannot_be_used_stops_the_start_and_says_why() {
     let folder = tempfile::tempdir().unwrap();
-    let packed = folder.path().join("bundle.tar.gz");
-    let mut gzip = flate2::write::GzEncoder::new(std::fs::File::create(&packed).unwrap(), flate2::Compression::fast());
-    let layer = noise(1000);
-    std::io::Write::write_all(&mut gzip, &std::fs::read(save(folder.path(), &[(&layer, &layer)])).unwrap()).unwrap();
-    gzip.finish().unwrap();
-    for (path, why) in [(packed.to_str().unwrap(), "ingest it instead"), ("no-such-disc", "No such file")] {
+    std::fs::create_dir_all(folder.path().join("empty")).unwrap();
+    for (path, why) in [("empty", "holds neither"), ("no-such-disc", "No such file")] {
         let ended = run(folder.path(), ["serve", "--listen", "127.0.0.1:0", "--mount", path]);
         let said = String::from_utf8_lossy(&ended.stderr);
         assert_eq!(ended.status.code(), Some(1), "{said}");
         assert!(said.contains("cannot mount") && said.contains(path) && said.contains(why), "{said}");
         assert!(ended.stdout.is_empty(), "it never listened");
+    }
+}
+
+#[test]
+fn a_compressed_archive_says_that_it_cannot_be_mounted_and_is_ingested_instead() {
+    let folder = tempfile::tempdir().unwrap();
+    let packed = folder.path().join("bundle.tar.gz");
+    let mut gzip = flate2::write::GzEncoder::new(std::fs::File::create(&packed).unwrap(), flate2::Compression::fast());
+    let layer = noise(1000);
+    std::io::Write::write_all(&mut gzip, &std::fs::read(save(folder.path(), &[(&layer, &layer)])).unwrap()).unwrap();
+    gzip.finish().unwrap();
+    for copy in [false, true] {
+        let mut builder = mounting(&packed).argument("--mount").argument(example());
+        if copy {
+            builder = builder.argument("--copy");
+        }
+        let airdock = builder.start();
+        // Whatever is beside it is served at once, and it as soon as it is in.
+        airdock.wait_for_output("1 image or chart went in");
+        let log = airdock.log();
+        assert!(log.contains("it is compressed") && log.contains("it is ingested instead"), "{log}");
+        assert!(!airdock.output().contains(&format!("mounted {}", packed.display())), "{}", airdock.output());
+        assert!(airdock.client().get(&blob(&layer)).expect(200).body == layer);
+        airdock.client().get("/v2/zenml/zenml/manifests/0.93.2").expect(200);
+        let hex = digest(&layer);
+        assert!(airdock.data().join("blobs/sha256").join(hex.trim_start_matches("sha256:")).exists());
     }
 }
 
