@@ -100,7 +100,7 @@ impl Disk {
         stat.f_bavail * stat.f_frsize
     }
 
-    /// Takes space away until only about `free` bytes are left; gives it back when the file is removed.
+    /// Takes space away until only about `free` bytes are left. [`Disk::give_back`] makes room again.
     pub(super) fn fill(&self, free: u64) -> PathBuf {
         let ballast = self.path().join("ballast");
         let file = std::fs::File::create(&ballast).unwrap();
@@ -114,6 +114,13 @@ impl Disk {
             }
         }
         ballast
+    }
+
+    /// Makes room again. What was removed can be used only once the file system's journal has it: until then some of what
+    /// needs a block, such as a folder that grows, still finds none.
+    pub(super) fn give_back(&self, ballast: PathBuf) {
+        std::fs::remove_file(ballast).unwrap();
+        rustix::fs::syncfs(std::fs::File::open(self.path()).unwrap()).unwrap();
     }
 }
 

@@ -92,7 +92,7 @@ fn a14_an_ingest_that_fills_the_disk_at_any_mib_says_so_and_changes_nothing() {
         }
         site.bundles.settle(site.airdock.address());
         site.check();
-        fs::remove_file(ballast).unwrap();
+        site.disk.give_back(ballast);
     }
     assert!(refused >= 5 && succeeded >= 1, "{refused} refused, {succeeded} not");
     let output = site.ingest(1_500_000);
@@ -107,7 +107,7 @@ fn a14_an_ingest_that_fills_the_disk_at_any_mib_says_so_and_changes_nothing() {
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(1), "{said}");
     assert!(said.contains("No space left on device"), "{said}");
-    fs::remove_file(ballast).unwrap();
+    site.disk.give_back(ballast);
     site.airdock = Airdock::over(&site.disk.path().join("data"));
     site.bundles.settle(site.airdock.address());
     site.check();
@@ -136,7 +136,7 @@ fn s05_an_upload_that_fills_the_disk_at_any_mib_goes_on_when_there_is_room() {
         site.check();
 
         // A refused piece leaves a part of itself; the client asks how much is there, and goes on from it.
-        fs::remove_file(ballast).unwrap();
+        site.disk.give_back(ballast);
         let mut connection = connect(site.address()).unwrap();
         let status = connection.send(&Request::new("GET", &upload.location)).expect(204);
         let last: usize = status.header("range").unwrap().strip_prefix("0-").unwrap().parse().unwrap();
@@ -175,7 +175,7 @@ fn s05_tags_of_which_the_disk_takes_only_some_are_listed_as_they_are_served() {
         let listed: BTreeSet<_> = listed.into_iter().filter(|tag| tags.contains(tag)).collect();
         assert_eq!(listed, served, "with {blocks} blocks");
         in_part += usize::from(answer.status == 507 && !served.is_empty());
-        fs::remove_file(ballast).unwrap();
+        site.disk.give_back(ballast);
     }
     assert!(in_part > 0, "no push met the end of the disk between two tags");
     site.check();
@@ -229,14 +229,14 @@ fn s05_a_manifest_that_does_not_fit_on_the_disk_leaves_its_tag_where_it_was() {
         assert_eq!(get(&mut connection, "full/manifests/1").unwrap().as_ref(), Some(&now), "step {number}");
         assert_eq!(get(&mut connection, "full/manifests/2").unwrap().as_ref(), Some(&old), "step {number}");
         site.check();
-        fs::remove_file(ballast).unwrap();
+        site.disk.give_back(ballast);
     }
     assert!(refused >= 3 && taken >= 3, "{refused} refused, {taken} taken");
     // What gives room back needs none.
     let ballast = site.disk.fill(0);
     connection.send(&Request::new("DELETE", "/v2/full/manifests/2")).expect(202);
     assert_eq!(get(&mut connection, "full/manifests/2").unwrap(), None);
-    fs::remove_file(ballast).unwrap();
+    site.disk.give_back(ballast);
     push(&mut connection, &manifest(99), "1").expect(201);
     // And what the disk held through it is what a new start finds.
     site.airdock.kill();
@@ -260,7 +260,7 @@ fn s05_a_server_started_on_a_full_disk_serves_what_is_there() {
     verify(&mut site.pushers, address, &site.disk.path().join("data"), After::Fault);
     let answer = site.airdock.client().send(&Request::new("POST", "/v2/full/blobs/uploads/").body("x"));
     assert!(matches!(answer.status, 202 | 507), "{}", answer.text());
-    fs::remove_file(ballast).unwrap();
+    site.disk.give_back(ballast);
     for pusher in &mut site.pushers {
         pusher.work_for(address, 20);
     }

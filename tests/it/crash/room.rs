@@ -91,7 +91,7 @@ fn a14_what_cannot_fit_is_refused_before_anything_is_written_and_goes_in_once_th
     let airdock = Airdock::builder().data(&data).variable("AIRDOCK__INGEST__LIMITS__KEEP_FREE", "8MiB").start();
     check_refusal(&scene, &scene.ingest(&scene.bundle));
     assert_eq!(scene.blobs(), before, "something was written");
-    fs::remove_file(ballast).unwrap();
+    scene.disk.give_back(ballast);
     let output = scene.ingest(&scene.bundle);
     assert!(output.status.success(), "with room: {}", told(&output));
     assert!(airdock.stop().success());
@@ -107,7 +107,7 @@ fn a14_what_fits_exactly_beside_what_is_kept_free_goes_in_and_what_is_there_need
     assert!(size > scene.disk.free() - KEEP_FREE, "the bundle's own size says nothing of what fits");
     let output = scene.ingest(&scene.bundle);
     assert!(output.status.success(), "{}", told(&output));
-    fs::remove_file(ballast).unwrap();
+    scene.disk.give_back(ballast);
     scene.disk.fill(2 * MIB);
     let output = scene.ingest(&scene.bundle);
     assert!(output.status.success(), "again: {}", told(&output));
