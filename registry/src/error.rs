@@ -1,9 +1,10 @@
 //! What a use case can answer instead of what was asked. The HTTP side of it is `api::error`'s.
 
-use crate::metadata::MetadataError;
+use crate::blobs::MediumError;
+use crate::catalog::IndexError;
+use crate::catalog::release::{KeptTag, ReleaseError};
+use crate::disk::DiskError;
 use crate::oci::{Digest, ErrorCode, InvalidManifest, RepositoryName};
-use crate::repository::ReleaseError;
-use crate::store::{KeptTag, MediumError, StoreError};
 
 /// A refusal or a failure of the registry.
 #[derive(Debug, thiserror::Error)]
@@ -80,9 +81,9 @@ pub enum Error {
         /// A manifest that names it.
         manifest: Digest,
     },
-    /// It lies on a medium that is served in place, and so can be neither changed nor removed.
+    /// It is on a medium that is served in place, which can be neither changed nor removed from.
     #[error(
-        "`{reference}` of `{repository}` lies on a mounted medium, which is only read; mount another, or push over it"
+        "`{reference}` of `{repository}` is on a mounted medium, which is only read; mount another, or push over it"
     )]
     ReadOnly {
         /// The repository.
@@ -93,7 +94,7 @@ pub enum Error {
     /// A mounted medium cannot give a blob.
     #[error(transparent)]
     Medium(#[from] MediumError),
-    /// Tags that were to be changed belong to somebody, and that was to be an error.
+    /// Tags that were to be changed are not the bundle's to change, and that was to be an error.
     #[error("nothing was changed: {} would have to change and {}:\n{}", tags(.0.len()), if .0.len() == 1 { "is not the bundle's" } else { "are not the bundle's" }, lines(.0))]
     Conflicts(Vec<KeptTag>),
     /// What was asked of a release cannot be done.
@@ -102,12 +103,12 @@ pub enum Error {
     /// The registry is starting or stopping.
     #[error("the registry is not ready: {0}")]
     Unavailable(String),
-    /// The store failed.
+    /// The disk failed.
     #[error(transparent)]
-    Store(#[from] StoreError),
-    /// The metadata failed; it is being made anew from the store.
+    Disk(#[from] DiskError),
+    /// The index failed; it is being rebuilt from the data folder.
     #[error(transparent)]
-    Metadata(#[from] MetadataError),
+    Index(#[from] IndexError),
 }
 
 fn list(digests: &[Digest]) -> String {
@@ -150,16 +151,16 @@ impl Error {
             | Self::Release(_) => ErrorCode::Unsupported,
             Self::Medium(MediumError::Damaged { .. }) => ErrorCode::Unknown,
             Self::Medium(_) | Self::Unavailable(_) => ErrorCode::Unavailable,
-            Self::Store(_) | Self::Metadata(_) => ErrorCode::Unknown,
+            Self::Disk(_) | Self::Index(_) => ErrorCode::Unknown,
         }
     }
 
-    /// Whether the disk is full, which passes once somebody makes room.
+    /// Whether the disk is full, which passes once there is room again.
     #[must_use]
     pub fn is_no_space(&self) -> bool {
         match self {
-            Self::Store(error) => error.is_no_space(),
-            Self::Metadata(error) => error.is_no_space(),
+            Self::Disk(error) => error.is_no_space(),
+            Self::Index(error) => error.is_no_space(),
             _ => false,
         }
     }

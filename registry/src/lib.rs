@@ -1,32 +1,42 @@
-//! The OCI registry of Airdock: vocabulary, store, metadata, use cases, and the HTTP API as a tower service.
+//! The OCI registry of Airdock: vocabulary, blobs, catalog, use cases, and the HTTP API as a tower service.
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test that unwraps says what it expects"))]
 
 pub mod api;
+mod blobs;
 mod cache;
+mod catalog;
+mod charts;
+mod core;
+mod disk;
 mod error;
-mod metadata;
-mod mounts;
+mod mount;
 pub mod names;
 pub mod oci;
 mod registry;
+mod release;
 mod repository;
 pub mod server;
 mod settings;
-mod store;
+mod verify;
 
+pub use blobs::{Blob, MediumError};
+pub use catalog::release::{
+    ImageState, KeptTag, ManifestName, ReleaseError, ReleaseImage, ReleaseKind, ReleaseList, ReleaseRecord,
+    ReleaseSignature, ReleaseSource, ReleaseState, ReleaseSummary, Releases, Rollback, SourceKind, TagChange,
+};
+pub use catalog::{
+    Binding, IndexError, ManifestLink, OnConflict, Origin, Outcome, Precedence, Provenance, Rank, RebuildReport,
+    ServedManifest, TagLink, WhyKept,
+};
+pub use charts::{ChartFile, ChartIndex};
+pub use disk::{DiskError, OpenError};
 pub use error::Error;
-pub use metadata::MetadataError;
-pub use mounts::{MountDraft, Verification};
-pub use registry::{RebuildReport, Registry};
+pub use mount::{MediumCheck, MountDraft, Mounted};
+pub use registry::Registry;
+pub use release::{BlobWriter, ReleaseDraft, ReleaseReport, TagOutcome, Written};
 pub use repository::{
-    BlobWriter, ChartFile, ChartIndex, ContentKind, Description, Finding, Listed, MediumPlace, MediumRead, Mounted,
-    OnConflict, Outcome, Part, Place, Precedence, PutManifest, PutReference, ReferrersPage, ReleaseDraft, ReleaseError,
-    ReleaseList, ReleaseReport, ReleaseState, ReleaseSummary, Releases, Repository, RepositoryPage, Rollback,
-    ServedManifest, Summary, TagOrigin, TagOutcome, TagPage, Tagged, TaggedPage, Upload, VerifyProgress, VerifyReport,
-    Written,
+    ContentKind, Description, Holder, Listed, Part, PutManifest, PutReference, ReferrersPage, Repository,
+    RepositoryPage, Summary, TagPage, Tagged, TaggedPage, Upload,
 };
 pub use settings::{References, Settings};
-pub use store::{
-    Blob, ImageState, KeptTag, ManifestLink, ManifestName, MediumError, OpenError, Provenance, ReleaseImage,
-    ReleaseKind, ReleaseRecord, ReleaseSignature, ReleaseSource, SourceKind, StoreError, TagChange, TagLink, WhyKept,
-};
+pub use verify::{Finding, MediumPlace, MediumRead, VerifyProgress, VerifyReport};

@@ -138,6 +138,14 @@ impl Manifest {
         })
     }
 
+    /// The blobs a registry must have for it: all but the foreign ones.
+    pub fn required_blobs(&self) -> impl Iterator<Item = &Descriptor> {
+        self.references.iter().filter_map(|reference| match reference {
+            Reference::Blob(descriptor) => Some(descriptor),
+            _ => None,
+        })
+    }
+
     /// The manifests it lists, with their platforms.
     pub fn children(&self) -> impl Iterator<Item = (&Descriptor, Option<&Platform>)> {
         self.references.iter().filter_map(|reference| match reference {

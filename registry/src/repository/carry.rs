@@ -1,17 +1,16 @@
-//! From a mounted medium into the store: what a client was told is there has to stay there once something that outlives
-//! the medium is built on it.
+//! From a mounted medium into the data folder: what a client was told is there has to stay there once something that
+//! outlives the medium is built on it.
 
 use std::collections::BTreeSet;
-use std::os::unix::fs::FileExt;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
+use crate::blobs::{MediumBlob, Writer, WriteBehind};
+use crate::core::Core;
+use crate::disk::read_pieces;
+use crate::disk::threads::blocking;
 use crate::error::Error;
-use crate::metadata::{Changes, Metadata};
 use crate::oci::{Digest, Manifest, Reference, RepositoryName};
-use crate::registry::{Shared, blocking};
-use crate::store::{Adopted, Context as _, MediumBlob, WriteBehind, Writer};
-
-use super::mounted::first;
 
 /// Read and written at a time.
 const PIECE: usize = 256 * 1024;
@@ -19,110 +18,98 @@ const PIECE: usize = 256 * 1024;
 /// How deep indexes within indexes are followed.
 const DEPTH: usize = 8;
 
-/// Manifests of a medium whose blobs are in the store, to be linked before what names them; children first.
+/// Manifests of a medium, children first, and the blobs they name.
 #[derive(Debug, Default)]
-pub(super) struct Carried(Vec<(Digest, Arc<Manifest>)>);
+pub(super) struct Carried {
+    pub(super) manifests: Vec<(Digest, Arc<Manifest>)>,
+    blobs: BTreeSet<Digest>,
+}
 
-impl Shared {
-    /// Copies into the store what `manifest` names, `name` shows, and only a medium has. Nothing is linked yet. Without
-    /// mounts this does nothing.
-    ///
-    /// # Errors
-    /// [`Error::Medium`] when the medium cannot give it; the failures of the disk.
-    ///
-    /// # Durability
-    /// Copied blobs are durable when it returns.
-    pub(super) async fn carry(self: &Arc<Self>, name: &RepositoryName, manifest: &Manifest) -> Result<Carried, Error> {
-        if self.mounts.is_empty() {
-            return Ok(Carried::default());
-        }
-        let mut carried = Carried::default();
-        let mut blobs = BTreeSet::new();
-        self.follow(name, manifest, &mut carried, &mut blobs, 0);
-        let places: Vec<_> = blobs.iter().map(|digest| self.mounts.blobs(name, digest)).collect();
-        let shared = self.clone();
-        blocking(move || {
-            for places in places.iter().filter(|places| !places.is_empty()) {
-                shared.carry_blob(places)?;
-            }
-            Ok(carried)
-        })
-        .await
+/// Copies what `manifest` names, the repository shows, and only a medium has. Nothing is linked yet. Without media this
+/// does nothing.
+///
+/// # Errors
+/// [`Error::Medium`] when the medium cannot give it; the failures of the disk.
+///
+/// # Durability
+/// Copied blobs are durable when it returns.
+pub(super) async fn copy_named(
+    core: &Arc<Core>,
+    name: &RepositoryName,
+    manifest: &Manifest,
+) -> Result<Carried, Error> {
+    let mut carried = Carried::default();
+    if core.catalog.mounted().is_empty() {
+        return Ok(carried);
     }
+    follow(core, name, manifest, &mut carried, 0);
+    let shown: Vec<_> = carried.blobs.iter().filter(|digest| core.catalog.shows_mounted(name, digest)).copied().collect();
+    for digest in shown {
+        copy_blob(core, digest).await?;
+    }
+    Ok(carried)
+}
 
-    /// What a manifest names: its blobs, and of manifests that only a medium has those too, children first.
-    fn follow(
-        &self,
-        name: &RepositoryName,
-        manifest: &Manifest,
-        carried: &mut Carried,
-        blobs: &mut BTreeSet<Digest>,
-        depth: usize,
-    ) {
-        for reference in manifest.references() {
-            match reference {
-                Reference::Blob(blob) => drop(blobs.insert(blob.digest)),
-                Reference::Manifest(child, _) => {
-                    let known = carried.0.iter().any(|(digest, _)| *digest == child.digest);
-                    let mounted = self.mounts.manifest(name, &child.digest);
-                    if let Some(mounted) = mounted.filter(|_| !known && depth < DEPTH) {
-                        self.follow(name, &mounted, carried, blobs, depth + 1);
-                        carried.0.push((child.digest, mounted));
-                    }
+/// What a manifest names: its blobs, and of manifests that only a medium has those too.
+fn follow(core: &Core, name: &RepositoryName, manifest: &Manifest, carried: &mut Carried, depth: usize) {
+    for reference in manifest.references() {
+        match reference {
+            Reference::Blob(blob) => drop(carried.blobs.insert(blob.digest)),
+            Reference::Manifest(child, _) => {
+                let known = carried.manifests.iter().any(|(digest, _)| *digest == child.digest);
+                let mounted = core.catalog.mounted_manifest(name, &child.digest);
+                if let Some(mounted) = mounted.filter(|_| !known && depth < DEPTH) {
+                    follow(core, name, &mounted, carried, depth + 1);
+                    carried.manifests.push((child.digest, mounted));
                 }
-                Reference::ForeignBlob(_) => {}
             }
+            Reference::ForeignBlob(_) => {}
         }
-    }
-
-    /// Puts one blob into the store, from the first of `places` that gives it, unless it is there.
-    pub(super) fn carry_blob(&self, places: &[Arc<MediumBlob>]) -> Result<(), Error> {
-        let Some(place) = places.first() else { return Ok(()) };
-        let digest = place.digest();
-        if self.store.blobs.size(&digest)? != Some(place.size()) {
-            first(places, |place| self.copy(place))?;
-        }
-        // Whoever put it there may not have come to its own sync yet.
-        Ok(self.store.blobs.sync(digest.algorithm())?)
-    }
-
-    fn copy(&self, place: &Arc<MediumBlob>) -> Result<(), Error> {
-        let opened = place.open()?;
-        let writing = WriteBehind::start().on("start a thread for a blob in", self.store.data())?;
-        let mut writer = Writer::create(&self.store.blobs, place.digest().algorithm(), writing)?;
-        let mut piece = vec![0; PIECE];
-        while writer.size() < place.size() {
-            let wanted = usize::try_from(place.size() - writer.size()).map_or(PIECE, |left| left.min(PIECE));
-            match opened.file().read_at(&mut piece[..wanted], opened.offset() + writer.size()) {
-                Ok(0) => return Err(place.unreadable(&std::io::ErrorKind::UnexpectedEof.into()).into()),
-                Ok(read) => writer.write(&piece[..read])?,
-                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(place.stuck(writer.size(), &error).into()),
-            }
-        }
-        let sealed = writer.seal()?;
-        place.found(&sealed.digest)?;
-        if sealed.adopt(&self.store.blobs)? == Adopted::Mended {
-            // Somebody may hold the damaged file open.
-            self.blobs.clear();
-        }
-        Ok(())
     }
 }
 
-impl Carried {
-    /// Links the manifests, each durable before the next.
-    pub(super) fn link(&self, shared: &Shared, name: &RepositoryName, metadata: &Metadata) -> Result<(), Error> {
-        for (digest, manifest) in &self.0 {
-            if shared.store.links.manifest(name, digest)?.is_some() {
-                continue;
+/// Puts one blob of a medium into the data folder, from the first position that gives it, unless it is there.
+pub(super) async fn copy_blob(core: &Arc<Core>, digest: Digest) -> Result<(), Error> {
+    let core = core.clone();
+    blocking(move || {
+        let positions: Vec<_> = core.blobs.media().iter().flat_map(|medium| medium.positions(&digest)).collect();
+        let Some(first) = positions.first() else { return Ok(()) };
+        let files = &core.blobs.files;
+        if files.size(&digest)? != Some(first.size()) {
+            let mut failed = None;
+            let copied = positions.iter().any(|position| match copy(&core, position) {
+                Ok(()) => true,
+                Err(error) => {
+                    failed.get_or_insert(error);
+                    false
+                }
+            });
+            if let Some(error) = failed.filter(|_| !copied) {
+                return Err(error);
             }
-            shared.store_manifest(name, digest, manifest)?;
-            let mut changes = Changes::default();
-            changes.add_manifest(name, digest, manifest);
-            metadata.apply(changes)?;
-            shared.manifests.remove(&(name.clone(), crate::oci::TagOrDigest::Digest(*digest)));
         }
-        Ok(())
+        // The request that put it there may not have synced the folder yet.
+        Ok(files.sync(digest.algorithm())?)
+    })
+    .await
+}
+
+fn copy(core: &Core, position: &MediumBlob) -> Result<(), Error> {
+    let (file, offset) = position.open()?;
+    let files = &core.blobs.files;
+    let behind = WriteBehind::start().map_err(|error| files.no_thread(error))?;
+    let mut writer: Writer = files.writer(position.digest().algorithm(), behind)?;
+    let read = read_pieces(&file, offset, Some(position.size()), &mut vec![0; PIECE], |piece| {
+        writer.write(piece).map_or_else(ControlFlow::Break, ControlFlow::Continue)
+    });
+    match read {
+        Ok(ControlFlow::Continue(())) => {}
+        Ok(ControlFlow::Break(error)) => return Err(error.into()),
+        Err(failed) => return Err(position.read_failed(failed.at, &failed.error).into()),
     }
+    let (mut sealed, _lease) = writer.seal()?;
+    position.found(&sealed.digest)?;
+    let adopted = files.adopt(&mut sealed)?;
+    core.blobs.adopted(&position.digest(), adopted);
+    Ok(())
 }

@@ -1,9 +1,11 @@
 //! Deleting tags and manifests (end-9) and blobs (end-10): from one repository; what others hold stays.
 
+use std::sync::Arc;
+
+use crate::catalog::{Changes, ServedManifest};
+use crate::disk::threads::composed;
 use crate::error::Error;
-use crate::metadata::{Changes, Metadata};
-use crate::oci::{Digest, Manifest, Tag, TagOrDigest};
-use crate::registry::Shared;
+use crate::oci::{Digest, Tag, TagOrDigest};
 
 use super::Repository;
 
@@ -15,9 +17,11 @@ impl Repository {
     ///
     /// # Durability
     /// Gone for good when it returns: tags first, then the manifest's link.
+    ///
+    /// # Cancel safety
+    /// Goes on to its end when dropped.
     pub async fn delete_manifest(&self, reference: &TagOrDigest) -> Result<Vec<Tag>, Error> {
         self.check_allowed()?;
-        let unknown = Error::ManifestUnknown { repository: self.name.clone(), reference: reference.to_string() };
         let deleted = match reference {
             TagOrDigest::Tag(tag) => self.delete_tag(tag.clone()).await?,
             TagOrDigest::Digest(digest) => self.delete_digest(*digest).await?,
@@ -25,99 +29,67 @@ impl Repository {
         if let Some(tags) = deleted {
             return Ok(tags);
         }
-        let mounts = &self.shared.mounts;
+        let (repository, reference_text) = (self.name.clone(), reference.to_string());
+        // What is left of it is a medium's.
         let mounted = match reference {
-            TagOrDigest::Tag(tag) => mounts.tag(&self.name, tag).is_some(),
-            TagOrDigest::Digest(digest) => mounts.manifest(&self.name, digest).is_some(),
+            TagOrDigest::Tag(tag) => self.core.catalog.resolve(&self.name, tag).await?.is_some(),
+            TagOrDigest::Digest(digest) => self.core.catalog.names_manifest(&self.name, digest).await?,
         };
-        Err(if mounted { self.read_only(reference) } else { unknown })
-    }
-
-    fn read_only(&self, reference: &impl ToString) -> Error {
-        Error::ReadOnly { repository: self.name.clone(), reference: reference.to_string() }
+        Err(if mounted {
+            Error::ReadOnly { repository, reference: reference_text }
+        } else {
+            Error::ManifestUnknown { repository, reference: reference_text }
+        })
     }
 
     /// Makes a blob invisible in this repository.
     ///
     /// # Errors
-    /// [`Error::DeleteDisabled`]; [`Error::BlobUnknown`]; [`Error::ReadOnly`]; [`Error::BlobInUse`] while a manifest here names it, for a
-    /// manifest whose blobs are gone is of no use to anyone.
+    /// [`Error::DeleteDisabled`]; [`Error::BlobUnknown`]; [`Error::ReadOnly`]; [`Error::BlobInUse`] while a manifest here
+    /// names it: a manifest whose blobs are gone is of no use to any client.
+    ///
+    /// # Cancel safety
+    /// Goes on to its end when dropped.
     pub async fn delete_blob(&self, digest: &Digest) -> Result<(), Error> {
         self.check_allowed()?;
-        let (name, digest) = (self.name.clone(), *digest);
-        let delete = move |shared: &Shared, metadata: &Metadata| {
-            if let Some(manifest) = metadata.user(&name, &digest)? {
+        let write = self.core.catalog.files.write(&self.name).await?;
+        let (core, name, digest) = (self.core.clone(), self.name.clone(), *digest);
+        composed(async move {
+            if let Some(manifest) = core.catalog.files.user(&name, &digest).await? {
                 return Err(Error::BlobInUse { digest, manifest });
             }
-            let mut batch = shared.store.batch();
-            let linked = shared.store.links.unlink_blob(&mut batch, &name, &digest)?;
-            batch.commit()?;
-            let mut changes = Changes::default();
-            changes.remove_blob(&name, &digest);
-            let applied = metadata.apply(changes);
-            shared.blobs.remove(&(name.clone(), digest));
-            applied?;
-            if linked { Ok(()) } else { Err(Error::BlobUnknown { repository: name, digest }) }
-        };
-        match self.shared.change(&self.name, delete).await {
-            Err(Error::BlobUnknown { .. }) if !self.shared.mounts.blobs(&self.name, &digest).is_empty() => {
-                Err(self.read_only(&digest))
+            if write.commit(Changes::of(name.clone()).unlink_blob(digest)).await? {
+                Ok(())
+            } else if core.catalog.visible(&name, &digest).await?.is_some() {
+                Err(Error::ReadOnly { repository: name, reference: digest.to_string() })
+            } else {
+                Err(Error::BlobUnknown { repository: name, digest })
             }
-            done => done,
-        }
+        })
+        .await
     }
 
     fn check_allowed(&self) -> Result<(), Error> {
-        if self.shared.settings.delete { Ok(()) } else { Err(Error::DeleteDisabled) }
+        if self.core.settings.delete { Ok(()) } else { Err(Error::DeleteDisabled) }
     }
 
     async fn delete_tag(&self, tag: Tag) -> Result<Option<Vec<Tag>>, Error> {
-        let name = self.name.clone();
-        let delete = move |shared: &Shared, metadata: &Metadata| {
-            let mut batch = shared.store.batch();
-            let linked = shared.store.links.unlink_tag(&mut batch, &name, &tag)?;
-            batch.commit()?;
-            let mut changes = Changes::default();
-            changes.remove_tag(&name, &tag);
-            let applied = metadata.apply(changes);
-            shared.manifests.remove(&(name, TagOrDigest::Tag(tag.clone())));
-            applied?;
-            Ok(linked.then(|| vec![tag]))
-        };
-        self.shared.change(&self.name, delete).await
+        let write = self.core.catalog.files.write(&self.name).await?;
+        let unlinked = write.commit(Changes::of(self.name.clone()).unlink_tag(tag.clone())).await?;
+        Ok(unlinked.then(|| vec![tag]))
     }
 
     async fn delete_digest(&self, digest: Digest) -> Result<Option<Vec<Tag>>, Error> {
-        let name = self.name.clone();
-        let delete = move |shared: &Shared, metadata: &Metadata| {
-            let Some(found) = shared.load_manifest(&name, &digest)? else { return Ok(None) };
-            let manifest = Manifest::parse(found.bytes, Some(found.media_type))?;
-            let tags = metadata.tags_of(&name, &digest)?;
-            let mut batch = shared.store.batch();
-            for tag in &tags {
-                shared.store.links.unlink_tag(&mut batch, &name, tag)?;
-            }
-            batch.commit()?;
-            let mut batch = shared.store.batch();
-            shared.store.links.unlink_manifest(&mut batch, &name, &digest)?;
-            batch.commit()?;
-            let mut changes = Changes::default();
-            changes.remove_manifest(&name, &digest, &manifest);
-            for tag in &tags {
-                changes.remove_tag(&name, tag);
-            }
-            let applied = metadata.apply(changes);
-            shared.manifests.remove(&(name.clone(), TagOrDigest::Digest(digest)));
-            for tag in &tags {
-                shared.manifests.remove(&(name.clone(), TagOrDigest::Tag(tag.clone())));
-            }
-            // Blobs that only this manifest made visible here are so no more.
-            for blob in manifest.blobs() {
-                shared.blobs.remove(&(name.clone(), blob.digest));
-            }
-            applied?;
+        let write = self.core.catalog.files.write(&self.name).await?;
+        let (core, name) = (self.core.clone(), self.name.clone());
+        composed(async move {
+            let Some(found) = core.catalog.stored(&name, &digest).await? else { return Ok(None) };
+            let manifest = ServedManifest::parse(found)?;
+            let tags = core.catalog.stored_tags_of(&name, &digest).await?;
+            let changes = Changes::of(name).unlink_manifest(digest, Arc::new(manifest));
+            write.commit(tags.iter().cloned().fold(changes, Changes::unlink_tag)).await?;
             Ok(Some(tags))
-        };
-        self.shared.change(&self.name, delete).await
+        })
+        .await
     }
 }

@@ -1,53 +1,39 @@
 //! The use cases: what a client may ask of a repository, without HTTP.
 //!
-//! Reads go by whatever name was asked and look through the repositories it may mean; writes go to exactly one.
-//! Invariants kept here: a manifest is linked only after everything it names is there, its tag comes last, and deleting
-//! goes the other way round; a blob is visible only where it is linked; reads never write.
+//! Reads go by the name that was asked and look through the repositories it may mean; writes go to exactly one.
+//! Invariants kept here: a manifest is committed only after everything it names is there; a blob is visible only where
+//! it is linked; reads never write.
 
 mod carry;
-mod charts;
-mod contents;
 mod delete;
-mod lists;
-mod mounted;
+mod describe;
 mod pull;
 mod push;
-pub(crate) mod rebuild;
 mod referrers;
-mod release;
-mod releases;
+mod tags;
 mod upload;
-mod verify;
 
 use std::sync::Arc;
 
+use crate::core::Core;
 use crate::oci::RepositoryName;
-use crate::registry::Shared;
 
-pub(crate) use charts::Charts;
-pub use charts::{ChartFile, ChartIndex};
-pub use contents::{ContentKind, Description, Listed, Part, Place, Summary, TagOrigin, Tagged, TaggedPage};
-pub use lists::{RepositoryPage, TagPage};
-pub use mounted::Mounted;
-pub use pull::ServedManifest;
+pub use describe::{ContentKind, Description, Holder, Listed, Part, Summary, Tagged, TaggedPage};
 pub use push::{PutManifest, PutReference};
 pub use referrers::ReferrersPage;
-pub(crate) use release::Settling;
-pub use release::{BlobWriter, OnConflict, Outcome, Precedence, ReleaseDraft, ReleaseReport, TagOutcome, Written};
-pub use releases::{ReleaseError, ReleaseList, ReleaseState, ReleaseSummary, Releases, Rollback};
+pub use tags::{RepositoryPage, TagPage};
 pub use upload::Upload;
-pub use verify::{Finding, MediumPlace, MediumRead, VerifyProgress, VerifyReport};
 
 /// One repository, to be changed.
 #[derive(Clone, Debug)]
 pub struct Repository {
-    shared: Arc<Shared>,
+    core: Arc<Core>,
     name: RepositoryName,
 }
 
 impl Repository {
-    pub(crate) const fn new(shared: Arc<Shared>, name: RepositoryName) -> Self {
-        Self { shared, name }
+    pub(crate) const fn new(core: Arc<Core>, name: RepositoryName) -> Self {
+        Self { core, name }
     }
 
     /// Its name.
@@ -55,9 +41,4 @@ impl Repository {
     pub const fn name(&self) -> &RepositoryName {
         &self.name
     }
-}
-
-/// Seconds since 1970, for people to read in a tag's link.
-fn now() -> u64 {
-    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }

@@ -2,15 +2,16 @@
 
 use std::sync::Arc;
 
+use crate::blobs::Place;
+use crate::catalog::{Changes, Layer, Provenance};
+use crate::core::Core;
+use crate::disk::threads::composed;
 use crate::error::Error;
-use crate::metadata::{Changes, Metadata};
 use crate::names::RequestedName;
-use crate::oci::{Algorithm, Digest, Manifest, Reference, RepositoryName, Tag, TagOrDigest};
-use crate::registry::{Shared, blocking};
+use crate::oci::{Algorithm, Digest, Manifest, RepositoryName, Tag};
 use crate::settings::References;
-use crate::store::{ManifestLink, MediumBlob, Provenance, TagLink};
 
-use super::{Repository, now};
+use super::{Repository, carry};
 
 /// What a manifest is pushed as.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,7 +27,7 @@ pub enum PutReference {
 pub struct PutManifest {
     /// Its digest.
     pub digest: Digest,
-    /// The manifest it is about: says to the client that the referrers API knows it.
+    /// The manifest it is about: tells the client that the referrers API knows it.
     pub subject: Option<Digest>,
     /// The tags that point at it now because of this push.
     pub tags: Vec<Tag>,
@@ -61,28 +62,24 @@ impl Repository {
                 (expected, tags)
             }
         };
-        let carried = self.shared.carry(&self.name, &manifest).await?;
-        let name = self.name.clone();
-        let put = move |shared: &Shared, metadata: &Metadata| {
-            carried.link(shared, &name, metadata)?;
-            shared.check_references(&name, &manifest, metadata)?;
-            shared.store_manifest(&name, &digest, &manifest)?;
-            shared.point(&name, &tags, &digest, &by)?;
-            let mut changes = Changes::default();
-            changes.add_manifest(&name, &digest, &manifest);
-            for tag in &tags {
-                changes.add_tag(&name, tag, &digest);
+        let carried = carry::copy_named(&self.core, &self.name, &manifest).await?;
+        let write = self.core.catalog.files.write(&self.name).await?;
+        let (core, name) = (self.core.clone(), self.name.clone());
+        composed(async move {
+            for (digest, manifest) in carried.manifests {
+                // Children first, each durable before what names it.
+                if !core.catalog.is_stored(&name, &digest).await? {
+                    write.commit(Changes::of(name.clone()).link_manifest(digest, manifest)).await?;
+                }
             }
-            // First what lists are made of, then what a read of this very manifest may have kept.
-            let applied = metadata.apply(changes);
-            shared.manifests.remove(&(name.clone(), TagOrDigest::Digest(digest)));
-            for tag in &tags {
-                shared.manifests.remove(&(name.clone(), TagOrDigest::Tag(tag.clone())));
-            }
-            applied?;
-            Ok(PutManifest { digest, subject: manifest.subject().map(|subject| subject.digest), tags })
-        };
-        self.shared.change(&self.name, put).await
+            check_references(&core, &name, &manifest).await?;
+            let subject = manifest.subject().map(|subject| subject.digest);
+            let changes = Changes::of(name).link_manifest(digest, Arc::new(manifest));
+            let point = |changes: Changes, tag: &Tag| changes.point(tag.clone(), digest, by.clone());
+            write.commit(tags.iter().fold(changes, point)).await?;
+            Ok(PutManifest { digest, subject, tags })
+        })
+        .await
     }
 
     /// Makes a blob that may be seen elsewhere visible here; says whether it is. Without a source, any repository's
@@ -93,135 +90,82 @@ impl Repository {
     ///
     /// # Durability
     /// Durable when it returned `true`.
-    pub async fn mount(&self, digest: &Digest, from: Option<&RequestedName>) -> Result<bool, Error> {
-        let sources = from.map(|from| from.candidates(&self.shared.settings.names).collect::<Vec<_>>());
-        let (name, digest) = (self.name.clone(), *digest);
-        let on_medium = self.on_medium(&digest, sources.as_deref());
-        let mut seen = on_medium.first().map(|blob| blob.size());
-        if seen.is_some() {
-            let shared = self.shared.clone();
-            match blocking(move || shared.carry_blob(&on_medium)).await {
+    ///
+    /// # Cancel safety
+    /// Goes on to its end when dropped.
+    pub async fn mount_blob(&self, digest: &Digest, from: Option<&RequestedName>) -> Result<bool, Error> {
+        let mut seen = None;
+        if let Some(medium) = self.on_medium(digest, from) {
+            match carry::copy_blob(&self.core, *digest).await {
+                Ok(()) => seen = Some(medium),
                 // The client has it and uploads it.
-                Err(Error::Medium(_)) => seen = None,
-                carried => carried?,
+                Err(Error::Medium(_)) => {}
+                Err(error) => return Err(error),
             }
         }
-        let mount = move |shared: &Shared, metadata: &Metadata| {
-            let Some(size) = shared.store.blobs.size(&digest)? else { return Ok(false) };
-            if let Some(there) = shared.size_in(&name, &digest, metadata)? {
+        let write = self.core.catalog.files.write(&self.name).await?;
+        let (core, name, from, digest) = (self.core.clone(), self.name.clone(), from.cloned(), *digest);
+        composed(async move {
+            let _lease = core.blobs.files.leases.hold(digest);
+            let [Some(size)] = core.blobs.files.sizes(&[digest]).await?[..] else { return Ok(false) };
+            if let Some(there) = core.catalog.files.visible(&name, &digest).await? {
                 return Ok(there == size);
             }
-            match sources {
-                Some(sources) => {
-                    for source in sources {
-                        seen = seen.or(shared.size_in(&source, &digest, metadata)?);
+            match &from {
+                Some(from) => {
+                    for source in from.candidates() {
+                        seen = match seen {
+                            None => core.catalog.visible(source, &digest).await?,
+                            seen => seen,
+                        };
                     }
                 }
-                None => {
-                    if seen.is_none()
-                        && let Some(source) = metadata.find_blob(&digest)?
-                    {
-                        seen = shared.size_in(&source, &digest, metadata)?;
-                    }
-                }
+                None if seen.is_none() => seen = core.catalog.visible_anywhere(&digest).await?,
+                None => {}
             }
             // A file of another size is damaged: the client is to bring the blob anew.
             let seen = seen == Some(size);
             if seen {
-                let mut batch = shared.store.batch();
-                shared.store.links.link_blob(&mut batch, &name, &digest, size)?;
-                batch.commit()?;
-                let mut changes = Changes::default();
-                changes.add_blob(&name, &digest);
-                metadata.apply(changes)?;
+                write.commit(Changes::of(name).link_blob(digest, size)).await?;
             }
             Ok(seen)
-        };
-        self.shared.change(&self.name, mount).await
+        })
+        .await
     }
 
-    /// Where mounted media have the blob, so that it may be seen here, in one of `sources`, or, without any, anywhere.
-    fn on_medium(&self, digest: &Digest, sources: Option<&[RepositoryName]>) -> Vec<Arc<MediumBlob>> {
-        let mounts = &self.shared.mounts;
-        match sources {
-            Some(sources) => {
-                let repositories = std::iter::once(&self.name).chain(sources);
-                repositories.flat_map(|repository| mounts.blobs(repository, digest)).collect()
-            }
-            None => mounts.blobs_anywhere(digest),
-        }
+    /// The size of the blob on a medium, if that shows it here or in one of the sources, or, without any, anywhere.
+    fn on_medium(&self, digest: &Digest, from: Option<&RequestedName>) -> Option<u64> {
+        let size = self.core.blobs.media().iter().find_map(|medium| medium.size(digest))?;
+        let catalog = &self.core.catalog;
+        let shown = |from| catalog.shows_mounted(&self.name, digest) || catalog.is_shown_by_medium(from, digest);
+        from.is_none_or(shown).then_some(size)
     }
 }
 
-impl Shared {
-    /// A node must never be given a manifest whose content cannot be produced.
-    fn check_references(&self, name: &RepositoryName, manifest: &Manifest, metadata: &Metadata) -> Result<(), Error> {
-        let mut missing = Vec::new();
-        for reference in manifest.references() {
-            match reference {
-                Reference::Blob(blob) => {
-                    // What a medium shows here was copied into the store before.
-                    let visible =
-                        metadata.has_blob(name, &blob.digest)? || !self.mounts.blobs(name, &blob.digest).is_empty();
-                    let found = if visible { self.store.blobs.size(&blob.digest)? } else { None };
-                    match found {
-                        Some(found) if found != blob.size => {
-                            return Err(Error::SizeInvalid { digest: blob.digest, stated: blob.size, found });
-                        }
-                        Some(_) => {}
-                        None => missing.push(blob.digest),
-                    }
+/// A node must never be given a manifest whose content cannot be produced.
+async fn check_references(core: &Core, name: &RepositoryName, manifest: &Manifest) -> Result<(), Error> {
+    let mut missing = Vec::new();
+    let blobs: Vec<_> = manifest.required_blobs().map(|blob| (blob.digest, blob.size)).collect();
+    // What a medium shows here was copied before.
+    let sizes = core.blobs.files.sizes(&blobs.iter().map(|(digest, _)| *digest).collect::<Vec<_>>()).await?;
+    for ((digest, stated), found) in blobs.into_iter().zip(sizes) {
+        match found {
+            Some(found) if core.catalog.visible(name, &digest).await?.is_some() => {
+                if found != stated {
+                    return Err(Error::SizeInvalid { digest, stated, found });
                 }
-                Reference::Manifest(child, _) => {
-                    if self.store.links.manifest(name, &child.digest)?.is_none() {
-                        missing.push(child.digest);
-                    }
-                }
-                Reference::ForeignBlob(_) => {}
             }
-        }
-        if missing.is_empty() || self.settings.references == References::Lax {
-            Ok(())
-        } else {
-            Err(Error::ManifestBlobUnknown { repository: name.clone(), missing })
+            _ => missing.push(digest),
         }
     }
-
-    /// Puts a manifest's bytes among the blobs and links it, each durable before the next.
-    pub(crate) fn store_manifest(
-        &self,
-        name: &RepositoryName,
-        digest: &Digest,
-        manifest: &Manifest,
-    ) -> Result<(), Error> {
-        let link = ManifestLink {
-            media_type: manifest.media_type().clone(),
-            size: manifest.bytes().len() as u64,
-            ingested: false,
-        };
-        let whole = self.store.blobs.size(digest)? == Some(link.size);
-        if whole && self.store.links.manifest(name, digest)?.as_ref() == Some(&link) {
-            return Ok(());
+    for (child, _) in manifest.children() {
+        if !core.catalog.is_stored(name, &child.digest).await? {
+            missing.push(child.digest);
         }
-        self.store.put_blob(digest, manifest.bytes())?;
-        let mut batch = self.store.batch();
-        self.store.links.link_manifest(&mut batch, name, digest, &link)?;
-        Ok(batch.commit()?)
     }
-
-    /// Points tags at a manifest, with one number for all.
-    fn point(&self, name: &RepositoryName, tags: &[Tag], digest: &Digest, by: &Provenance) -> Result<(), Error> {
-        let mut batch = self.store.batch();
-        for tag in tags {
-            // The same again, from a source of the same rank: nothing to write.
-            let there = self.store.links.tag(name, tag);
-            if matches!(&there, Ok(Some(link)) if link.digest == *digest && link.provenance == *by) {
-                continue;
-            }
-            let sequence = self.store.sequence.next()?;
-            let link = TagLink { digest: *digest, sequence, at: now(), provenance: by.clone() };
-            self.store.links.link_tag(&mut batch, name, tag, &link)?;
-        }
-        Ok(batch.commit()?)
+    if missing.is_empty() || core.settings.references == References::Lax {
+        Ok(())
+    } else {
+        Err(Error::ManifestBlobUnknown { repository: name.clone(), missing })
     }
 }

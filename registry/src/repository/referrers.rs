@@ -8,11 +8,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use bytes::Bytes;
 use serde::Serialize;
 
+use crate::catalog::{Catalog, ServedManifest};
 use crate::error::Error;
-use crate::metadata::Metadata;
 use crate::names::RequestedName;
-use crate::oci::{Descriptor, Digest, Manifest, MediaType, RepositoryName, Tag, TagOrDigest};
-use crate::registry::{Registry, Shared};
+use crate::oci::{Descriptor, Digest, MediaType, RepositoryName};
+use crate::registry::Registry;
 
 /// How large an answer grows before it is cut into pages, in bytes: clients read at most 4 MiB.
 const PAGE: usize = 3 * 1024 * 1024;
@@ -53,7 +53,7 @@ impl Registry {
     /// after `after`. Nothing is not an error: the subject, even the repository, need not be there.
     ///
     /// # Errors
-    /// When the disk or the metadata fails.
+    /// When the disk or the index fails.
     pub async fn referrers(
         &self,
         name: &RequestedName,
@@ -61,13 +61,12 @@ impl Registry {
         artifact_types: &[String],
         after: Option<&Digest>,
     ) -> Result<ReferrersPage, Error> {
-        let candidates = name.candidates(&self.0.settings.names).collect::<Vec<_>>();
-        let (subject, after, artifact_types) = (*subject, after.copied(), artifact_types.to_vec());
-        let page = self.0.read(move |shared, metadata| {
-            for repository in &candidates {
-                let referrers = shared.referrers_of(repository, &subject, metadata)?;
+        let (name, subject, after, artifact_types) = (name.clone(), *subject, after.copied(), artifact_types.to_vec());
+        let page = self.core.run(|core| async move {
+            for repository in name.candidates() {
+                let referrers = core.catalog.referrers(repository, &subject).await?;
                 if !referrers.is_empty() {
-                    return shared.page(repository, &referrers, &artifact_types, after);
+                    return page(&core.catalog, repository, &referrers, &artifact_types, after).await;
                 }
             }
             Ok(ReferrersPage { json: render(Vec::new()), next: None })
@@ -76,69 +75,50 @@ impl Registry {
     }
 }
 
-impl Shared {
-    fn referrers_of(
-        &self,
-        repository: &RepositoryName,
-        subject: &Digest,
-        metadata: &Metadata,
-    ) -> Result<BTreeSet<Digest>, Error> {
-        let mut found: BTreeSet<Digest> = metadata.referrers(repository, subject)?.into_iter().collect();
-        let fallback = TagOrDigest::Tag(Tag::referrers_fallback(subject));
-        found.extend(self.mounts.referrers(repository, subject));
-        if let Some(index) = self.read_manifest((repository.clone(), fallback))?
-            && let Ok(index) = Manifest::parse(index.bytes, Some(index.media_type))
-        {
-            found.extend(index.children().map(|(child, _)| child.digest));
+async fn page(
+    catalog: &Catalog,
+    repository: &RepositoryName,
+    referrers: &BTreeSet<Digest>,
+    artifact_types: &[String],
+    after: Option<Digest>,
+) -> Result<ReferrersPage, Error> {
+    let mut entries = Vec::new();
+    let (mut size, mut next, mut last) = (0, None, None);
+    let rest = referrers.iter().filter(|digest| after.is_none_or(|after| **digest > after));
+    for (looked_at, digest) in rest.enumerate() {
+        if looked_at == LOOKED_AT {
+            next = last;
+            break;
         }
-        Ok(found)
-    }
-
-    fn page(
-        &self,
-        repository: &RepositoryName,
-        referrers: &BTreeSet<Digest>,
-        artifact_types: &[String],
-        after: Option<Digest>,
-    ) -> Result<ReferrersPage, Error> {
-        let mut entries = Vec::new();
-        let (mut size, mut next, mut last) = (0, None, None);
-        let rest = referrers.iter().filter(|digest| after.is_none_or(|after| **digest > after));
-        for (looked_at, digest) in rest.enumerate() {
-            if looked_at == LOOKED_AT {
+        if let Some(entry) = entry(catalog, repository, digest, artifact_types).await? {
+            if size > 0 && size + entry.get().len() > PAGE {
                 next = last;
                 break;
             }
-            if let Some(entry) = self.entry(repository, digest, artifact_types)? {
-                if size > 0 && size + entry.get().len() > PAGE {
-                    next = last;
-                    break;
-                }
-                size += entry.get().len();
-                entries.push(entry);
-            }
-            last = Some(*digest);
+            size += entry.get().len();
+            entries.push(entry);
         }
-        Ok(ReferrersPage { json: render(entries), next })
+        last = Some(*digest);
     }
+    Ok(ReferrersPage { json: render(entries), next })
+}
 
-    fn entry(
-        &self,
-        repository: &RepositoryName,
-        digest: &Digest,
-        artifact_types: &[String],
-    ) -> Result<Option<Box<serde_json::value::RawValue>>, Error> {
-        let Some(found) = self.find_manifest(repository, digest)? else { return Ok(None) };
-        let size = found.bytes.len() as u64;
-        let Ok(manifest) = Manifest::parse(found.bytes, Some(found.media_type.clone())) else { return Ok(None) };
-        let artifact_type = manifest.artifact_type().map(str::to_owned);
-        if !artifact_types.is_empty() && !artifact_type.as_ref().is_some_and(|found| artifact_types.contains(found)) {
-            return Ok(None);
-        }
-        let descriptor = Descriptor { media_type: found.media_type, digest: *digest, size };
-        let entry = Entry { descriptor, artifact_type, annotations: manifest.annotations().cloned() };
-        Ok(serde_json::value::to_raw_value(&entry).ok())
+async fn entry(
+    catalog: &Catalog,
+    repository: &RepositoryName,
+    digest: &Digest,
+    artifact_types: &[String],
+) -> Result<Option<Box<serde_json::value::RawValue>>, Error> {
+    let Some(found) = catalog.by_digest(repository, digest).await? else { return Ok(None) };
+    let (size, media_type) = (found.bytes.len() as u64, found.media_type.clone());
+    let Ok(manifest) = ServedManifest::parse(found) else { return Ok(None) };
+    let artifact_type = manifest.artifact_type().map(str::to_owned);
+    if !artifact_types.is_empty() && !artifact_type.as_ref().is_some_and(|found| artifact_types.contains(found)) {
+        return Ok(None);
     }
+    let descriptor = Descriptor { media_type, digest: *digest, size };
+    let entry = Entry { descriptor, artifact_type, annotations: manifest.annotations().cloned() };
+    Ok(serde_json::value::to_raw_value(&entry).ok())
 }
 
 fn render(manifests: Vec<Box<serde_json::value::RawValue>>) -> Bytes {

@@ -4,18 +4,19 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use crate::blobs::{OpenUpload, Unavailable};
+use crate::catalog::Changes;
+use crate::core::Core;
+use crate::disk::threads::{blocking, composed};
 use crate::error::Error;
-use crate::metadata::{Changes, Metadata};
 use crate::oci::{Algorithm, Digest, RepositoryName, UploadId};
-use crate::registry::{Shared, blocking};
-use crate::store::{Adopted, OpenUpload, Unavailable};
 
 use super::Repository;
 
 /// An upload held by one request. Dropped, it stays on disk at the size it has, and another request may go on.
 #[derive(Debug)]
 pub struct Upload {
-    shared: Arc<Shared>,
+    core: Arc<Core>,
     repository: RepositoryName,
     open: OpenUpload,
 }
@@ -27,14 +28,13 @@ impl Repository {
     /// # Errors
     /// [`Error::TooManyUploads`].
     pub async fn start_upload(&self, algorithm: Algorithm) -> Result<Upload, Error> {
-        let (shared, repository) = (self.shared.clone(), self.name.clone());
+        let (core, repository) = (self.core.clone(), self.name.clone());
         blocking(move || {
-            let limit = shared.settings.max_uploads;
-            if shared.store.uploads.count()? >= limit {
-                return Err(Error::TooManyUploads(limit));
+            let limit = core.settings.max_uploads;
+            match core.blobs.uploads.create(&repository, algorithm, limit)? {
+                Some(open) => Ok(Upload { core, repository, open }),
+                None => Err(Error::TooManyUploads(limit)),
             }
-            let open = shared.store.uploads.create(&repository, algorithm)?;
-            Ok(Upload { shared, repository, open })
         })
         .await
     }
@@ -44,9 +44,9 @@ impl Repository {
     /// # Errors
     /// [`Error::UploadUnknown`]; [`Error::UploadBusy`] while another request holds it.
     pub async fn upload(&self, id: UploadId) -> Result<Upload, Error> {
-        let (shared, repository) = (self.shared.clone(), self.name.clone());
-        blocking(move || match shared.store.uploads.take(&repository, id)? {
-            Ok(open) => Ok(Upload { shared, repository, open }),
+        let (core, repository) = (self.core.clone(), self.name.clone());
+        blocking(move || match core.blobs.uploads.take(&repository, id)? {
+            Ok(open) => Ok(Upload { core, repository, open }),
             Err(Unavailable::Unknown) => Err(Error::UploadUnknown(repository)),
             Err(Unavailable::Busy) => Err(Error::UploadBusy),
         })
@@ -58,8 +58,8 @@ impl Repository {
     /// # Errors
     /// [`Error::UploadUnknown`].
     pub async fn upload_size(&self, id: UploadId) -> Result<u64, Error> {
-        let (shared, repository) = (self.shared.clone(), self.name.clone());
-        blocking(move || shared.store.uploads.size(&repository, id)?.ok_or(Error::UploadUnknown(repository))).await
+        let (core, repository) = (self.core.clone(), self.name.clone());
+        blocking(move || core.blobs.uploads.size(&repository, id)?.ok_or(Error::UploadUnknown(repository))).await
     }
 
     /// Ends an upload and forgets its bytes.
@@ -67,8 +67,8 @@ impl Repository {
     /// # Errors
     /// [`Error::UploadUnknown`].
     pub async fn cancel_upload(&self, id: UploadId) -> Result<(), Error> {
-        let (shared, repository) = (self.shared.clone(), self.name.clone());
-        blocking(move || match shared.store.uploads.cancel(&repository, id)? {
+        let (core, repository) = (self.core.clone(), self.name.clone());
+        blocking(move || match core.blobs.uploads.cancel(&repository, id)? {
             true => Ok(()),
             false => Err(Error::UploadUnknown(repository)),
         })
@@ -96,11 +96,11 @@ impl Upload {
     ///
     /// # Cancel safety
     /// Complete once it was polled: it does not wait for anything.
-    #[allow(clippy::unused_async, reason = "a store that is not a local disk will wait here")]
-    #[allow(clippy::needless_pass_by_value, reason = "a store that is not a local disk will keep the bytes")]
+    #[allow(clippy::unused_async, reason = "a depot that is not a local disk will wait here")]
+    #[allow(clippy::needless_pass_by_value, reason = "a depot that is not a local disk will keep the bytes")]
     pub async fn append(&mut self, bytes: Bytes) -> Result<(), Error> {
         // On this thread: handing pieces to another one costs half as much again (measured), and a page cache that
-        // takes writes does not block.
+        // accepts writes does not block.
         Ok(self.open.append(&bytes)?)
     }
 
@@ -115,23 +115,43 @@ impl Upload {
     /// # Cancel safety
     /// Goes on to its end when dropped.
     pub async fn finish(self, expected: Digest) -> Result<u64, Error> {
-        let Self { shared, repository, mut open } = self;
-        let name = repository.clone();
-        let finish = move |shared: &Shared, metadata: &Metadata| {
-            let (found, size) = (open.digest(expected.algorithm())?, open.size());
-            if found != expected {
-                return Err(Error::DigestMismatch { expected, found });
-            }
-            let adopted = open.finish(&expected, &repository, &shared.store.blobs, &shared.store.links)?;
-            let mut changes = Changes::default();
-            changes.add_blob(&repository, &expected);
-            metadata.apply(changes)?;
-            if adopted == Adopted::Mended {
-                // Others may hold the damaged file open.
-                shared.blobs.clear();
-            }
+        let Self { core, repository, open } = self;
+        let write = core.catalog.files.write(&repository).await?;
+        composed(async move {
+            let (open, size) = adopt(&core, open, expected).await?;
+            // Nothing of it may be collected before the link stands.
+            let _lease = core.blobs.files.leases.hold(expected);
+            write.commit(Changes::of(repository).link_blob(expected, size)).await?;
+            open.end()?;
             Ok(size)
-        };
-        shared.change(&name, finish).await
+        })
+        .await
     }
+}
+
+/// Makes the content a blob, durable with its name.
+async fn adopt(core: &Arc<Core>, mut open: OpenUpload, expected: Digest) -> Result<(OpenUpload, u64), Error> {
+    let core = core.clone();
+    blocking(move || {
+        let (found, size) = (open.digest(expected.algorithm())?, open.size());
+        if found != expected {
+            return Err(Error::DigestMismatch { expected, found });
+        }
+        let files = &core.blobs.files;
+        let mut sealed = open.seal(expected)?;
+        let adopted = match files.adopt(&mut sealed) {
+            Ok(adopted) => adopted,
+            Err(error) => {
+                if !sealed.is_synced() {
+                    open.end()?;
+                }
+                return Err(error.into());
+            }
+        };
+        // Also when the blob was there: the request that put it there may not have synced the folder yet.
+        files.sync(expected.algorithm())?;
+        core.blobs.adopted(&expected, adopted);
+        Ok((open, size))
+    })
+    .await
 }

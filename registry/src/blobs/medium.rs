@@ -1,0 +1,152 @@
+//! The blobs of one medium that is served in place, each with every position it can be read from.
+
+use std::collections::HashMap;
+use std::io;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::stream;
+
+use super::blob::Blob;
+use super::medium_blob::MediumBlob;
+use super::medium_error::MediumError;
+use super::place::{Answer, Digests, Place};
+use crate::disk::read_pieces;
+use crate::disk::threads::blocking;
+use crate::error::Error;
+use crate::oci::Digest;
+
+/// A mounted medium. Its blobs never change.
+#[derive(Debug)]
+pub(crate) struct Medium {
+    /// What was mounted.
+    pub(crate) name: String,
+    /// Every blob once, in the order of their positions.
+    pub(crate) blobs: Vec<Arc<MediumBlob>>,
+    by_digest: HashMap<Digest, Arc<MediumBlob>>,
+    /// Where else some of them are.
+    copies: HashMap<Digest, Vec<Arc<MediumBlob>>>,
+}
+
+impl Medium {
+    /// `copies` are further positions of some of `blobs`.
+    pub(crate) fn new(
+        name: String,
+        mut blobs: Vec<Arc<MediumBlob>>,
+        mut copies: HashMap<Digest, Vec<Arc<MediumBlob>>>,
+    ) -> Self {
+        blobs.sort_by(|a, b| a.position().cmp(&b.position()));
+        let by_digest: HashMap<_, _> = blobs.iter().map(|blob| (blob.digest(), blob.clone())).collect();
+        copies.retain(|digest, _| by_digest.contains_key(digest));
+        Self { name, blobs, by_digest, copies }
+    }
+
+    /// Every position of a blob, the one to be read first first.
+    pub(crate) fn positions(&self, digest: &Digest) -> Vec<Arc<MediumBlob>> {
+        let first = self.by_digest.get(digest).into_iter();
+        first.chain(self.copies.get(digest).into_iter().flatten()).cloned().collect()
+    }
+
+    /// Every position of every blob, in order.
+    pub(crate) fn every_position(&self) -> Vec<Arc<MediumBlob>> {
+        let mut all: Vec<_> = self.blobs.iter().chain(self.copies.values().flatten()).cloned().collect();
+        all.sort_by(|a, b| a.position().cmp(&b.position()));
+        all
+    }
+
+    pub(crate) fn size(&self, digest: &Digest) -> Option<u64> {
+        self.by_digest.get(digest).map(|blob| blob.size())
+    }
+
+    /// Reads the blob from the first position that gives it.
+    fn first<T: Send + 'static>(
+        &self,
+        digest: &Digest,
+        give: impl Fn(&Arc<MediumBlob>) -> Result<Option<T>, Error> + Send + 'static,
+    ) -> Answer<'static, Option<T>> {
+        let positions = self.positions(digest);
+        if positions.is_empty() {
+            return Box::pin(std::future::ready(Ok(None)));
+        }
+        Box::pin(blocking(move || {
+            let mut failed = None;
+            for position in &positions {
+                match give(position) {
+                    Ok(Some(given)) => return Ok(Some(given)),
+                    Ok(None) => {}
+                    Err(error) => drop(failed.get_or_insert(error)),
+                }
+            }
+            failed.map_or(Ok(None), Err)
+        }))
+    }
+}
+
+impl Place for Medium {
+    fn find<'a>(&'a self, digest: &'a Digest, size: Option<u64>) -> Answer<'a, Option<Blob>> {
+        self.first(digest, move |position| {
+            if size.is_some_and(|size| size != position.size()) {
+                return Ok(None);
+            }
+            let (file, offset) = position.open()?;
+            Ok(Some(Blob::on_medium(file, offset, position.clone())))
+        })
+    }
+
+    fn sizes<'a>(&'a self, digests: &'a [Digest]) -> Answer<'a, Vec<Option<u64>>> {
+        Box::pin(std::future::ready(Ok(digests.iter().map(|digest| self.size(digest)).collect())))
+    }
+
+    fn read<'a>(&'a self, digest: &'a Digest, limit: usize) -> Answer<'a, Option<Bytes>> {
+        let wanted = *digest;
+        self.first(digest, move |position| {
+            if position.size() > limit as u64 {
+                return Ok(None);
+            }
+            let (file, offset) = position.open()?;
+            let content = position.read(&file, offset)?;
+            position.found(&wanted.algorithm().digest(&content))?;
+            Ok(Some(content.into()))
+        })
+    }
+
+    fn list(&self) -> Digests<'_> {
+        Box::pin(stream::iter([Ok(self.blobs.iter().map(|blob| blob.digest()).collect())]))
+    }
+}
+
+/// Why re-hashing ended before its end.
+#[derive(Debug)]
+pub(crate) enum Unfinished {
+    /// It was told to stop.
+    Stopped,
+    /// The blob is damaged, or cannot be read.
+    Failed(MediumError),
+}
+
+/// Reads all of a blob at one position and records whether it has its digest. `watch` is told of each piece that was
+/// read, first of none, and ends it by saying no.
+pub(crate) fn re_hash(
+    blob: &MediumBlob,
+    buffer: &mut [u8],
+    watch: &mut dyn FnMut(u64) -> bool,
+) -> Result<(), Unfinished> {
+    let (file, offset) = blob.open().map_err(Unfinished::Failed)?;
+    if !watch(0) {
+        return Err(Unfinished::Stopped);
+    }
+    let mut hasher = blob.digest().algorithm().hasher();
+    let read = read_pieces(&file, offset, Some(blob.size()), buffer, |piece| {
+        hasher.update(piece);
+        if watch(piece.len() as u64) { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+    });
+    match read {
+        Ok(ControlFlow::Continue(())) => blob.found(&hasher.finish()).map_err(Unfinished::Failed),
+        Ok(ControlFlow::Break(())) => Err(Unfinished::Stopped),
+        Err(failed) if failed.error.kind() == io::ErrorKind::UnexpectedEof => {
+            Err(Unfinished::Failed(blob.unreadable(&failed.error)))
+        }
+        Err(failed) => Err(Unfinished::Failed(blob.read_failed(failed.at, &failed.error))),
+    }
+}

@@ -1,0 +1,278 @@
+//! A blob that is part of someone else's file: within a tar or a folder on a medium that is served in place.
+//!
+//! It counts as whole only after it was read and re-hashed, and only as long as size, mtime and inode of its file stay
+//! what they were when the medium was mounted; both are checked for every answer. A block device reveals neither a write
+//! nor a changed disc, so what is on one is re-hashed on every read. Nothing is ever written.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Seek, SeekFrom};
+use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+
+use bytes::Bytes;
+use rustix::fs::{MemfdFlags, OFlags, memfd_create};
+
+use super::medium_error::MediumError;
+use crate::oci::Digest;
+
+/// Up to this size in bytes a blob is re-hashed when it is opened: configs, charts, small layers.
+const SMALL: u64 = 64 * 1024;
+
+/// A file on a medium, as it was when it was mounted.
+#[derive(Debug)]
+pub(crate) struct MediumFile {
+    path: PathBuf,
+    /// How errors name it.
+    shown: String,
+    identity: Identity,
+    /// True for block devices: size and mtime do not reveal a change, so blobs are re-hashed on every read.
+    is_device: bool,
+}
+
+/// What tells a file from another in its place. Not the device's number: that changes when a disc is put in again.
+#[derive(Debug, PartialEq, Eq)]
+struct Identity {
+    size: u64,
+    inode: u64,
+    modified: (i64, i64),
+}
+
+impl Identity {
+    fn of(mut file: &File) -> io::Result<Self> {
+        let metadata = file.metadata()?;
+        let modified = (metadata.mtime(), metadata.mtime_nsec());
+        let is_device = metadata.file_type().is_block_device();
+        // Everything else reads by position, so the cursor may be moved.
+        let size = if is_device { file.seek(SeekFrom::End(0))? } else { metadata.len() };
+        Ok(Self { size, inode: metadata.ino(), modified })
+    }
+}
+
+impl MediumFile {
+    /// `file`, which is open, at `path`; errors call it `shown`.
+    pub(crate) fn new(file: &File, path: &Path, shown: String) -> io::Result<Self> {
+        let is_device = file.metadata()?.file_type().is_block_device();
+        Ok(Self { path: path.to_owned(), shown, identity: Identity::of(file)?, is_device })
+    }
+
+    fn open(&self) -> io::Result<File> {
+        // Should a pipe be in its place, opening does not wait for a writer.
+        let flags = OFlags::NONBLOCK.bits().cast_signed();
+        OpenOptions::new().read(true).custom_flags(flags).open(&self.path)
+    }
+}
+
+/// Whether a blob has the digest it is named by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Trust {
+    /// Not read whole yet.
+    Unverified = 0,
+    Verified = 1,
+    /// It was read and has another digest.
+    Bad = 2,
+}
+
+#[derive(Debug)]
+enum Content {
+    InFile {
+        file: Arc<MediumFile>,
+        offset: u64,
+    },
+    /// Made from what is on the medium, and verified as it was made.
+    InMemory(Bytes),
+}
+
+/// A blob on a medium.
+#[derive(Debug)]
+pub(crate) struct MediumBlob {
+    digest: Digest,
+    size: u64,
+    content: Content,
+    trust: AtomicU8,
+    /// The byte at which a read failed last.
+    failed_at: AtomicU64,
+}
+
+/// No read has failed.
+const NONE: u64 = u64::MAX;
+
+impl MediumBlob {
+    /// `size` bytes of `file` from `offset`, said to have `digest`; `verified` if they were just hashed.
+    pub(crate) fn located(digest: Digest, file: Arc<MediumFile>, offset: u64, size: u64, verified: bool) -> Self {
+        let trust = if verified && !file.is_device { Trust::Verified } else { Trust::Unverified };
+        let failed_at = AtomicU64::new(NONE);
+        Self { digest, size, content: Content::InFile { file, offset }, trust: AtomicU8::new(trust as u8), failed_at }
+    }
+
+    /// Bytes that have `digest`.
+    pub(crate) const fn held(digest: Digest, bytes: Bytes) -> Self {
+        let (size, trust) = (bytes.len() as u64, AtomicU8::new(Trust::Verified as u8));
+        Self { digest, size, content: Content::InMemory(bytes), trust, failed_at: AtomicU64::new(NONE) }
+    }
+
+    pub(crate) const fn digest(&self) -> Digest {
+        self.digest
+    }
+
+    pub(crate) const fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// File and byte at which it begins: blobs are read in this order.
+    pub(crate) fn position(&self) -> (&str, u64) {
+        match &self.content {
+            Content::InFile { file, offset } => (&file.shown, *offset),
+            Content::InMemory(_) => ("", 0),
+        }
+    }
+
+    /// Whether a copy at `offset` of `file` is nothing new: it is this one, or this one is in memory.
+    pub(crate) fn is_at(&self, file: &Arc<MediumFile>, offset: u64) -> bool {
+        match &self.content {
+            Content::InFile { file: own, offset: at } => Arc::ptr_eq(own, file) && *at == offset,
+            Content::InMemory(_) => true,
+        }
+    }
+
+    /// Whether it was made from what is on the medium and is nowhere on it as it is served.
+    pub(crate) const fn is_in_memory(&self) -> bool {
+        matches!(self.content, Content::InMemory(_))
+    }
+
+    pub(crate) fn trust(&self) -> Trust {
+        match self.trust.load(Ordering::Acquire) {
+            0 => Trust::Unverified,
+            1 => Trust::Verified,
+            _ => Trust::Bad,
+        }
+    }
+
+    /// Records the digest that reading all of it gave. Once known to be bad it stays so; what is on a device is never
+    /// known to be good.
+    ///
+    /// # Errors
+    /// [`MediumError::Damaged`] when it is another.
+    pub(crate) fn found(&self, digest: &Digest) -> Result<(), MediumError> {
+        if *digest != self.digest {
+            self.trust.store(Trust::Bad as u8, Ordering::Release);
+            return Err(self.damaged());
+        }
+        if matches!(&self.content, Content::InFile { file, .. } if file.is_device) {
+            return Ok(());
+        }
+        let (from, to) = (Trust::Unverified as u8, Trust::Verified as u8);
+        let _ = self.trust.compare_exchange(from, to, Ordering::AcqRel, Ordering::Acquire);
+        Ok(())
+    }
+
+    fn damaged(&self) -> MediumError {
+        MediumError::Damaged { digest: self.digest, file: self.position().0.to_owned() }
+    }
+
+    pub(crate) fn unreadable(&self, error: &io::Error) -> MediumError {
+        let reason = match error.kind() {
+            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => "it is not there".into(),
+            _ => error.to_string(),
+        };
+        MediumError::Unreadable { digest: self.digest, file: self.position().0.to_owned(), reason }
+    }
+
+    /// Records a read error at byte `at`; later opens probe that byte first and fail early.
+    pub(crate) fn read_failed(&self, at: u64, error: &io::Error) -> MediumError {
+        self.failed_at.store(at, Ordering::Relaxed);
+        self.unreadable(error)
+    }
+
+    /// Probes the byte that could not be read last. May wait for the medium.
+    fn probe(&self, file: &File, offset: u64) -> Result<(), MediumError> {
+        let at = self.failed_at.load(Ordering::Relaxed);
+        if at == NONE {
+            return Ok(());
+        }
+        match file.read_at(&mut [0], offset + at) {
+            Ok(0) => Err(self.unreadable(&io::ErrorKind::UnexpectedEof.into())),
+            Ok(_) => {
+                self.failed_at.store(NONE, Ordering::Relaxed);
+                Ok(())
+            }
+            Err(error) => Err(self.unreadable(&error)),
+        }
+    }
+
+    /// Whether `file`, opened earlier, can still be served from. Where it cannot, opening it again says why.
+    pub(crate) fn check(&self, file: &File) -> Result<(), MediumError> {
+        if self.failed_at.load(Ordering::Relaxed) != NONE {
+            return Err(self.unreadable(&io::Error::other("an earlier read failed")));
+        }
+        self.check_file(file)
+    }
+
+    /// Whether `file` is the one the blob was found in, and the blob is not known to be bad.
+    fn check_file(&self, file: &File) -> Result<(), MediumError> {
+        if self.trust() == Trust::Bad {
+            return Err(self.damaged());
+        }
+        let Content::InFile { file: mounted, .. } = &self.content else { return Ok(()) };
+        match Identity::of(file) {
+            Ok(found) if found == mounted.identity => Ok(()),
+            Ok(_) => Err(MediumError::Changed { digest: self.digest, file: mounted.shown.clone() }),
+            Err(error) => Err(self.unreadable(&error)),
+        }
+    }
+
+    /// Opens its file and says at which byte it begins; a small blob is re-hashed on the way.
+    pub(crate) fn open(&self) -> Result<(File, u64), MediumError> {
+        let failed = |error: io::Error| self.unreadable(&error);
+        match &self.content {
+            Content::InFile { file: mounted, offset } => {
+                let file = mounted.open().map_err(failed)?;
+                self.check_file(&file)?;
+                self.probe(&file, *offset)?;
+                if self.trust() == Trust::Unverified && self.size <= SMALL {
+                    self.found(&self.digest.algorithm().digest(&self.read(&file, *offset)?))?;
+                }
+                Ok((file, *offset))
+            }
+            Content::InMemory(bytes) => {
+                // A file, so that it goes out the one way every blob does.
+                let file = File::from(memfd_create("blob", MemfdFlags::CLOEXEC).map_err(|error| failed(error.into()))?);
+                file.write_all_at(bytes, 0).map_err(failed)?;
+                Ok((file, 0))
+            }
+        }
+    }
+
+    /// All of a blob that is small enough to be held in memory.
+    pub(crate) fn read(&self, file: &File, offset: u64) -> Result<Vec<u8>, MediumError> {
+        let mut content = vec![0; usize::try_from(self.size).unwrap_or(0)];
+        file.read_exact_at(&mut content, offset).map_err(|error| self.unreadable(&error))?;
+        Ok(content)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::oci::Algorithm;
+
+    #[test]
+    fn a_blob_on_a_device_is_re_hashed_each_time_it_is_opened_and_never_trusted() {
+        // Whether it is a device is all that differs: a loop device needs rights a test may not have.
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        io::Write::write_all(&mut file, b"a layer").unwrap();
+        let digest = Algorithm::Sha256.digest(b"a layer");
+        for is_device in [false, true] {
+            let mounted = MediumFile::new(file.as_file(), file.path(), "sdb".into()).unwrap();
+            let mounted = Arc::new(MediumFile { is_device, ..mounted });
+            let blob = MediumBlob::located(digest, mounted.clone(), 0, 7, true);
+            assert_eq!(blob.trust() == Trust::Verified, !is_device);
+            let blob = MediumBlob::located(digest, mounted.clone(), 0, 7, false);
+            blob.open().unwrap();
+            assert_eq!(blob.trust() == Trust::Verified, !is_device);
+            let other = MediumBlob::located(Algorithm::Sha256.digest(b"another"), mounted, 0, 7, false);
+            assert!(matches!(other.open(), Err(MediumError::Damaged { .. })));
+        }
+    }
+}

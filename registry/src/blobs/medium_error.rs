@@ -1,0 +1,41 @@
+//! Why a blob of a mounted medium cannot be read.
+
+use crate::oci::Digest;
+
+/// Why a blob on a medium cannot be had. Names the file as the medium has it, not where the medium is mounted.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum MediumError {
+    /// The medium was pulled out, or cannot be read.
+    #[error(
+        "blob `{digest}` lies on a mounted medium, in `{file}`, which cannot be read: {reason}; is the medium still in?"
+    )]
+    Unreadable {
+        /// The blob.
+        digest: Digest,
+        /// The file on the medium.
+        file: String,
+        /// What the operating system said.
+        reason: String,
+    },
+    /// The file is another one than when it was mounted.
+    #[error(
+        "blob `{digest}` lies on a mounted medium, in `{file}`, which was changed since; restart the registry to mount it again"
+    )]
+    Changed {
+        /// The blob.
+        digest: Digest,
+        /// The file on the medium.
+        file: String,
+    },
+    /// The content is not what its name or its image says.
+    #[error(
+        "what lies in `{file}` on a mounted medium does not have the digest `{digest}`: it was damaged or changed on the way; copy the file again"
+    )]
+    Damaged {
+        /// The blob.
+        digest: Digest,
+        /// The file on the medium.
+        file: String,
+    },
+}

@@ -1,0 +1,162 @@
+//! Bytes by digest, wherever they are: files of the data folder, media that are served in place.
+//!
+//! A digest makes every copy equal, so the nearest place that has a blob serves it. Invariants: a blob of the data
+//! folder is absent or whole; a blob of a medium counts as whole only after it was hashed. Nothing here knows names or
+//! who may see what: that is `catalog`.
+
+mod blob;
+mod files;
+mod lease;
+mod medium;
+mod medium_blob;
+mod medium_error;
+mod place;
+mod upload;
+mod write_back;
+mod write_behind;
+mod writer;
+
+#[cfg(test)]
+mod contract;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use parking_lot::RwLock;
+
+pub use blob::Blob;
+pub(crate) use files::{Adopted, Files};
+pub(crate) use lease::Lease;
+pub(crate) use medium::{Medium, Unfinished, re_hash};
+pub(crate) use medium_blob::{MediumBlob, MediumFile, Trust};
+pub use medium_error::MediumError;
+pub(crate) use place::{Answer, Depot, Place};
+pub(crate) use upload::{OpenUpload, Unavailable, Uploads};
+pub(crate) use write_behind::WriteBehind;
+pub(crate) use writer::{Sealed, Writer};
+
+use crate::cache::Cache;
+use crate::disk::{DiskError, Layout};
+use crate::error::Error;
+use crate::oci::Digest;
+
+/// Blobs kept open, at most; and never more than one in so many of the files the process may open.
+const OPEN: usize = 256;
+const OPEN_SHARE: u64 = 4;
+
+/// All places, the nearest first: open handles, files, media.
+#[derive(Debug)]
+pub(crate) struct Blobs {
+    open: Cache<Digest, Blob>,
+    /// Where new blobs are written.
+    pub(crate) files: Files,
+    pub(crate) uploads: Uploads,
+    /// What was mounted last comes first.
+    media: RwLock<Arc<[Arc<Medium>]>>,
+}
+
+impl Blobs {
+    pub(crate) fn new(layout: &Layout) -> Self {
+        Self {
+            open: Cache::new(kept_open(), OPEN),
+            files: Files::new(layout.clone()),
+            uploads: Uploads::new(layout.clone()),
+            media: RwLock::default(),
+        }
+    }
+
+    /// Serves a medium's blobs from now on.
+    pub(crate) fn mount(&self, medium: Arc<Medium>) {
+        let mut media = self.media.write();
+        *media = std::iter::once(medium).chain(media.iter().cloned()).collect();
+    }
+
+    /// The media that are mounted, the nearest first.
+    pub(crate) fn media(&self) -> Arc<[Arc<Medium>]> {
+        self.media.read().clone()
+    }
+
+    /// The blob, if a handle on it is open and can still be read. Touches no disk but to look whether a medium's file is
+    /// still the one that was mounted.
+    pub(crate) fn find_open(&self, digest: &Digest, size: u64) -> Option<Blob> {
+        let blob = self.open.get(digest).filter(|blob| blob.size() == size)?;
+        match blob.check() {
+            Ok(()) => Some(blob),
+            Err(_) => {
+                self.open.remove(digest);
+                None
+            }
+        }
+    }
+
+    /// The blob from the nearest place that gives it; `size` is what its link or a manifest says it has.
+    ///
+    /// # Errors
+    /// When a place has it and cannot give it, and no other has it: the nearest place's error.
+    pub(crate) async fn find(&self, digest: &Digest, size: u64) -> Result<Option<Blob>, Error> {
+        let ticket = self.open.ticket(digest);
+        let mut failed = None;
+        let media = self.media();
+        let media = media.iter().map(|medium| medium.as_ref() as &dyn Place);
+        for place in std::iter::once(&self.files as &dyn Place).chain(media) {
+            match place.find(digest, Some(size)).await {
+                Ok(Some(blob)) => {
+                    self.open.insert(ticket, *digest, blob.clone(), 1);
+                    return Ok(Some(blob));
+                }
+                Ok(None) => {}
+                Err(error) => drop(failed.get_or_insert(error)),
+            }
+        }
+        failed.map_or(Ok(None), Err)
+    }
+
+    /// The sizes of blobs, in bytes, where the nearest place has them.
+    pub(crate) async fn sizes(&self, digests: &[Digest]) -> Result<Vec<Option<u64>>, Error> {
+        let mut sizes = self.files.sizes(digests).await?;
+        for medium in self.media().iter() {
+            for (size, digest) in sizes.iter_mut().zip(digests) {
+                *size = size.or_else(|| medium.size(digest));
+            }
+        }
+        Ok(sizes)
+    }
+
+    /// The whole of a small blob, re-hashed. `None` when no place has it, or none that is at most `limit` bytes.
+    pub(crate) async fn read(&self, digest: &Digest, limit: usize) -> Result<Option<Bytes>, Error> {
+        if let Some(bytes) = self.files.read(digest, limit).await? {
+            return Ok(Some(bytes));
+        }
+        for medium in self.media().iter() {
+            if let Some(bytes) = medium.read(digest, limit).await? {
+                return Ok(Some(bytes));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Says what became of a file that took a blob's name: an open handle on a damaged one is closed.
+    pub(crate) fn adopted(&self, digest: &Digest, adopted: Adopted) {
+        if adopted == Adopted::Mended {
+            self.open.remove(digest);
+        }
+    }
+
+    /// Moves a damaged file out of the way, if it still is the one that was read. See [`Depot::quarantine`].
+    pub(crate) async fn quarantine(&self, damaged: &Blob) -> Result<bool, Error> {
+        let moved = self.files.quarantine(damaged).await?;
+        self.open.remove(&damaged.digest());
+        Ok(moved)
+    }
+
+    /// Whether an answer is on its way out from a medium.
+    pub(crate) fn is_serving_from_medium(&self) -> bool {
+        // An answer holds its blob until the last of it is out, however it goes: nothing has to be counted.
+        self.open.any(Blob::is_read_from_medium)
+    }
+}
+
+fn kept_open() -> usize {
+    let files = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+    files.and_then(|files| usize::try_from(files / OPEN_SHARE).ok()).map_or(OPEN, |share| share.min(OPEN))
+}

@@ -1,0 +1,56 @@
+//! What a place of blobs can be asked. Free of files, paths and HTTP: object storage is one more implementation.
+
+use std::fmt::Debug;
+use std::pin::Pin;
+
+use bytes::Bytes;
+use futures_util::Stream;
+
+use super::blob::Blob;
+use super::writer::Writer;
+use crate::error::Error;
+use crate::oci::{Algorithm, Digest};
+
+/// An answer that may be waited for.
+pub(crate) type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send + 'a>>;
+
+/// Digests in no order, some at a time.
+pub(crate) type Digests<'a> = Pin<Box<dyn Stream<Item = Result<Vec<Digest>, Error>> + Send + 'a>>;
+
+/// Where blobs can be read.
+pub(crate) trait Place: Debug + Send + Sync {
+    /// The blob, opened; `None` where it is not here. `size` is what a link or a manifest says it has, in bytes.
+    ///
+    /// # Errors
+    /// The blob should be here and cannot be read, or does not have its size.
+    fn find<'a>(&'a self, digest: &'a Digest, size: Option<u64>) -> Answer<'a, Option<Blob>>;
+
+    /// The size of each, in bytes, as it is here; nothing is read.
+    fn sizes<'a>(&'a self, digests: &'a [Digest]) -> Answer<'a, Vec<Option<u64>>>;
+
+    /// The whole of a small blob, re-hashed; `None` where it is not here.
+    ///
+    /// # Errors
+    /// Its content does not have its digest, or it is larger than `limit` bytes.
+    fn read<'a>(&'a self, digest: &'a Digest, limit: usize) -> Answer<'a, Option<Bytes>>;
+
+    /// Every blob.
+    fn list(&self) -> Digests<'_>;
+}
+
+/// A place that new blobs go to.
+pub(crate) trait Depot: Place {
+    /// Begins a blob that is written on the calling thread's side of the face.
+    fn begin(&self, algorithm: Algorithm) -> Answer<'_, Writer>;
+
+    /// Stores small blobs whose digests are their content's. They are there together, durably, when this returns; those
+    /// that are there already are not written again.
+    fn put(&self, blobs: Vec<(Digest, Bytes)>) -> Answer<'_, ()>;
+
+    /// Moves a damaged blob to where none is looked for, if it still is the one that was opened: it may have been
+    /// brought anew meanwhile. Says whether it was moved. Durable when it returns.
+    fn quarantine<'a>(&'a self, damaged: &'a Blob) -> Answer<'a, bool>;
+
+    /// Whether `needed` more bytes fit and leave `keep_free` bytes free. Nothing is reserved.
+    fn require_room(&self, needed: u64, keep_free: u64) -> Answer<'_, ()>;
+}

@@ -1,0 +1,257 @@
+//! The one place that changes names: truth first, then the index, then what was cached.
+//!
+//! Invariants: a manifest is linked only after everything it names is there, its tag comes last, and removing goes the
+//! other way round; all tags of an entry of the log are changed or none, whatever the moment of a crash.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use super::folder::Folder;
+use super::index::{Index, Rows};
+use super::links::ManifestLink;
+use super::settling::Settling;
+use crate::catalog::binding::{Provenance, TagLink};
+use crate::catalog::changes::Changes;
+use crate::catalog::release::{ManifestName, ReleaseKind, ReleaseRecord, TagChange, now};
+use crate::disk::{Batch, DiskError};
+use crate::error::Error;
+use crate::oci::{Digest, Manifest, RepositoryName, Tag, TagOrDigest};
+
+impl Folder {
+    /// Commits changes of one repository. Says whether anything was there that was to be unlinked.
+    ///
+    /// # Durability
+    /// Durable when it returns.
+    pub(super) fn commit(&self, changes: &Changes, index: &Index) -> Result<bool, Error> {
+        let committed = self.write_truth(changes).map_err(Error::from).and_then(|unlinked| {
+            let applied = index.apply(rows(changes));
+            // What lists are made of comes first, then what a read of these very names may have kept.
+            self.forget(changes);
+            applied?;
+            Ok(unlinked)
+        });
+        if matches!(committed, Err(Error::Disk(_))) {
+            self.reconcile([&changes.repository], index)?;
+        }
+        committed
+    }
+
+    fn write_truth(&self, changes: &Changes) -> Result<bool, DiskError> {
+        let (links, repository) = (&self.links, &changes.repository);
+        let mut unlinked = false;
+        let mut batch = Batch::new(&self.layout);
+        for tag in &changes.unlinked_tags {
+            unlinked |= links.unlink_tag(&mut batch, repository, tag)?;
+        }
+        batch.commit()?;
+        let mut batch = Batch::new(&self.layout);
+        for (digest, _) in &changes.unlinked_manifests {
+            unlinked |= links.unlink_manifest(&mut batch, repository, digest)?;
+        }
+        batch.commit()?;
+        let mut batch = Batch::new(&self.layout);
+        for digest in &changes.unlinked_blobs {
+            unlinked |= links.unlink_blob(&mut batch, repository, digest)?;
+        }
+        for (digest, size) in &changes.blobs {
+            links.link_blob(&mut batch, repository, digest, *size)?;
+        }
+        batch.commit()?;
+        for (digest, manifest) in &changes.manifests {
+            self.link_manifest(repository, digest, manifest, changes.ingested)?;
+        }
+        self.point(repository, &changes.tags)?;
+        Ok(unlinked)
+    }
+
+    /// Stores a manifest's bytes and links it, each durable before the next.
+    fn link_manifest(
+        &self,
+        repository: &RepositoryName,
+        digest: &Digest,
+        manifest: &Manifest,
+        ingested: bool,
+    ) -> Result<(), DiskError> {
+        let link = link_of(manifest, ingested);
+        let whole = self.blobs.size(digest)? == Some(link.size);
+        if whole && self.links.manifest(repository, digest)?.as_ref() == Some(&link) {
+            return Ok(());
+        }
+        self.blobs.put_now(&[(*digest, manifest.bytes().clone())])?;
+        let mut batch = Batch::new(&self.layout);
+        self.links.link_manifest(&mut batch, repository, digest, &link)?;
+        batch.commit()
+    }
+
+    fn point(&self, repository: &RepositoryName, tags: &[(Tag, Digest, Provenance)]) -> Result<(), DiskError> {
+        let mut batch = Batch::new(&self.layout);
+        for (tag, digest, by) in tags {
+            // The same again, from the same source: nothing to write.
+            let there = self.links.tag(repository, tag);
+            if matches!(&there, Ok(Some(link)) if link.digest == *digest && link.provenance == *by) {
+                continue;
+            }
+            let sequence = self.sequence.next()?;
+            let link = TagLink { digest: *digest, sequence, at: now(), provenance: by.clone() };
+            self.links.link_tag(&mut batch, repository, tag, &link)?;
+        }
+        batch.commit()
+    }
+
+    fn forget(&self, changes: &Changes) {
+        let repository = &changes.repository;
+        let forget = |reference| self.caches.manifests.remove(&(repository.clone(), reference));
+        let tags = changes.tags.iter().map(|(tag, ..)| tag).chain(&changes.unlinked_tags);
+        tags.for_each(|tag| forget(TagOrDigest::Tag(tag.clone())));
+        let manifests = changes.manifests.iter().chain(&changes.unlinked_manifests);
+        manifests.for_each(|(digest, _)| forget(TagOrDigest::Digest(*digest)));
+        // Blobs that only such a manifest made visible here are so no more.
+        let named = changes.unlinked_manifests.iter().flat_map(|(_, manifest)| manifest.blobs());
+        let hidden = named.map(|blob| blob.digest).chain(changes.unlinked_blobs.iter().copied());
+        hidden.for_each(|digest| self.caches.visible.remove(&(repository.clone(), digest)));
+        // The manifest that is pushed next asks for them.
+        for (digest, size) in &changes.blobs {
+            let key = (repository.clone(), *digest);
+            self.caches.visible.remove(&key);
+            self.caches.visible.insert(self.caches.visible.ticket(&key), key, *size, 1);
+        }
+    }
+
+    /// Links manifests of many repositories that an ingest brought, those of them that are not linked yet. Their blobs
+    /// must have their names; each folder is synced once. Says whether there were any.
+    pub(super) fn link_ingested(
+        &self,
+        manifests: &[(ManifestName, Arc<Manifest>)],
+        index: &Index,
+    ) -> Result<bool, Error> {
+        let mut fresh = Vec::new();
+        for (name, manifest) in manifests {
+            let linked = self.links.manifest(&name.repository, &name.digest)?;
+            // One whose file the disk has lost is linked still, and brought anew.
+            if linked.is_none() || self.blobs.size(&name.digest)? != Some(manifest.bytes().len() as u64) {
+                fresh.push((name, manifest, linked));
+            }
+        }
+        if fresh.is_empty() {
+            return Ok(false);
+        }
+        let contents: std::collections::BTreeMap<_, _> =
+            fresh.iter().map(|(name, manifest, _)| (name.digest, manifest.bytes().clone())).collect();
+        // Blobs take their names in this process, in another request, or in one that was killed before it synced the
+        // folder: all of them are made durable here.
+        self.blobs.put_and_sync_all(&contents.into_iter().collect::<Vec<_>>())?;
+        let mut batch = Batch::new(&self.layout);
+        let mut rows = Rows::default();
+        for (ManifestName { repository, digest }, manifest, linked) in &fresh {
+            let link = linked.clone().unwrap_or_else(|| link_of(manifest, true));
+            self.links.link_manifest(&mut batch, repository, digest, &link)?;
+            rows.add_manifest(repository, digest, manifest);
+        }
+        batch.commit()?;
+        index.apply(rows)?;
+        // That these manifests were not there may be cached.
+        self.caches.manifests.clear();
+        Ok(true)
+    }
+
+    /// Commits an entry of the log: from its rename on it is what every client sees. Nothing else may change meanwhile.
+    ///
+    /// # Errors
+    /// When the disk refuses. Then nothing of it is seen, or all of it and the rest follows with the next change.
+    ///
+    /// # Durability
+    /// Durable when it returns.
+    pub(crate) fn commit_entry(&self, record: &ReleaseRecord, index: &Index) -> Result<(), Error> {
+        let committed = self.publish(record, index);
+        if matches!(committed, Err(Error::Disk(_))) {
+            let tags = record.changes.iter().map(|change| &change.repository);
+            let manifests = record.unlinked.iter().map(|manifest| &manifest.repository);
+            self.reconcile(tags.chain(manifests).collect::<BTreeSet<_>>(), index)?;
+        }
+        committed
+    }
+
+    fn publish(&self, record: &ReleaseRecord, index: &Index) -> Result<(), Error> {
+        self.log.commit(record)?;
+        let mut rows = Rows::default();
+        for TagChange { repository, tag, after, .. } in &record.changes {
+            match after {
+                Some(link) => rows.add_tag(repository, tag, &link.digest),
+                None => rows.remove_tag(repository, tag),
+            }
+        }
+        // From here every read finds all of it: first by name, then in the lists.
+        *self.settling.write() = Settling::of(record);
+        self.caches.manifests.clear();
+        *self.unsettled.lock() = Some(record.clone());
+        *self.in_effect.lock() = Some(record.in_effect);
+        let listed = index.apply(rows);
+        self.settle_again()?;
+        listed?;
+        if record.unlinked.is_empty() {
+            return Ok(());
+        }
+        // What the manifests made visible is found by looking at what is left.
+        let concerned: BTreeSet<_> = record.unlinked.iter().map(|manifest| &manifest.repository).collect();
+        self.reconcile(concerned, index)
+    }
+
+    /// Writes a committed entry to its tags' links. When the disk refuses, it stays what every client sees; the next
+    /// change, or the next start, tries again, for nothing may change a tag before.
+    pub(super) fn settle_again(&self) -> Result<(), Error> {
+        let mut unsettled = self.unsettled.lock();
+        if let Some(record) = &*unsettled {
+            self.settle(record)?;
+            *self.settling.write() = Settling::default();
+            *unsettled = None;
+        }
+        Ok(())
+    }
+
+    /// Writes a committed entry to its tags' links. Doing it twice does no harm: a tag that changed later stays.
+    pub(super) fn settle(&self, release: &ReleaseRecord) -> Result<(), DiskError> {
+        let mut batch = Batch::new(&self.layout);
+        for TagChange { repository, tag, after, .. } in &release.changes {
+            let later = match self.links.tag(repository, tag) {
+                Ok(there) => there.is_some_and(|there| there.sequence >= release.id),
+                // The disk lost what it said; the release says it anew.
+                Err(DiskError::Damaged { .. }) => false,
+                Err(error) => return Err(error),
+            };
+            match after {
+                _ if later => {}
+                Some(link) => self.links.link_tag(&mut batch, repository, tag, link)?,
+                None => drop(self.links.unlink_tag(&mut batch, repository, tag)?),
+            }
+        }
+        batch.commit()?;
+        let mut batch = Batch::new(&self.layout);
+        for ManifestName { repository, digest } in &release.unlinked {
+            self.links.unlink_manifest(&mut batch, repository, digest)?;
+        }
+        batch.commit()?;
+        if let ReleaseKind::Removal { of } = release.kind {
+            self.log.forget(of)?;
+        }
+        self.log.settle(release.id)
+    }
+}
+
+fn link_of(manifest: &Manifest, ingested: bool) -> ManifestLink {
+    ManifestLink { media_type: manifest.media_type().clone(), size: manifest.bytes().len() as u64, ingested }
+}
+
+fn rows(changes: &Changes) -> Rows {
+    let (mut rows, repository) = (Rows::default(), &changes.repository);
+    changes.unlinked_tags.iter().for_each(|tag| rows.remove_tag(repository, tag));
+    for (digest, manifest) in &changes.unlinked_manifests {
+        rows.remove_manifest(repository, digest, manifest);
+    }
+    changes.unlinked_blobs.iter().for_each(|digest| rows.remove_blob(repository, digest));
+    changes.blobs.iter().for_each(|(digest, _)| rows.add_blob(repository, digest));
+    for (digest, manifest) in &changes.manifests {
+        rows.add_manifest(repository, digest, manifest);
+    }
+    changes.tags.iter().for_each(|(tag, digest, _)| rows.add_tag(repository, tag, digest));
+    rows
+}

@@ -1,0 +1,116 @@
+//! How the index's questions become keys: one byte for the table, the repository, a zero, and the rest. A repository's name
+//! holds no zero, so a prefix finds one repository and never its namesakes with a longer name.
+
+use crate::oci::{Algorithm, Digest, RepositoryName, Tag};
+
+/// Which table a row is in; the first byte of every key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Table {
+    /// A blob was pushed to or mounted in the repository.
+    Blob = b'b',
+    /// A manifest is in the repository.
+    Manifest = b'm',
+    /// A subject and a manifest about it.
+    Referrer = b'r',
+    /// A tag.
+    Tag = b't',
+    /// A blob and a manifest that names it; the value is the size it gives, eight bytes, the highest first.
+    Use = b'u',
+}
+
+impl Table {
+    pub(crate) const ALL: [Self; 5] = [Self::Blob, Self::Manifest, Self::Referrer, Self::Tag, Self::Use];
+}
+
+/// The prefix of all keys of a table.
+pub(crate) fn of_table(table: Table) -> Vec<u8> {
+    vec![table as u8]
+}
+
+/// The prefix of all keys of a table in a repository.
+pub(crate) fn in_repository(table: Table, name: &RepositoryName) -> Vec<u8> {
+    let mut key = Vec::with_capacity(name.as_str().len() + 100);
+    key.push(table as u8);
+    key.extend_from_slice(name.as_str().as_bytes());
+    key.push(0);
+    key
+}
+
+/// A table, a repository and one digest: a key of its own, or the prefix of pairs.
+pub(crate) fn with_digest(table: Table, name: &RepositoryName, digest: &Digest) -> Vec<u8> {
+    let mut key = in_repository(table, name);
+    push_digest(&mut key, digest);
+    key
+}
+
+/// A table, a repository and two digests.
+pub(crate) fn with_pair(table: Table, name: &RepositoryName, first: &Digest, second: &Digest) -> Vec<u8> {
+    let mut key = with_digest(table, name, first);
+    push_digest(&mut key, second);
+    key
+}
+
+/// A tag's key; tags sort bytewise, as end-8 lists them.
+pub(crate) fn with_tag(name: &RepositoryName, tag: &Tag) -> Vec<u8> {
+    let mut key = in_repository(Table::Tag, name);
+    key.extend_from_slice(tag.as_str().as_bytes());
+    key
+}
+
+/// A digest as a value, or as a key's part.
+pub(crate) fn digest_bytes(digest: &Digest) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(65);
+    push_digest(&mut bytes, digest);
+    bytes
+}
+
+/// One byte says which algorithm and so how many follow: no digest is another's prefix.
+fn push_digest(key: &mut Vec<u8>, digest: &Digest) {
+    key.push(match digest.algorithm() {
+        Algorithm::Sha256 => 2,
+        Algorithm::Sha512 => 5,
+    });
+    key.extend_from_slice(digest.as_bytes());
+}
+
+/// Reads the digest at the end of a key.
+pub(crate) fn digest_at(rest: &[u8]) -> Option<Digest> {
+    let (algorithm, bytes) = rest.split_first()?;
+    match algorithm {
+        2 => Digest::from_bytes(Algorithm::Sha256, bytes),
+        5 => Digest::from_bytes(Algorithm::Sha512, bytes),
+        _ => None,
+    }
+}
+
+/// The repository of a key.
+pub(crate) fn repository_of(key: &[u8]) -> Option<RepositoryName> {
+    let end = key.iter().position(|byte| *byte == 0)?;
+    std::str::from_utf8(key.get(1..end)?).ok()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn a_repository_whose_name_begins_like_another_is_not_found_with_it() {
+        let (short, long): (RepositoryName, RepositoryName) = ("a/b".parse().unwrap(), "a/b-c".parse().unwrap());
+        let digest = Algorithm::Sha256.digest(b"x");
+        assert!(!with_digest(Table::Blob, &long, &digest).starts_with(&in_repository(Table::Blob, &short)));
+    }
+
+    proptest! {
+        #[test]
+        fn keys_are_reversible(name in "[a-z0-9]{1,8}(/[a-z0-9]{1,8}){0,2}", content: Vec<u8>, long: bool) {
+            let name: RepositoryName = name.parse().unwrap();
+            let digest = if long { Algorithm::Sha512 } else { Algorithm::Sha256 }.digest(&content);
+            let key = with_pair(Table::Use, &name, &digest, &digest);
+            prop_assert_eq!(repository_of(&key), Some(name.clone()));
+            let prefix = with_digest(Table::Use, &name, &digest);
+            prop_assert_eq!(digest_at(&key[prefix.len()..]), Some(digest));
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! The seal: whether the index's folder is byte for byte what the last clean stop left.
+//!
+//! The database notices much of what can happen to its files, but not a missing tail, and after a power cut it may open
+//! without complaint and be empty. So it is never asked: only a folder that matches its seal is opened, and opening
+//! breaks the seal. A folder brought back together with its seal, from a copy made on an earlier day, matches in content
+//! and knows nothing of what came since; that it is a copy shows in what the file system says of it.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::ops::ControlFlow;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use crate::oci::{Algorithm, Digest};
+use crate::disk::{Context, DiskError, absent_is_none, parse, read_pieces, render, sync_folder};
+
+/// The version of the keys and values in the folder.
+const VERSION: u32 = 2;
+
+#[derive(PartialEq, Serialize, Deserialize)]
+struct Seal {
+    /// Which keys and values this program writes; another version makes its own.
+    version: u32,
+    /// Which folder it is.
+    folder: Original,
+    /// Each file below the folder: its content, and which file it is.
+    files: BTreeMap<String, (Digest, Original)>,
+}
+
+/// Tells a file or folder from every copy of it: no program can set these.
+#[derive(PartialEq, Serialize, Deserialize)]
+struct Original {
+    inode: u64,
+    changed: (i64, i64),
+}
+
+impl Original {
+    fn of(metadata: &fs::Metadata) -> Self {
+        Self { inode: metadata.ino(), changed: (metadata.ctime(), metadata.ctime_nsec()) }
+    }
+}
+
+/// Whether the folder is what was sealed. A folder that cannot be read is not.
+pub(super) fn holds(folder: &Path, seal: &Path) -> bool {
+    let Ok(text) = fs::read(seal) else { return false };
+    let Ok(stated) = parse::<Seal>(&text, seal) else { return false };
+    take(folder, false).is_ok_and(|found| found == stated)
+}
+
+/// Syncs the folder's files and writes their seal.
+pub(super) fn write(folder: &Path, seal: &Path) -> Result<(), DiskError> {
+    let text = render(&take(folder, true)?);
+    let temporary = seal.with_extension("new");
+    fs::write(&temporary, text).on("write", &temporary)?;
+    File::open(&temporary).and_then(|file| file.sync_all()).on("sync", &temporary)?;
+    fs::rename(&temporary, seal).on("put in place", seal)?;
+    seal.parent().map_or(Ok(()), sync_folder)
+}
+
+/// Breaks the seal, durably: after a power cut the folder must not look sealed.
+pub(super) fn remove(seal: &Path) -> Result<(), DiskError> {
+    match absent_is_none(fs::remove_file(seal)).on("remove", seal)? {
+        Some(()) => seal.parent().map_or(Ok(()), sync_folder),
+        None => Ok(()),
+    }
+}
+
+/// Removes the folder, or whatever stands where it would be.
+pub(super) fn remove_folder(folder: &Path) -> Result<(), DiskError> {
+    match absent_is_none(fs::symlink_metadata(folder)).on("look at", folder)? {
+        None => Ok(()),
+        Some(metadata) if metadata.is_dir() => fs::remove_dir_all(folder).on("remove", folder),
+        Some(_) => fs::remove_file(folder).on("remove", folder),
+    }
+}
+
+fn take(folder: &Path, sync: bool) -> Result<Seal, DiskError> {
+    let mut files = BTreeMap::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(current) = folders.pop() {
+        for entry in fs::read_dir(&current).on("list", &current)? {
+            let path = entry.on("list", &current)?.path();
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            let name = path.strip_prefix(folder).unwrap_or(&path).to_string_lossy().into_owned();
+            let file = File::open(&path).on("open", &path)?;
+            let original = Original::of(&file.metadata().on("look at", &path)?);
+            files.insert(name, (digest(&file, &path)?, original));
+            if sync {
+                file.sync_all().on("sync", &path)?;
+            }
+        }
+        if sync {
+            sync_folder(&current)?;
+        }
+    }
+    let original = Original::of(&fs::metadata(folder).on("look at", folder)?);
+    Ok(Seal { version: VERSION, folder: original, files })
+}
+
+fn digest(file: &File, path: &Path) -> Result<Digest, DiskError> {
+    let mut hasher = Algorithm::Sha256.hasher();
+    let read = read_pieces::<()>(file, 0, None, &mut vec![0; 256 * 1024], |piece| {
+        hasher.update(piece);
+        ControlFlow::Continue(())
+    });
+    read.map_err(|failed| failed.error).on("read", path)?;
+    Ok(hasher.finish())
+}

@@ -1,0 +1,179 @@
+//! Link files: which manifests, blobs and tags a repository has. This is the truth; the index is derived from it.
+//!
+//! A link to a manifest is written only after the manifest and everything it names is there, a tag's link after that;
+//! removing goes the other way round. `commit` keeps that order; this file keeps each link whole.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::catalog::binding::TagLink;
+use crate::disk::{self, Batch, Context, DiskError, Layout, absent_is_none, read, render};
+use crate::oci::{Algorithm, Digest, MediaType, RepositoryName, Tag};
+
+/// A manifest is in a repository.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ManifestLink {
+    /// The type it was pushed with and is served with.
+    pub media_type: MediaType,
+    /// Its size in bytes.
+    pub size: u64,
+    /// Whether an ingest linked it and no client pushed it since: only then may the end of its release unlink it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub ingested: bool,
+}
+
+/// A blob was pushed to, or mounted in, a repository.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct BlobLink {
+    /// Its size in bytes.
+    size: u64,
+}
+
+/// Reads the links of a data folder.
+#[derive(Clone, Debug)]
+pub(crate) struct Links {
+    layout: Layout,
+}
+
+impl Links {
+    pub(crate) const fn new(layout: Layout) -> Self {
+        Self { layout }
+    }
+
+    pub(crate) fn tag(&self, name: &RepositoryName, tag: &Tag) -> Result<Option<TagLink>, DiskError> {
+        read(&self.layout.tag_link(name, tag))
+    }
+
+    pub(crate) fn manifest(&self, name: &RepositoryName, digest: &Digest) -> Result<Option<ManifestLink>, DiskError> {
+        read(&self.layout.manifest_link(name, digest))
+    }
+
+    /// The size, in bytes, of a blob that was pushed to or mounted in a repository.
+    pub(crate) fn blob_size(&self, name: &RepositoryName, digest: &Digest) -> Result<Option<u64>, DiskError> {
+        let link: Option<BlobLink> = read(&self.layout.blob_link(name, digest))?;
+        Ok(link.map(|link| link.size))
+    }
+
+    /// The tags of a repository, in no order.
+    pub(crate) fn tags(&self, name: &RepositoryName) -> Result<Vec<Tag>, DiskError> {
+        list(&self.layout.tag_links(name), |file| file.parse().ok())
+    }
+
+    /// The manifests of a repository, in no order.
+    pub(crate) fn manifests(&self, name: &RepositoryName) -> Result<Vec<Digest>, DiskError> {
+        digests(|algorithm| self.layout.manifest_links(name, algorithm))
+    }
+
+    /// The blobs pushed to or mounted in a repository, in no order.
+    pub(crate) fn blobs(&self, name: &RepositoryName) -> Result<Vec<Digest>, DiskError> {
+        digests(|algorithm| self.layout.blob_links(name, algorithm))
+    }
+
+    /// Every repository that has a folder of links, in no order. Walks the tree: for rebuilding only.
+    pub(crate) fn repositories(&self) -> Result<Vec<RepositoryName>, DiskError> {
+        let root = self.layout.repositories();
+        let mut found = Vec::new();
+        let mut folders = vec![root.clone()];
+        while let Some(folder) = folders.pop() {
+            let mut is_repository = false;
+            for entry in fs::read_dir(&folder).on("list", &folder)? {
+                let entry = entry.on("list", &folder)?;
+                // Links into other places are none of ours.
+                if !entry.file_type().on("look at", &entry.path())?.is_dir() {
+                    continue;
+                }
+                let file_name = entry.file_name();
+                match file_name.to_str() {
+                    Some(disk::MANIFESTS | disk::BLOBS | disk::TAGS) => is_repository = true,
+                    _ => folders.push(entry.path()),
+                }
+            }
+            let name = folder.strip_prefix(&root).ok().and_then(Path::to_str).and_then(|name| name.parse().ok());
+            if let (true, Some(name)) = (is_repository, name) {
+                found.push(name);
+            }
+        }
+        Ok(found)
+    }
+
+    pub(crate) fn link_manifest(
+        &self,
+        batch: &mut Batch<'_>,
+        name: &RepositoryName,
+        digest: &Digest,
+        manifest: &ManifestLink,
+    ) -> Result<(), DiskError> {
+        batch.write(&self.layout.manifest_link(name, digest), &render(manifest))
+    }
+
+    pub(crate) fn link_blob(
+        &self,
+        batch: &mut Batch<'_>,
+        name: &RepositoryName,
+        digest: &Digest,
+        size: u64,
+    ) -> Result<(), DiskError> {
+        batch.write(&self.layout.blob_link(name, digest), &render(&BlobLink { size }))
+    }
+
+    pub(crate) fn link_tag(
+        &self,
+        batch: &mut Batch<'_>,
+        name: &RepositoryName,
+        tag: &Tag,
+        target: &TagLink,
+    ) -> Result<(), DiskError> {
+        batch.write(&self.layout.tag_link(name, tag), &render(target))
+    }
+
+    pub(crate) fn unlink_manifest(
+        &self,
+        batch: &mut Batch<'_>,
+        name: &RepositoryName,
+        digest: &Digest,
+    ) -> Result<bool, DiskError> {
+        batch.remove(&self.layout.manifest_link(name, digest))
+    }
+
+    pub(crate) fn unlink_blob(
+        &self,
+        batch: &mut Batch<'_>,
+        name: &RepositoryName,
+        digest: &Digest,
+    ) -> Result<bool, DiskError> {
+        batch.remove(&self.layout.blob_link(name, digest))
+    }
+
+    pub(crate) fn unlink_tag(
+        &self,
+        batch: &mut Batch<'_>,
+        name: &RepositoryName,
+        tag: &Tag,
+    ) -> Result<bool, DiskError> {
+        batch.remove(&self.layout.tag_link(name, tag))
+    }
+}
+
+fn digests(folder: impl Fn(Algorithm) -> PathBuf) -> Result<Vec<Digest>, DiskError> {
+    let mut found = Vec::new();
+    for algorithm in Algorithm::ALL {
+        found.extend(list(&folder(algorithm), |file| Digest::from_str(&format!("{algorithm}:{file}")).ok())?);
+    }
+    Ok(found)
+}
+
+/// The entries of a folder that `parse` knows; others (an editor's backup, `lost+found`) are not ours and are passed
+/// over.
+fn list<T>(folder: &Path, parse: impl Fn(&str) -> Option<T>) -> Result<Vec<T>, DiskError> {
+    let Some(entries) = absent_is_none(fs::read_dir(folder)).on("list", folder)? else { return Ok(Vec::new()) };
+    let mut found = Vec::new();
+    for entry in entries {
+        let name = entry.on("list", folder)?.file_name();
+        found.extend(name.to_str().and_then(&parse));
+    }
+    Ok(found)
+}

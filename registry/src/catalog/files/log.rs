@@ -1,0 +1,105 @@
+//! The log of releases: an entry for every change of the tag table that is more than one push or one delete.
+//!
+//! An entry's rename into `releases/pending` is the one moment at which all its tags change; writing them to the tags'
+//! own links comes after and is done again by the next start when it was cut off. Then it moves to `releases`, where it
+//! stays.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::catalog::release::ReleaseRecord;
+use crate::disk::{self, Batch, Context, DiskError, Layout, absent_is_none, sync_folder};
+
+/// The largest entry written or read, in bytes: some hundred thousand tags.
+pub(crate) const MAX_RECORD: u64 = 256 << 20;
+
+/// The entries of a data folder.
+#[derive(Clone, Debug)]
+pub(crate) struct ReleaseLog {
+    layout: Layout,
+}
+
+impl ReleaseLog {
+    pub(crate) const fn new(layout: Layout) -> Self {
+        Self { layout }
+    }
+
+    /// Commits an entry. After this its tags are the truth, whatever their links still say.
+    ///
+    /// # Durability
+    /// Durable when it returns.
+    pub(crate) fn commit(&self, record: &ReleaseRecord) -> Result<(), DiskError> {
+        let path = self.layout.pending_release(record.id);
+        // Best effort: what was refused must not come true at the next start.
+        self.write(&path, record).inspect_err(|_| drop(fs::remove_file(&path)))
+    }
+
+    /// Says that the links of all its tags are written and durable.
+    pub(crate) fn settle(&self, id: u64) -> Result<(), DiskError> {
+        let settled = self.layout.release(id);
+        fs::rename(self.layout.pending_release(id), &settled).on("put in place", &settled)?;
+        sync_folder(&self.layout.releases())?;
+        sync_folder(&self.layout.pending_releases())
+    }
+
+    /// Writes a settled entry anew.
+    ///
+    /// # Durability
+    /// Durable when it returns; before, a crash leaves the old one or the new one.
+    pub(crate) fn replace(&self, record: &ReleaseRecord) -> Result<(), DiskError> {
+        self.write(&self.layout.release(record.id), record)
+    }
+
+    /// Takes a settled entry away, durably. It need not be there.
+    pub(crate) fn forget(&self, id: u64) -> Result<(), DiskError> {
+        let mut batch = Batch::new(&self.layout);
+        batch.remove(&self.layout.release(id))?;
+        batch.commit()
+    }
+
+    /// The entries that are committed and not settled, in order.
+    pub(crate) fn pending(&self) -> Result<Vec<ReleaseRecord>, DiskError> {
+        let folder = self.layout.pending_releases();
+        ids(&folder)?.into_iter().filter_map(|id| read(&self.layout.pending_release(id)).transpose()).collect()
+    }
+
+    /// The numbers of the settled entries, in order.
+    pub(crate) fn ids(&self) -> Result<Vec<u64>, DiskError> {
+        ids(&self.layout.releases())
+    }
+
+    /// A settled entry, if there is one of this number.
+    pub(crate) fn read(&self, id: u64) -> Result<Option<ReleaseRecord>, DiskError> {
+        read(&self.layout.release(id))
+    }
+
+    fn write(&self, path: &Path, record: &ReleaseRecord) -> Result<(), DiskError> {
+        let text = disk::render(record);
+        if text.len() as u64 > MAX_RECORD {
+            let source = std::io::Error::other(format!("it has more than {MAX_RECORD} bytes; take in fewer at once"));
+            return Err(DiskError::Io { operation: "write the record", path: path.to_owned(), source });
+        }
+        let mut batch = Batch::new(&self.layout);
+        batch.write(path, &text)?;
+        batch.commit()
+    }
+}
+
+/// The numbers that are files' names in a folder, in order. Files of other names are not ours.
+fn ids(folder: &PathBuf) -> Result<Vec<u64>, DiskError> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).on("list", folder)? {
+        let name = entry.on("list", folder)?.file_name();
+        let digits = name.to_str().filter(|name| name.bytes().all(|byte| byte.is_ascii_digit()));
+        found.extend(digits.and_then(|digits| digits.parse::<u64>().ok()));
+    }
+    found.sort_unstable();
+    Ok(found)
+}
+
+fn read(path: &Path) -> Result<Option<ReleaseRecord>, DiskError> {
+    let Some(file) = absent_is_none(fs::File::open(path)).on("open", path)? else { return Ok(None) };
+    let mut text = Vec::new();
+    std::io::Read::read_to_end(&mut std::io::Read::take(file, MAX_RECORD), &mut text).on("read", path)?;
+    Ok(Some(disk::parse::<ReleaseRecord>(&text, path)?.modernised()))
+}

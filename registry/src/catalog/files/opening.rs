@@ -1,0 +1,166 @@
+//! The life of the index: opened beside the first requests, given up when its disk fails, rebuilt, sealed at the end.
+
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use super::folder::Folder;
+use super::index::Index;
+use super::rebuild::RebuildReport;
+use crate::error::Error;
+
+/// How far the index is.
+#[derive(Clone, Debug)]
+pub(super) enum Opening {
+    /// Being opened, or rebuilt from the links.
+    Pending,
+    Ready(Arc<Index>),
+    Closed,
+}
+
+impl Folder {
+    /// Opens the index in a thread of its own, once nothing holds the old one any more, and keeps trying: a full disk
+    /// passes.
+    pub(super) fn open_index(self: Arc<Self>, believe_seal: bool, old: Weak<Index>) {
+        let opening = move || {
+            outlive(&old, 0);
+            let mut wait = Duration::from_millis(500);
+            let mut believe_seal = believe_seal;
+            loop {
+                match self.try_index(believe_seal) {
+                    Ok(index) => {
+                        let ready = Opening::Ready(Arc::new(index));
+                        // Not when the registry was closed meanwhile.
+                        self.index.send_if_modified(|state| {
+                            let pending = matches!(state, Opening::Pending);
+                            if pending {
+                                *state = ready;
+                            }
+                            pending
+                        });
+                        return;
+                    }
+                    Err(error) => {
+                        tracing::error!(%error, "the index cannot be opened; trying again");
+                        believe_seal = false;
+                        std::thread::sleep(wait);
+                        wait = (wait * 2).min(Duration::from_secs(30));
+                        if matches!(*self.index.borrow(), Opening::Closed) {
+                            return;
+                        }
+                    }
+                }
+            }
+        };
+        if let Err(error) = std::thread::Builder::new().name("index".into()).spawn(opening) {
+            tracing::error!(%error, "no thread can be started to open the index");
+        }
+    }
+
+    fn try_index(&self, believe_seal: bool) -> Result<Index, Error> {
+        if believe_seal && let Some(index) = Index::open_sealed(&self.layout)? {
+            return Ok(index);
+        }
+        let (index, report) = self.make_index().or_else(|error| {
+            tracing::warn!(%error, "the index is kept in memory until the next start");
+            self.fill(Index::create_aside()?)
+        })?;
+        tracing::info!(
+            repositories = report.repositories,
+            manifests = report.manifests,
+            tags = report.tags,
+            problems = report.problems.len(),
+            "rebuilt the index from the data folder"
+        );
+        Ok(index)
+    }
+
+    fn make_index(&self) -> Result<(Index, RebuildReport), Error> {
+        self.fill(Index::create(&self.layout)?)
+    }
+
+    /// Rebuilds the index in place of `old`; nothing may be linked meanwhile.
+    pub(super) fn replace_index(self: &Arc<Self>, old: Arc<Index>) -> Result<RebuildReport, Error> {
+        outlive(&Arc::downgrade(&old), 1);
+        drop(old);
+        match self.make_index() {
+            Ok((index, report)) => {
+                self.index.send_replace(Opening::Ready(Arc::new(index)));
+                Ok(report)
+            }
+            Err(error) => {
+                self.clone().open_index(false, Weak::new());
+                Err(error)
+            }
+        }
+    }
+
+    /// The index, waiting until it is ready.
+    pub(super) async fn index(&self) -> Result<Arc<Index>, Error> {
+        if let Opening::Ready(index) = &*self.index.borrow() {
+            return Ok(index.clone());
+        }
+        let mut changes = self.index.subscribe();
+        let state = changes.wait_for(|state| !matches!(state, Opening::Pending)).await.map(|state| state.clone());
+        match state {
+            Ok(Opening::Ready(index)) => Ok(index),
+            _ => Err(Error::Unavailable("it is stopping".into())),
+        }
+    }
+
+    /// Takes the index away from every reader, waiting until there is one: while it is being opened another thread is at
+    /// work in its folder.
+    pub(super) async fn take_index(&self) -> Result<Arc<Index>, Error> {
+        loop {
+            let current = self.index().await?;
+            if self.withdraw(&current) {
+                return Ok(current);
+            }
+        }
+    }
+
+    /// Gives up an index that failed and rebuilds it: its database stays broken once it met an error of the disk.
+    pub(super) fn give_up(self: &Arc<Self>, failed: &Arc<Index>) {
+        if self.withdraw(failed) {
+            tracing::error!("the index failed and is rebuilt from the data folder");
+            self.clone().open_index(false, Arc::downgrade(failed));
+        }
+    }
+
+    /// Whether it was the current one, which is none from now on.
+    fn withdraw(&self, index: &Arc<Index>) -> bool {
+        self.index.send_if_modified(|state| {
+            let current = matches!(state, Opening::Ready(current) if Arc::ptr_eq(current, index));
+            if current {
+                *state = Opening::Pending;
+            }
+            current
+        })
+    }
+
+    /// Writes out the index and seals it. Later questions are refused.
+    pub(super) fn close(&self) -> Result<(), Error> {
+        let Opening::Ready(index) = self.index.send_replace(Opening::Closed) else { return Ok(()) };
+        // Only to keep numbers small: that it fails is no reason to leave the index unsealed.
+        if let Err(error) = self.sequence.give_back() {
+            tracing::warn!("{error}");
+        }
+        // A request that still runs would write after the seal.
+        outlive(&Arc::downgrade(&index), 1);
+        match Arc::try_unwrap(index) {
+            Ok(index) => index.close(&self.layout).map_err(Error::from),
+            Err(_) => Ok(()),
+        }
+    }
+}
+
+/// Waits until at most `holders` hold the index: two databases on one folder would write into each other. Its readers are
+/// done within moments; after ten seconds something is wrong, and then the folder is rebuilt at the next start.
+fn outlive(index: &Weak<Index>, holders: usize) {
+    for _ in 0..2000 {
+        if index.strong_count() <= holders {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    tracing::error!("the old index is still in use");
+}

@@ -1,0 +1,29 @@
+//! Names, and who says them: which repositories, manifests and tags there are, by rank.
+//!
+//! Two layers say names: the data folder (pushed, ingested, mirrored) and media that are served in place. [`Catalog`]
+//! merges them by the one rule of rank (`binding`). Everything that changes names is one [`Changes`], committed in one
+//! place (`files`) that writes truth, derived index and caches in the one right order. Where bytes are is `blobs`.
+
+mod binding;
+mod caches;
+mod changes;
+pub(crate) mod files;
+mod layer;
+mod mount;
+mod precedence;
+pub(crate) mod release;
+mod view;
+
+#[cfg(test)]
+mod contract;
+
+pub use binding::{Binding, Origin, Provenance, Rank, TagLink};
+pub(crate) use caches::Caches;
+pub(crate) use changes::Changes;
+pub use files::{IndexError, ManifestLink, RebuildReport};
+pub(crate) use files::{CHARTS, Exclusive, Linked};
+pub(crate) use layer::{Layer, Page};
+pub use layer::ServedManifest;
+pub(crate) use mount::{MountedNames, MountedRepository};
+pub use precedence::{OnConflict, Outcome, Precedence, WhyKept};
+pub(crate) use view::Catalog;

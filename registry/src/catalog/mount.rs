@@ -1,0 +1,124 @@
+//! The layer of names that a medium brings which is served in place.
+//!
+//! It never changes once it is mounted, and is gone with the process; nothing of it is written. Its manifests were
+//! re-hashed when it was mounted. A blob is visible in a repository only if a manifest names it there, as everywhere.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+use super::binding::{Binding, Origin};
+use super::layer::{Layer, Page, ServedManifest};
+use crate::blobs::Answer;
+use crate::error::Error;
+use crate::oci::{Digest, Manifest, RepositoryName, Tag};
+
+/// One repository of a medium.
+#[derive(Debug, Default)]
+pub(crate) struct MountedRepository {
+    pub(crate) tags: BTreeMap<Tag, Digest>,
+    pub(crate) manifests: HashMap<Digest, Arc<Manifest>>,
+    /// What its manifests name, with sizes in bytes.
+    pub(crate) blobs: HashMap<Digest, u64>,
+    pub(crate) referrers: HashMap<Digest, BTreeSet<Digest>>,
+    /// Whether stored tags count before its own: it is below a protected prefix.
+    pub(crate) yields: bool,
+}
+
+/// The names of one medium.
+#[derive(Debug)]
+pub(crate) struct MountedNames {
+    /// What was mounted.
+    pub(crate) medium: String,
+    pub(crate) repositories: BTreeMap<RepositoryName, MountedRepository>,
+}
+
+impl MountedNames {
+    /// A manifest, if the repository has it.
+    pub(crate) fn manifest_of(&self, repository: &RepositoryName, digest: &Digest) -> Option<&Arc<Manifest>> {
+        self.repositories.get(repository)?.manifests.get(digest)
+    }
+
+    /// Whether a manifest of the repository names the blob.
+    pub(crate) fn shows(&self, repository: &RepositoryName, digest: &Digest) -> bool {
+        self.repositories.get(repository).is_some_and(|mounted| mounted.blobs.contains_key(digest))
+    }
+}
+
+fn now<'a, T: Send + 'a>(answer: T) -> Answer<'a, T> {
+    Box::pin(std::future::ready(Ok::<_, Error>(answer)))
+}
+
+/// Up to `limit` of `all`, which are in order, after `after`.
+fn page<'a, T: Clone + 'a>(
+    all: impl Iterator<Item = &'a T>,
+    text: fn(&T) -> &str,
+    after: Option<&str>,
+    limit: usize,
+) -> Page<T> {
+    let mut rest = all.filter(|entry| after.is_none_or(|after| text(entry) > after));
+    let entries: Vec<T> = rest.by_ref().take(limit).cloned().collect();
+    Page { entries, more: rest.next().is_some() }
+}
+
+impl Layer for MountedNames {
+    fn has_repository<'a>(&'a self, repository: &'a RepositoryName) -> Answer<'a, bool> {
+        now(self.repositories.contains_key(repository))
+    }
+
+    fn tag<'a>(&'a self, repository: &'a RepositoryName, tag: &'a Tag) -> Answer<'a, Option<Binding>> {
+        let binding = |mounted: &MountedRepository| {
+            let origin = Origin::Mounted { medium: self.medium.clone(), yields: mounted.yields };
+            Some(Binding { digest: *mounted.tags.get(tag)?, origin })
+        };
+        now(self.repositories.get(repository).and_then(binding))
+    }
+
+    fn manifest<'a>(
+        &'a self,
+        repository: &'a RepositoryName,
+        digest: &'a Digest,
+    ) -> Answer<'a, Option<ServedManifest>> {
+        now(self.manifest_of(repository, digest).map(|manifest| ServedManifest {
+            digest: *digest,
+            media_type: manifest.media_type().clone(),
+            bytes: manifest.bytes().clone(),
+            provenance: None,
+        }))
+    }
+
+    fn names_manifest<'a>(&'a self, repository: &'a RepositoryName, digest: &'a Digest) -> Answer<'a, bool> {
+        now(self.manifest_of(repository, digest).is_some())
+    }
+
+    fn visible<'a>(&'a self, repository: &'a RepositoryName, digest: &'a Digest) -> Answer<'a, Option<u64>> {
+        now(self.repositories.get(repository).and_then(|mounted| mounted.blobs.get(digest).copied()))
+    }
+
+    fn visible_anywhere<'a>(&'a self, digest: &'a Digest) -> Answer<'a, Option<u64>> {
+        now(self.repositories.values().find_map(|mounted| mounted.blobs.get(digest).copied()))
+    }
+
+    fn tags<'a>(
+        &'a self,
+        repository: &'a RepositoryName,
+        after: Option<&'a str>,
+        limit: usize,
+    ) -> Answer<'a, Page<Tag>> {
+        let mounted = self.repositories.get(repository).into_iter();
+        now(page(mounted.flat_map(|mounted| mounted.tags.keys()), Tag::as_str, after, limit))
+    }
+
+    fn tags_of<'a>(&'a self, repository: &'a RepositoryName, digest: &'a Digest) -> Answer<'a, Vec<Tag>> {
+        let tags = self.repositories.get(repository).into_iter().flat_map(|mounted| &mounted.tags);
+        now(tags.filter(|(_, target)| *target == digest).map(|(tag, _)| tag.clone()).collect())
+    }
+
+    fn repositories<'a>(&'a self, after: Option<&'a str>, limit: usize) -> Answer<'a, Page<RepositoryName>> {
+        now(page(self.repositories.keys(), RepositoryName::as_str, after, limit))
+    }
+
+    fn referrers<'a>(&'a self, repository: &'a RepositoryName, subject: &'a Digest) -> Answer<'a, Vec<Digest>> {
+        let found = self.repositories.get(repository).and_then(|mounted| mounted.referrers.get(subject));
+        now(found.into_iter().flatten().copied().collect())
+    }
+}

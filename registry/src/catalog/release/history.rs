@@ -1,0 +1,109 @@
+//! What the log says of the tags since one of its entries.
+//!
+//! A release that was removed counts as if it had never been: where an entry says that a tag was what the removed release
+//! had made of it, it was what that release had found.
+
+use std::collections::{BTreeMap, HashMap};
+
+use super::error::ReleaseError;
+use super::record::{ReleaseKind, RemovedRelease};
+use crate::catalog::binding::{Provenance, TagLink};
+use crate::catalog::files::ReleaseLog;
+use crate::error::Error;
+use crate::oci::{RepositoryName, Tag};
+
+type TagName = (RepositoryName, Tag);
+
+/// A part of the log, from after one entry to its end.
+#[derive(Debug, Default)]
+pub(super) struct History {
+    /// The tags that were changed.
+    pub(super) tags: BTreeMap<TagName, Concerned>,
+    /// Removed releases, and which was in effect before each.
+    parents: HashMap<u64, Option<u64>>,
+    /// What the links of removed releases had replaced.
+    replaced: HashMap<(TagName, u64), Option<TagLink>>,
+}
+
+/// A tag that was changed.
+#[derive(Debug)]
+pub(super) struct Concerned {
+    /// What it was, as far as [`History::resolve`] does not know better.
+    before: Option<TagLink>,
+    /// What it was made last, and by which entry.
+    left: Option<TagLink>,
+    left_by: u64,
+}
+
+impl History {
+    /// Reads every entry after `id`, one at a time.
+    pub(super) fn after(log: &ReleaseLog, id: u64) -> Result<Self, Error> {
+        let mut history = Self::default();
+        let mut removed = Vec::new();
+        for entry in log.ids()?.into_iter().filter(|entry| *entry > id) {
+            let Some(record) = log.read(entry)? else { continue };
+            if !record.knows_before() {
+                return Err(ReleaseError::OlderFormat(entry).into());
+            }
+            for change in record.changes {
+                let concerned = history.tags.entry((change.repository, change.tag)).or_insert_with(|| Concerned {
+                    before: change.before,
+                    left: None,
+                    left_by: 0,
+                });
+                (concerned.left, concerned.left_by) = (change.after, entry);
+            }
+            if let (ReleaseKind::Removal { of }, Some(gone)) = (record.kind, record.removed) {
+                removed.push((of, gone));
+            }
+        }
+        for (id, RemovedRelease { parent, changes }) in removed {
+            history.parents.insert(id, parent);
+            for change in changes {
+                let name = (change.repository, change.tag);
+                if let Some(concerned) = history.tags.get_mut(&name)
+                    && concerned.left_by < id
+                {
+                    (concerned.left, concerned.left_by) = (change.after, id);
+                }
+                history.replaced.insert((name, id), change.before);
+            }
+        }
+        Ok(history)
+    }
+
+    /// What a tag was before all of these entries.
+    pub(super) fn before<'a>(&'a self, name: &TagName, concerned: &'a Concerned) -> Option<&'a TagLink> {
+        self.resolve(name, concerned.before.as_ref())
+    }
+
+    /// What an entry found a tag to be, as if releases that were removed had never been.
+    pub(super) fn resolve<'a>(&'a self, name: &TagName, mut found: Option<&'a TagLink>) -> Option<&'a TagLink> {
+        let mut before = u64::MAX;
+        while let Some(link) = found {
+            let Provenance::Ingested { release: Some(release), .. } = link.provenance else { break };
+            // What a release found is older than itself; anything else would go round in a ring.
+            if release >= before {
+                break;
+            }
+            let Some(replaced) = self.replaced.get(&(name.clone(), release)) else { break };
+            (found, before) = (replaced.as_ref(), release);
+        }
+        found
+    }
+
+    /// The release that is there of `id` and those that were in effect before it.
+    pub(super) fn parent(&self, mut id: Option<u64>) -> Option<u64> {
+        while let Some(parent) = id.and_then(|id| self.parents.get(&id)) {
+            id = *parent;
+        }
+        id
+    }
+}
+
+impl Concerned {
+    /// Whether the tag is what the log last made it.
+    pub(super) fn stands(&self, current: Option<&TagLink>) -> bool {
+        current.map(|link| link.sequence) == self.left.as_ref().map(|link| link.sequence)
+    }
+}

@@ -1,0 +1,22 @@
+//! The release log: what is in effect, going back or forward to another release, and removing one.
+//!
+//! Invariant: only a tag that still is what the log last left is ever changed here; what a client pushed or deleted since
+//! stays, and is reported by name. Every change is an entry of the log itself, seen whole or not at all.
+
+mod error;
+mod history;
+mod list;
+mod record;
+mod releases;
+mod removal;
+mod rollback;
+
+pub use error::ReleaseError;
+pub use list::{ReleaseList, ReleaseState, ReleaseSummary};
+pub use record::{
+    ImageState, KeptTag, ManifestName, ReleaseImage, ReleaseKind, ReleaseRecord, ReleaseSignature, ReleaseSource,
+    SourceKind, TagChange,
+};
+pub(crate) use record::{RemovedRelease, now};
+pub use releases::Releases;
+pub use rollback::Rollback;

@@ -1,0 +1,327 @@
+//! One entry of the release log: a change of many tags at once, to what, by which user, and what they were before.
+//!
+//! Invariant: an entry says of each tag it changes where it pointed before. A rollback reads nothing else.
+
+use serde::{Deserialize, Serialize};
+
+use crate::catalog::binding::{Provenance, TagLink};
+use crate::catalog::precedence::WhyKept;
+use crate::oci::{Digest, RepositoryName, Tag};
+
+/// One entry of the log. Entries are only added; the one thing that changes in them is the pin, and a release that is
+/// removed is replaced by the entry of its removal.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReleaseRecord {
+    /// Its number, from the same sequence as every tag change: a later entry has a larger one.
+    #[serde(alias = "sequence")]
+    pub id: u64,
+    /// What made it.
+    #[serde(default)]
+    pub kind: ReleaseKind,
+    /// The release in effect before it, if there was one.
+    #[serde(default)]
+    pub parent: Option<u64>,
+    /// The release in effect since it, if there is one.
+    #[serde(default)]
+    pub in_effect: Option<u64>,
+    /// Seconds since 1970 by this machine's clock, for people only.
+    #[serde(default)]
+    pub at: u64,
+    /// The user who asked for it.
+    #[serde(default)]
+    pub by: String,
+    /// The name of the bundle.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub bundle: String,
+    /// What was read.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub media: Vec<ReleaseSource>,
+    /// The signatures that were verified, if that was asked for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub signatures: Vec<ReleaseSignature>,
+    /// The images and charts it brought, under each of their names.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub images: Vec<ReleaseImage>,
+    /// Bytes of the manifests, configs and layers it brought, each once, also what was there already.
+    #[serde(default)]
+    pub bytes: u64,
+    /// The sha256 digest of what it brought, whatever it was packed in: of the sorted lines `REPOSITORY:TAG DIGEST` and
+    /// `REPOSITORY DIGEST` of all its tags and manifests, each with a newline.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checksum: Option<Digest>,
+    /// Every manifest it brought, also those within its indexes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub manifests: Vec<ManifestName>,
+    /// What it made of the tag table.
+    #[serde(default)]
+    pub changes: Vec<TagChange>,
+    /// Tags it would have changed and did not.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub kept: Vec<KeptTag>,
+    /// Manifests it took out of their repositories.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unlinked: Vec<ManifestName>,
+    /// Whether it must not be removed.
+    #[serde(default)]
+    pub pinned: bool,
+    /// What has to be known of a release that is no more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) removed: Option<RemovedRelease>,
+    /// Whether it is of the first format, which said nothing of what the tags were before.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) former: bool,
+    /// Its tags in that format.
+    #[serde(default, skip_serializing)]
+    tags: Vec<FormerTag>,
+}
+
+/// Seconds since 1970, for people to read.
+pub(crate) fn now() -> u64 {
+    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
+
+/// What made an entry.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ReleaseKind {
+    /// A bundle was taken in.
+    #[default]
+    Ingest,
+    /// The tags were put back, or forward, to what they were at a release.
+    Rollback {
+        /// That release.
+        to: u64,
+    },
+    /// A release was removed.
+    Removal {
+        /// That release.
+        of: u64,
+    },
+}
+
+/// What a bundle was read from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReleaseSource {
+    /// Its absolute path, or `standard input`.
+    pub path: String,
+    /// What it is.
+    pub kind: SourceKind,
+    /// Its size in bytes, where that is known.
+    #[serde(default)]
+    pub size: Option<u64>,
+}
+
+/// A signature that was verified before anything was taken in.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReleaseSignature {
+    /// The inventory that was signed.
+    pub inventory: String,
+    /// The name of the file with the key.
+    pub key: String,
+    /// The SHA-256 of the public key in DER.
+    pub fingerprint: Digest,
+}
+
+impl std::fmt::Display for ReleaseSignature {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { inventory, key, fingerprint } = self;
+        write!(f, "{inventory} by {key} ({fingerprint})")
+    }
+}
+
+/// What a medium is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SourceKind {
+    /// A folder.
+    Folder,
+    /// A file.
+    File,
+    /// A block device.
+    Device,
+    /// A pipe, or standard input.
+    Stream,
+}
+
+/// One image or chart of a release under one of its names.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReleaseImage {
+    /// The repository.
+    pub repository: RepositoryName,
+    /// The tag; none of what is there by digest only.
+    #[serde(default)]
+    pub tag: Option<Tag>,
+    /// The manifest's digest.
+    pub digest: Digest,
+    /// Bytes of its manifests, configs and layers, each once.
+    #[serde(default)]
+    pub size: u64,
+    /// The platforms it can be pulled for.
+    #[serde(default)]
+    pub platforms: Vec<String>,
+    /// What became of its tag.
+    #[serde(default)]
+    pub state: ImageState,
+}
+
+/// What became of the tag of an image.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ImageState {
+    /// It was not there before.
+    #[default]
+    New,
+    /// It pointed elsewhere.
+    Moved,
+    /// It pointed there already.
+    AlreadyThere,
+    /// It points elsewhere still: see [`ReleaseRecord::kept`].
+    Kept,
+    /// There is none.
+    ByDigest,
+}
+
+/// A manifest of a repository.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct ManifestName {
+    /// The repository.
+    pub repository: RepositoryName,
+    /// The manifest's digest.
+    pub digest: Digest,
+}
+
+/// What an entry made of one tag.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TagChange {
+    /// The repository.
+    pub repository: RepositoryName,
+    /// The tag.
+    pub tag: Tag,
+    /// Where it pointed before, if it was there.
+    pub before: Option<TagLink>,
+    /// Where it points since, if it is there.
+    pub after: Option<TagLink>,
+}
+
+/// A tag that was to be changed and stays as it is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeptTag {
+    /// The repository.
+    pub repository: RepositoryName,
+    /// The tag.
+    pub tag: Tag,
+    /// Where it was to point; none if it was to go.
+    pub wanted: Option<Digest>,
+    /// Where it points; none if it is not there.
+    pub current: Option<Digest>,
+    /// Where that came from.
+    pub by: Option<Provenance>,
+    /// Why it stays.
+    pub why: WhyKept,
+}
+
+/// What stays of a release that was removed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct RemovedRelease {
+    /// The release that was in effect before it.
+    pub(crate) parent: Option<u64>,
+    /// What it had made of the tag table: a rollback never restores a tag to it, and skips to what it had replaced.
+    pub(crate) changes: Vec<TagChange>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+struct FormerTag {
+    repository: RepositoryName,
+    tag: Tag,
+    link: TagLink,
+}
+
+impl ReleaseRecord {
+    /// An entry of now that says nothing yet.
+    pub(crate) fn new(id: u64, kind: ReleaseKind, by: String) -> Self {
+        let at = now();
+        Self {
+            id,
+            kind,
+            parent: None,
+            in_effect: None,
+            at,
+            by,
+            bundle: String::new(),
+            media: Vec::new(),
+            signatures: Vec::new(),
+            images: Vec::new(),
+            bytes: 0,
+            checksum: None,
+            manifests: Vec::new(),
+            changes: Vec::new(),
+            kept: Vec::new(),
+            unlinked: Vec::new(),
+            pinned: false,
+            removed: None,
+            former: false,
+            tags: Vec::new(),
+        }
+    }
+
+    /// Whether it says what the tags it changed were before. Those made before there was a log do not.
+    #[must_use]
+    pub const fn knows_before(&self) -> bool {
+        !self.former
+    }
+
+    /// Brings an entry of the first format into the present one.
+    pub(crate) fn modernised(mut self) -> Self {
+        for FormerTag { repository, tag, link } in std::mem::take(&mut self.tags) {
+            self.former = true;
+            self.in_effect = Some(self.id);
+            self.at = link.at;
+            if let Provenance::Ingested { bundle, .. } = &link.provenance {
+                self.bundle.clone_from(bundle);
+            }
+            self.changes.push(TagChange { repository, tag, before: None, after: Some(link) });
+        }
+        self
+    }
+}
+
+impl std::fmt::Display for KeptTag {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { repository, tag, current, by, why, .. } = self;
+        match current {
+            Some(current) => write!(f, "`{repository}:{tag}` stays `{current}`")?,
+            None => write!(f, "`{repository}:{tag}` stays away")?,
+        }
+        if let Some(by) = by {
+            write!(f, ", {by}")?;
+        }
+        f.write_str(match why {
+            WhyKept::Precedence => "",
+            WhyKept::Protected => "; its prefix is protected",
+            WhyKept::ChangedSince => "; it was changed since",
+            WhyKept::TargetGone => "; what it pointed at is not there any more",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::oci::Algorithm;
+
+    #[test]
+    fn a_release_of_the_first_format_is_read_and_says_what_it_does_not_know() {
+        let digest = Algorithm::Sha256.digest(b"x");
+        let text = format!(
+            r#"{{"sequence":7,"tags":[{{"repository":"a/b","tag":"1","link":{{"digest":"{digest}","sequence":7,"at":9,"provenance":{{"ingested":{{"bundle":"b.tar"}}}}}}}}]}}"#
+        );
+        let read = serde_json::from_str::<ReleaseRecord>(&text).unwrap().modernised();
+        assert!(!read.knows_before());
+        assert_eq!((read.id, read.kind, read.in_effect, read.at), (7, ReleaseKind::Ingest, Some(7), 9));
+        assert_eq!(read.bundle, "b.tar");
+        assert_eq!(read.changes[0].after.as_ref().unwrap().digest, digest);
+        // As a pin writes it anew.
+        let again = serde_json::from_str::<ReleaseRecord>(&serde_json::to_string(&read).unwrap()).unwrap().modernised();
+        assert_eq!(again, read);
+    }
+}

@@ -1,0 +1,337 @@
+//! All names as one: what the layers say, merged by rank.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use parking_lot::RwLock;
+
+use super::binding::{self, Binding};
+use super::caches::Caches;
+use super::files::Files;
+use super::layer::{Layer, Page, ServedManifest};
+use super::mount::MountedNames;
+use crate::blobs;
+use crate::disk::threads::composed;
+use crate::disk::{DiskError, Layout};
+use crate::error::Error;
+use crate::names::RequestedName;
+use crate::oci::{Digest, Manifest, RepositoryName, Tag, TagOrDigest};
+
+/// What an entry of the cache weighs besides its manifest's bytes.
+const ENTRY: usize = 512;
+
+/// The names of a registry: the data folder's and those of mounted media.
+#[derive(Debug)]
+pub(crate) struct Catalog {
+    /// The layer that can be changed.
+    pub(crate) files: Files,
+    /// What was mounted last comes first.
+    mounted: RwLock<Arc<[Arc<MountedNames>]>>,
+    caches: Arc<Caches>,
+}
+
+impl Catalog {
+    /// Opens the names of a data folder.
+    pub(crate) fn open(layout: Layout, blobs: blobs::Files) -> Result<Self, DiskError> {
+        let caches = Arc::<Caches>::default();
+        let files = Files::open(layout, blobs, caches.clone())?;
+        Ok(Self { files, mounted: RwLock::default(), caches })
+    }
+
+    /// Adds the names of a medium.
+    pub(crate) fn mount(&self, names: Arc<MountedNames>) {
+        let mut mounted = self.mounted.write();
+        *mounted = std::iter::once(names).chain(mounted.iter().cloned()).collect();
+        drop(mounted);
+        // That there was nothing of these names, or something else, may be cached.
+        self.caches.clear();
+    }
+
+    /// The names of media, what was mounted last first.
+    pub(crate) fn mounted(&self) -> Arc<[Arc<MountedNames>]> {
+        self.mounted.read().clone()
+    }
+
+    /// Every layer, the data folder first.
+    fn layers(&self) -> Vec<Arc<dyn Layer>> {
+        let mounted = self.mounted();
+        let mounted = mounted.iter().map(|names| names.clone() as Arc<dyn Layer>);
+        std::iter::once(Arc::new(self.files.clone()) as Arc<dyn Layer>).chain(mounted).collect()
+    }
+
+    /// The manifest of the first repository the name may mean that has it. One that is cached costs no hop, any other
+    /// one hop.
+    pub(crate) async fn pull(
+        self: &Arc<Self>,
+        name: &RequestedName,
+        reference: &TagOrDigest,
+    ) -> Result<Option<ServedManifest>, Error> {
+        for repository in name.candidates() {
+            match self.caches.manifests.get(&(repository.clone(), reference.clone())) {
+                Some(None) => {}
+                Some(found) => return Ok(found),
+                None => {
+                    let (catalog, name, reference) = (self.clone(), name.clone(), reference.clone());
+                    return composed(async move { catalog.look_up(&name, &reference).await }).await;
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    async fn look_up(&self, name: &RequestedName, reference: &TagOrDigest) -> Result<Option<ServedManifest>, Error> {
+        for repository in name.candidates() {
+            if let Some(found) = self.manifest(repository, reference).await? {
+                return Ok(Some(found));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The manifest of exactly this repository.
+    pub(crate) async fn manifest(
+        &self,
+        repository: &RepositoryName,
+        reference: &TagOrDigest,
+    ) -> Result<Option<ServedManifest>, Error> {
+        let key = (repository.clone(), reference.clone());
+        if let Some(cached) = self.caches.manifests.get(&key) {
+            return Ok(cached);
+        }
+        let ticket = self.caches.manifests.ticket(&key);
+        let found = match reference {
+            TagOrDigest::Digest(digest) => self.by_digest(repository, digest).await?,
+            TagOrDigest::Tag(tag) => match self.resolve(repository, tag).await? {
+                Some(Binding { digest, origin }) => {
+                    let provenance = Some(visible_ascii(&origin.to_string()));
+                    self.by_digest(repository, &digest).await?.map(|found| ServedManifest { provenance, ..found })
+                }
+                None => None,
+            },
+        };
+        let weight = found.as_ref().map_or(0, |manifest| manifest.bytes.len()) + ENTRY;
+        self.caches.manifests.insert(ticket, key, found.clone(), weight);
+        Ok(found)
+    }
+
+    /// A manifest of the repository by its digest, without the cache.
+    pub(crate) async fn by_digest(
+        &self,
+        repository: &RepositoryName,
+        digest: &Digest,
+    ) -> Result<Option<ServedManifest>, Error> {
+        for layer in self.layers() {
+            if let Some(found) = layer.manifest(repository, digest).await? {
+                return Ok(Some(found));
+            }
+        }
+        Ok(None)
+    }
+
+    /// A manifest of the repository that is in the data folder.
+    pub(crate) async fn stored(
+        &self,
+        repository: &RepositoryName,
+        digest: &Digest,
+    ) -> Result<Option<ServedManifest>, Error> {
+        self.files.manifest(repository, digest).await
+    }
+
+    /// Whether the data folder names a manifest in the repository.
+    pub(crate) async fn is_stored(&self, repository: &RepositoryName, digest: &Digest) -> Result<bool, Error> {
+        self.files.names_manifest(repository, digest).await
+    }
+
+    /// The tags in the data folder that point at a manifest.
+    pub(crate) async fn stored_tags_of(&self, repository: &RepositoryName, digest: &Digest) -> Result<Vec<Tag>, Error> {
+        self.files.tags_of(repository, digest).await
+    }
+
+    /// Where a tag of the data folder points.
+    pub(crate) async fn stored_tag(&self, repository: &RepositoryName, tag: &Tag) -> Result<Option<Binding>, Error> {
+        self.files.tag(repository, tag).await
+    }
+
+    /// Whether a medium shows the blob under one of the names: the index need not be ready then.
+    pub(crate) fn is_shown_by_medium(&self, name: &RequestedName, digest: &Digest) -> bool {
+        name.candidates().any(|repository| self.shows_mounted(repository, digest))
+    }
+
+    /// Whether a medium shows the blob in the repository.
+    pub(crate) fn shows_mounted(&self, repository: &RepositoryName, digest: &Digest) -> bool {
+        self.mounted.read().iter().any(|names| names.shows(repository, digest))
+    }
+
+    /// A manifest of the repository that is on a medium.
+    pub(crate) fn mounted_manifest(&self, repository: &RepositoryName, digest: &Digest) -> Option<Arc<Manifest>> {
+        self.mounted().iter().find_map(|names| names.manifest_of(repository, digest).cloned())
+    }
+
+    /// A manifest of the repository, checked.
+    pub(crate) async fn parsed(
+        &self,
+        repository: &RepositoryName,
+        digest: &Digest,
+    ) -> Result<Option<Manifest>, Error> {
+        Ok(self.by_digest(repository, digest).await?.map(ServedManifest::parse).transpose()?)
+    }
+
+    /// Where a tag points for a pull, and who says so.
+    pub(crate) async fn resolve(&self, repository: &RepositoryName, tag: &Tag) -> Result<Option<Binding>, Error> {
+        let mut said = Vec::new();
+        for layer in self.layers() {
+            said.extend(layer.tag(repository, tag).await?);
+        }
+        Ok(binding::greatest(said))
+    }
+
+    /// Whether the repository has a manifest, by the names alone: its bytes may be damaged.
+    pub(crate) async fn names_manifest(&self, repository: &RepositoryName, digest: &Digest) -> Result<bool, Error> {
+        for layer in self.layers() {
+            if layer.names_manifest(repository, digest).await? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// The size of a blob that was lately seen in the repository. Asks no layer.
+    pub(crate) fn seen(&self, repository: &RepositoryName, digest: &Digest) -> Option<u64> {
+        self.caches.visible.get(&(repository.clone(), *digest))
+    }
+
+    /// The size, in bytes, of a blob that may be seen in the repository.
+    pub(crate) async fn visible(&self, repository: &RepositoryName, digest: &Digest) -> Result<Option<u64>, Error> {
+        let key = (repository.clone(), *digest);
+        if let Some(size) = self.caches.visible.get(&key) {
+            return Ok(Some(size));
+        }
+        let ticket = self.caches.visible.ticket(&key);
+        // What needs no disk is asked first.
+        for layer in self.layers().iter().rev() {
+            if let Some(size) = layer.visible(repository, digest).await? {
+                self.caches.visible.insert(ticket, key, size, 1);
+                return Ok(Some(size));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The size, in bytes, of a blob that may be seen in any repository.
+    pub(crate) async fn visible_anywhere(&self, digest: &Digest) -> Result<Option<u64>, Error> {
+        for layer in self.layers().iter().rev() {
+            if let Some(size) = layer.visible_anywhere(digest).await? {
+                return Ok(Some(size));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Whether the repository has a manifest at all.
+    pub(crate) async fn has_repository(&self, repository: &RepositoryName) -> Result<bool, Error> {
+        for layer in self.layers().iter().rev() {
+            if layer.has_repository(repository).await? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Up to `limit` tags after `after`, which need not exist, in bytewise order.
+    pub(crate) async fn tags(
+        &self,
+        repository: &RepositoryName,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Page<Tag>, Error> {
+        let mut pages = Vec::new();
+        for layer in self.layers() {
+            pages.push(layer.tags(repository, after, limit).await?);
+        }
+        Ok(merged(pages, limit))
+    }
+
+    /// Up to `limit` repositories after `after`, which need not exist, in bytewise order.
+    pub(crate) async fn repositories(&self, after: Option<&str>, limit: usize) -> Result<Page<RepositoryName>, Error> {
+        let mut pages = Vec::new();
+        for layer in self.layers() {
+            pages.push(layer.repositories(after, limit).await?);
+        }
+        Ok(merged(pages, limit))
+    }
+
+    /// The tags of any layer that point at a manifest, also those that another layer's go before.
+    pub(crate) async fn tags_of(&self, repository: &RepositoryName, digest: &Digest) -> Result<BTreeSet<Tag>, Error> {
+        let mut found = BTreeSet::new();
+        for layer in self.layers() {
+            found.extend(layer.tags_of(repository, digest).await?);
+        }
+        Ok(found)
+    }
+
+    /// The manifests about `subject`: those that say so, and those a client without the API listed under the fallback
+    /// tag (distribution-spec, "Enabling the Referrers API").
+    pub(crate) async fn referrers(
+        &self,
+        repository: &RepositoryName,
+        subject: &Digest,
+    ) -> Result<BTreeSet<Digest>, Error> {
+        let mut found = BTreeSet::new();
+        for layer in self.layers() {
+            found.extend(layer.referrers(repository, subject).await?);
+        }
+        let fallback = TagOrDigest::Tag(Tag::referrers_fallback(subject));
+        if let Some(Ok(index)) = self.manifest(repository, &fallback).await?.map(ServedManifest::parse) {
+            found.extend(index.children().map(|(child, _)| child.digest));
+        }
+        Ok(found)
+    }
+
+    /// Forgets cached manifests: a file that was read for one is gone.
+    pub(crate) fn forget_manifests(&self) {
+        self.caches.manifests.clear();
+    }
+}
+
+/// The first of several lists together, each entry once.
+fn merged<T: Ord>(mut pages: Vec<Page<T>>, limit: usize) -> Page<T> {
+    if pages.len() == 1 {
+        return pages.remove(0);
+    }
+    let more = pages.iter().any(|page| page.more);
+    let all: BTreeSet<T> = pages.into_iter().flat_map(|page| page.entries).collect();
+    Page { more: more || all.len() > limit, entries: all.into_iter().take(limit).collect() }
+}
+
+/// As a header may say it.
+fn visible_ascii(text: &str) -> Bytes {
+    // A bundle is named after its file, in whatever letters.
+    text.chars().map(|c| if matches!(c, ' '..='~') { c } else { '?' }).collect::<String>().into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalog::binding::{Origin, Provenance};
+
+    #[test]
+    fn where_a_tag_came_from_breaks_no_header() {
+        let stored = |provenance| visible_ascii(&Origin::Stored { sequence: 7, at: 0, provenance }.to_string());
+        let bundle = "b\u{fc}ndel\r\nSet-Cookie: a=b".to_owned();
+        let text = stored(Provenance::Ingested { bundle, release: Some(7) });
+        assert_eq!(text, "ingested from b?ndel??Set-Cookie: a=b; release=7");
+        assert_eq!(stored(Provenance::Pushed { by: "anonymous".into() }), "pushed by anonymous");
+    }
+
+    #[test]
+    fn a_page_of_two_lists_is_the_first_of_both_in_order() {
+        let page = |entries: &[&'static str], more| Page { entries: entries.to_vec(), more };
+        let merged = |one, other, limit| merged(vec![one, other], limit);
+        assert_eq!(merged(page(&["a", "c"], false), page(&["b", "c"], false), 10), page(&["a", "b", "c"], false));
+        assert_eq!(merged(page(&["a", "c"], true), page(&["b"], false), 2), page(&["a", "b"], true));
+        assert_eq!(merged(page(&["x", "y"], true), page(&[], false), 2), page(&["x", "y"], true));
+        assert_eq!(merged(page(&[], false), page(&["a"], true), 1), page(&["a"], true));
+        assert_eq!(merged(page(&[], false), page(&[], true), 0), page(&[], true));
+    }
+}

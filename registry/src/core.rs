@@ -1,0 +1,43 @@
+//! What every use case stands on: bytes, names, and what it was told.
+
+use std::sync::Arc;
+
+use crate::blobs::Blobs;
+use crate::catalog::Catalog;
+use crate::disk::{DataFolder, OpenError, threads};
+use crate::error::Error;
+use crate::settings::Settings;
+
+/// Bytes and names of one data folder, and of the media that are mounted beside it.
+#[derive(Debug)]
+pub(crate) struct Core {
+    pub(crate) settings: Settings,
+    pub(crate) blobs: Blobs,
+    pub(crate) catalog: Arc<Catalog>,
+    // Last: the lock is released when nothing uses the folder any more.
+    pub(crate) folder: DataFolder,
+}
+
+impl Core {
+    /// Takes the data folder; blocks.
+    pub(crate) fn open(settings: Settings) -> Result<Self, OpenError> {
+        let folder = DataFolder::open(settings.data.clone())?;
+        let blobs = Blobs::new(folder.layout());
+        let catalog = Arc::new(Catalog::open(folder.layout().clone(), blobs.files.clone())?);
+        Ok(Self { settings, blobs, catalog, folder })
+    }
+
+    /// Runs a use case of many questions on one thread that may block, once the index is ready.
+    ///
+    /// # Cancel safety
+    /// Goes on to its end when dropped.
+    pub(crate) async fn run<T, F>(self: &Arc<Self>, use_case: impl FnOnce(Arc<Self>) -> F) -> Result<T, Error>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T, Error>> + Send + 'static,
+    {
+        self.catalog.files.ready().await?;
+        threads::composed(use_case(self.clone())).await
+    }
+
+}

@@ -1,0 +1,223 @@
+//! The data folder itself: whose it is, which version, and that only one process uses it.
+
+use std::fs::{self, File, TryLockError};
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use super::durable::{Batch, create_folder};
+use super::error::{Context, DiskError};
+use super::layout::Layout;
+use super::checked_text as record;
+use crate::oci::Algorithm;
+
+/// The version of the layout this program reads and writes.
+const VERSION: u32 = 1;
+
+/// Why a data folder cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// Another process has it.
+    #[error("`{data}` is in use by another process; stop it, or let it do the work")]
+    Locked {
+        /// The data folder.
+        data: String,
+    },
+    /// It holds things, and none says that it is a store.
+    #[error(
+        "`{data}` is not empty and has no `store.json`, so it is not a store of ours; is the volume mounted? \
+         Give an empty folder, or bring `store.json` back"
+    )]
+    NotAStore {
+        /// The data folder.
+        data: String,
+    },
+    /// It was written by another version.
+    #[error("`{data}` has layout version {found} and this program knows {VERSION}; use the version that wrote it")]
+    Version {
+        /// The data folder.
+        data: String,
+        /// The version found.
+        found: u32,
+    },
+    /// A part of it is gone.
+    #[error("`{folder}` is missing from a store that exists; restore it from a copy, nothing is created in its place")]
+    Incomplete {
+        /// The missing folder.
+        folder: String,
+    },
+    /// The runtime stopped before it was open.
+    #[error("the process is stopping")]
+    Stopping,
+    /// The disk refused.
+    #[error(transparent)]
+    Disk(#[from] DiskError),
+}
+
+#[derive(Serialize, Deserialize)]
+struct Identity {
+    version: u32,
+    id: String,
+}
+
+/// Takes the folder for this process, checks it, and makes it when there is nothing yet.
+pub(crate) fn open(layout: &Layout) -> Result<File, OpenError> {
+    let root = layout.root();
+    create_folder(root)?;
+    let lock = lock(layout)?;
+    let identity = layout.identity();
+    match record::read::<Identity>(&identity)? {
+        Some(found) if found.version != VERSION => {
+            return Err(OpenError::Version { data: root.display().to_string(), found: found.version });
+        }
+        Some(_) => check(layout)?,
+        None => {
+            if !is_empty(root)? {
+                return Err(OpenError::NotAStore { data: root.display().to_string() });
+            }
+            create(layout)?;
+        }
+    }
+    empty(&layout.incoming())?;
+    Ok(lock)
+}
+
+fn lock(layout: &Layout) -> Result<File, OpenError> {
+    let path = layout.lock();
+    let file = File::options().create(true).truncate(false).write(true).open(&path).on("open", &path)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(OpenError::Locked { data: layout.root().display().to_string() }),
+        Err(TryLockError::Error(error)) => Err(error).on("lock", &path).map_err(Into::into),
+    }
+}
+
+/// Whether there is nothing in it but our lock, what a file system itself puts there, and the empty folders of a first
+/// start that was cut off before it had said what the folder is.
+fn is_empty(root: &Path) -> Result<bool, DiskError> {
+    for entry in fs::read_dir(root).on("list", root)? {
+        let entry = entry.on("list", root)?;
+        let name = entry.file_name();
+        let ours = matches!(name.to_str(), Some("blobs" | "uploads" | "repositories" | "releases"));
+        if !(name == "lock" || name == "lost+found" || name == "incoming" || ours && has_no_file(&entry.path())?) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+fn has_no_file(folder: &Path) -> Result<bool, DiskError> {
+    for entry in fs::read_dir(folder).on("list", folder)? {
+        let entry = entry.on("list", folder)?;
+        if !entry.file_type().on("look at", folder)?.is_dir() || !has_no_file(&entry.path())? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+fn folders(layout: &Layout) -> Vec<std::path::PathBuf> {
+    let mut folders: Vec<_> = Algorithm::ALL.iter().map(|algorithm| layout.blobs(*algorithm)).collect();
+    folders.extend([layout.uploads(), layout.repositories(), layout.pending_releases()]);
+    folders
+}
+
+fn check(layout: &Layout) -> Result<(), OpenError> {
+    create_folder(&layout.incoming())?;
+    match folders(layout).into_iter().find(|folder| !folder.is_dir()) {
+        Some(missing) => Err(OpenError::Incomplete { folder: missing.display().to_string() }),
+        None => Ok(()),
+    }
+}
+
+/// `store.json` comes last and is what makes it a store: a start cut off before it begins anew.
+fn create(layout: &Layout) -> Result<(), DiskError> {
+    create_folder(&layout.incoming())?;
+    for folder in folders(layout) {
+        create_folder(&folder)?;
+    }
+    let identity = Identity { version: VERSION, id: uuid::Uuid::new_v4().to_string() };
+    let mut batch = Batch::new(layout);
+    batch.write(&layout.identity(), &record::render(&identity))?;
+    batch.commit()
+}
+
+/// Removes what an earlier process was writing when it ended.
+fn empty(incoming: &Path) -> Result<(), DiskError> {
+    for entry in fs::read_dir(incoming).on("list", incoming)? {
+        let path = entry.on("list", incoming)?.path();
+        let removed = if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
+        removed.on("remove", &path)?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn layout(folder: &tempfile::TempDir) -> Layout {
+        Layout::new(folder.path().join("data"))
+    }
+
+    #[test]
+    fn s10_a_second_process_is_refused_while_the_first_holds_the_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        let held = open(&layout(&folder)).unwrap();
+        assert!(matches!(open(&layout(&folder)), Err(OpenError::Locked { .. })));
+        drop(held);
+        open(&layout(&folder)).unwrap();
+    }
+
+    #[test]
+    fn s09_a_folder_with_something_else_in_it_is_refused_and_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir_all(folder.path().join("data/photos")).unwrap();
+        assert!(matches!(open(&layout(&folder)), Err(OpenError::NotAStore { .. })));
+        assert!(!folder.path().join("data/blobs").exists());
+    }
+
+    #[test]
+    fn s09_a_store_whose_store_json_is_gone_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        drop(open(&layout(&folder)).unwrap());
+        fs::write(folder.path().join("data/blobs/sha256/x"), b"content").unwrap();
+        fs::remove_file(folder.path().join("data/store.json")).unwrap();
+        assert!(matches!(open(&layout(&folder)), Err(OpenError::NotAStore { .. })));
+    }
+
+    #[test]
+    fn s09_a_store_that_lost_its_blobs_folder_is_refused_and_not_created_anew() {
+        let folder = tempfile::tempdir().unwrap();
+        drop(open(&layout(&folder)).unwrap());
+        fs::remove_dir_all(folder.path().join("data/blobs")).unwrap();
+        assert!(matches!(open(&layout(&folder)), Err(OpenError::Incomplete { .. })));
+        assert!(!folder.path().join("data/blobs").exists());
+    }
+
+    #[test]
+    fn a_first_start_that_was_cut_off_begins_anew() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir_all(folder.path().join("data/blobs/sha256")).unwrap();
+        open(&layout(&folder)).unwrap();
+    }
+
+    #[test]
+    fn what_was_being_written_is_removed_at_the_next_start() {
+        let folder = tempfile::tempdir().unwrap();
+        drop(open(&layout(&folder)).unwrap());
+        fs::write(folder.path().join("data/incoming/half"), b"x").unwrap();
+        drop(open(&layout(&folder)).unwrap());
+        assert_eq!(fs::read_dir(folder.path().join("data/incoming")).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn another_layout_version_is_refused_by_number() {
+        let folder = tempfile::tempdir().unwrap();
+        drop(open(&layout(&folder)).unwrap());
+        let later = record::render(&Identity { version: 2, id: String::new() });
+        fs::write(folder.path().join("data/store.json"), later).unwrap();
+        assert!(matches!(open(&layout(&folder)), Err(OpenError::Version { found: 2, .. })));
+    }
+}

@@ -1,0 +1,48 @@
+//! The data folder: where things are in it, how a write survives a power cut, and that one process owns it.
+//!
+//! Knows nothing of what the files mean. Everything here blocks; [`threads`] is how the rest keeps that off the
+//! runtime.
+
+mod checked_text;
+mod durable;
+mod error;
+mod identity;
+mod layout;
+mod pieces;
+pub(crate) mod threads;
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+pub(crate) use checked_text::{parse, read, render};
+pub(crate) use durable::{Batch, create_file, sync_folder};
+pub use error::DiskError;
+pub(crate) use error::{Context, absent_is_none};
+pub use identity::OpenError;
+pub(crate) use layout::{BLOBS, Layout, MANIFESTS, TAGS};
+pub(crate) use pieces::{ReadFailed, read_pieces};
+
+/// A data folder, held by this process until it is dropped.
+#[derive(Debug)]
+pub(crate) struct DataFolder {
+    layout: Layout,
+    // The operating system releases it however the process ends.
+    _lock: File,
+}
+
+impl DataFolder {
+    /// Takes the folder, and creates it where there is nothing yet.
+    pub(crate) fn open(root: PathBuf) -> Result<Self, OpenError> {
+        let layout = Layout::new(root);
+        let lock = identity::open(&layout)?;
+        Ok(Self { layout, _lock: lock })
+    }
+
+    pub(crate) fn root(&self) -> &Path {
+        self.layout.root()
+    }
+
+    pub(crate) const fn layout(&self) -> &Layout {
+        &self.layout
+    }
+}

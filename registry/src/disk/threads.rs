@@ -1,0 +1,108 @@
+//! Work that waits for a disk, off the runtime's threads.
+//!
+//! The faces of `blobs` and `catalog` are asynchronous: each question is one hop to a thread that may block. A use case
+//! of many questions runs on one such thread as a whole ([`composed`]); its questions then run in place, so that it
+//! costs one hop however many it asks.
+
+use std::cell::Cell;
+
+use tokio::runtime::Handle;
+
+use crate::error::Error;
+
+thread_local! {
+    /// Whether this thread may block.
+    static MAY_BLOCK: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Marks this thread until it is dropped: the runtime's blocking threads are used again for other work.
+struct Marked(bool);
+
+impl Marked {
+    fn set() -> Self {
+        Self(MAY_BLOCK.replace(true))
+    }
+}
+
+impl Drop for Marked {
+    fn drop(&mut self) {
+        MAY_BLOCK.set(self.0);
+    }
+}
+
+/// Runs what blocks on the disk: in place on a thread that may block, else on one that may.
+///
+/// # Cancel safety
+/// What was begun goes on to its end when the caller is dropped.
+pub(crate) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Error> + Send + 'static,
+) -> Result<T, Error> {
+    if MAY_BLOCK.get() {
+        return work();
+    }
+    joined(tokio::task::spawn_blocking(move || {
+        let _marked = Marked::set();
+        work()
+    }))
+    .await
+}
+
+/// Runs a whole use case on one thread that may block. What it has to wait for longer than for a disk (a lock, the index
+/// being rebuilt) is waited for before: these threads are few.
+///
+/// # Cancel safety
+/// Goes on to its end when the caller is dropped.
+pub(crate) async fn composed<T: Send + 'static>(
+    use_case: impl Future<Output = Result<T, Error>> + Send + 'static,
+) -> Result<T, Error> {
+    let runtime = Handle::current();
+    joined(tokio::task::spawn_blocking(move || block_on(&runtime, use_case))).await
+}
+
+/// As [`composed`], for a caller whose thread may block already.
+pub(crate) fn block_on<F: Future>(runtime: &Handle, use_case: F) -> F::Output {
+    let _marked = Marked::set();
+    runtime.block_on(use_case)
+}
+
+async fn joined<T>(task: tokio::task::JoinHandle<Result<T, Error>>) -> Result<T, Error> {
+    match task.await {
+        Ok(result) => result,
+        Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+        Err(_) => Err(Error::Unavailable("it is stopping".into())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn thread() -> Result<std::thread::ThreadId, Error> {
+        blocking(|| Ok(std::thread::current().id())).await
+    }
+
+    #[tokio::test]
+    async fn a_use_case_of_many_questions_is_one_hop() {
+        let here = std::thread::current().id();
+        let (first, second) = composed(async { Ok((thread().await?, thread().await?)) }).await.unwrap();
+        assert_eq!(first, second);
+        assert_ne!(first, here);
+        assert_ne!(thread().await.unwrap(), here, "a single question is a hop of its own");
+    }
+
+    #[tokio::test]
+    async fn a_use_case_that_was_begun_ends_when_its_caller_is_dropped() {
+        let (begun, mut has_begun) = tokio::sync::mpsc::channel::<()>(1);
+        let (ended, mut has_ended) = tokio::sync::mpsc::channel::<()>(1);
+        let use_case = composed(async move {
+            let _ = begun.send(()).await;
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+            let _ = ended.send(()).await;
+            Ok(())
+        });
+        let caller = tokio::spawn(use_case);
+        has_begun.recv().await.unwrap();
+        caller.abort();
+        assert!(has_ended.recv().await.is_some());
+    }
+}

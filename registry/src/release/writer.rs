@@ -1,0 +1,149 @@
+//! Blobs of a release: written as they are read, and synced and named beside the reading of the next ones.
+
+use std::collections::HashMap;
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+
+use crate::blobs::{Adopted, Lease, Sealed, WriteBehind, Writer};
+use crate::core::Core;
+use crate::disk::DiskError;
+use crate::error::Error;
+use crate::oci::{Algorithm, Digest};
+
+/// Blobs whose content is written and that wait to be synced. More would keep more files open.
+const SYNC_QUEUE: usize = 16;
+
+/// The blobs written so far, with their sizes and the leases that keep them until the release is committed.
+pub(super) type WrittenBlobs = Arc<Mutex<HashMap<Digest, (u64, Lease)>>>;
+
+/// Writes, syncs and names blobs beside the reading of the next ones. Dropped, it waits until everything queued has its
+/// name: an ingest that was stopped goes on later from there, and nothing writes once it is said to be over.
+#[derive(Debug)]
+pub(super) struct Syncer {
+    writing: WriteBehind,
+    work: Option<(SyncSender<Sealed>, Syncing)>,
+}
+
+/// Ends when no more can be queued; says whether any blob was new.
+type Syncing = JoinHandle<Result<bool, DiskError>>;
+
+/// One blob of a release being written. Dropped before it is committed, it is gone.
+#[derive(Debug)]
+pub struct BlobWriter {
+    writer: Writer,
+    core: Arc<Core>,
+    queue: SyncSender<Sealed>,
+    written: WrittenBlobs,
+}
+
+/// A blob that was written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Written {
+    /// Its digest.
+    pub digest: Digest,
+    /// Its size in bytes.
+    pub size: u64,
+    /// Whether the store did not have it.
+    pub new: bool,
+}
+
+impl Syncer {
+    pub(super) fn start(core: Arc<Core>) -> Result<Self, Error> {
+        let files = core.blobs.files.clone();
+        let failed = |source| Error::Disk(files.no_thread(source));
+        let (queue, blobs) = sync_channel::<Sealed>(SYNC_QUEUE);
+        let work = move || {
+            let mut wrote = false;
+            for mut sealed in blobs {
+                let adopted = core.blobs.files.adopt(&mut sealed)?;
+                wrote |= adopted != Adopted::There;
+                core.blobs.adopted(&sealed.digest, adopted);
+            }
+            Ok(wrote)
+        };
+        let writing = WriteBehind::start().map_err(failed)?;
+        let thread = std::thread::Builder::new().name("blob sync".into()).spawn(work).map_err(failed)?;
+        Ok(Self { writing, work: Some((queue, thread)) })
+    }
+
+    /// Begins a blob; what is written of it is noted in `written`.
+    pub(super) fn writer(
+        &self,
+        core: &Arc<Core>,
+        algorithm: Algorithm,
+        written: &WrittenBlobs,
+    ) -> Result<BlobWriter, Error> {
+        let Some((queue, _)) = &self.work else { return Err(Error::Unavailable("the release is over".into())) };
+        let writer = core.blobs.files.writer(algorithm, self.writing.clone())?;
+        Ok(BlobWriter { writer, core: core.clone(), queue: queue.clone(), written: written.clone() })
+    }
+
+    /// Waits until everything queued has its name; says whether any blob is new.
+    pub(super) fn finish(mut self) -> Result<bool, Error> {
+        match self.join() {
+            Some(Ok(result)) => Ok(result?),
+            Some(Err(panic)) => std::panic::resume_unwind(panic),
+            None => Ok(false),
+        }
+    }
+
+    fn join(&mut self) -> Option<std::thread::Result<Result<bool, DiskError>>> {
+        let (queue, thread) = self.work.take()?;
+        drop(queue);
+        Some(thread.join())
+    }
+}
+
+impl Drop for Syncer {
+    fn drop(&mut self) {
+        // What went wrong is of no consequence: the release is not committed.
+        let _ = self.join();
+    }
+}
+
+impl BlobWriter {
+    /// Takes in the next piece, hashing it while it is in the processor's cache: 64 KiB to 1 MiB are best.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn write(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        Ok(self.writer.write(bytes)?)
+    }
+
+    /// Writes on the calling thread also when the blob is large: for a caller that writes several blobs at once gains
+    /// nothing from a thread beside each.
+    #[must_use]
+    pub fn inline(mut self) -> Self {
+        self.writer.write_inline();
+        self
+    }
+
+    /// Bytes taken in so far.
+    #[must_use]
+    pub const fn size(&self) -> u64 {
+        self.writer.size()
+    }
+
+    /// Ends the blob, which must have the `expected` digest if there is one. It has its name, and is durable, once the
+    /// release is committed.
+    ///
+    /// # Errors
+    /// [`Error::DigestMismatch`]: then nothing is kept. When the disk refuses.
+    pub fn commit(self, expected: Option<Digest>) -> Result<Written, Error> {
+        let (sealed, lease) = self.writer.seal()?;
+        let (digest, size) = (sealed.digest, sealed.size);
+        if let Some(expected) = expected.filter(|expected| *expected != digest) {
+            return Err(Error::DigestMismatch { expected, found: digest });
+        }
+        let there = self.core.blobs.files.size(&digest)? == Some(size);
+        let mut written = self.written.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let new = written.insert(digest, (size, lease)).is_none() && !there;
+        drop(written);
+        // The queue is closed only when the syncing thread met an error, which the commit of the release reports.
+        if new && self.queue.send(sealed).is_err() {
+            tracing::debug!(%digest, "the blob cannot be synced");
+        }
+        Ok(Written { digest, size, new })
+    }
+}

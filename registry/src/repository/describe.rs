@@ -1,0 +1,402 @@
+//! What is here, described: every tag with what it points at, every manifest with what it needs and whether that is
+//! there. For people and their scripts; no pull goes through here.
+//!
+//! Bounded: a page of tags is a page of summaries, and an index is followed through at most [`FOLLOWED`] references.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+
+use serde::Deserialize;
+
+use crate::catalog::{Binding, Catalog, Origin};
+use crate::core::Core;
+use crate::disk::threads::composed;
+use crate::error::Error;
+use crate::names::RequestedName;
+use crate::oci::{
+    Descriptor, Digest, Manifest, ManifestKind, MediaType, Platform, Reference, RepositoryName, Tag, TagOrDigest,
+};
+use crate::registry::Registry;
+
+/// Blobs and manifests below one up to which further manifests are looked at for its size and platforms.
+const FOLLOWED: usize = 10_000;
+
+/// Platforms named of one manifest.
+const PLATFORMS: usize = 100;
+
+/// Largest config read to tell the platform, in bytes.
+const MAX_CONFIG: usize = 4 * 1024 * 1024;
+
+/// What a manifest is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ContentKind {
+    /// A container image of one platform.
+    Image,
+    /// Several manifests, mostly one for each platform.
+    Index,
+    /// A Helm chart.
+    Chart,
+    /// Anything else: signatures, bills of materials, files.
+    Artifact,
+}
+
+/// What fits into one line about a manifest.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Summary {
+    /// Its media type.
+    pub media_type: MediaType,
+    /// What it is of.
+    pub kind: ContentKind,
+    /// The platforms that can be pulled, as `os/architecture`.
+    pub platforms: Vec<String>,
+    /// Bytes of everything it needs that is here, each blob once.
+    pub size: u64,
+}
+
+/// One tag, where it points, and what is there.
+#[derive(Clone, Debug)]
+pub struct Tagged {
+    /// The tag.
+    pub tag: Tag,
+    /// The manifest it points at.
+    pub digest: Digest,
+    /// Who says so.
+    pub origin: Origin,
+    /// What it points at, or a sentence on why that cannot be read.
+    pub content: Result<Summary, String>,
+}
+
+/// Some of a repository's tags, in bytewise order.
+#[derive(Clone, Debug)]
+pub struct TaggedPage {
+    /// The tags.
+    pub tags: Vec<Tagged>,
+    /// The tag to go on after, when there are more.
+    pub next: Option<Tag>,
+}
+
+/// A config or layer of a manifest.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Part {
+    /// What the manifest says of it.
+    pub descriptor: Descriptor,
+    /// The size of its file in bytes; none where there is no file.
+    pub found: Option<u64>,
+    /// Whether a registry need not have it: a non-distributable layer.
+    pub foreign: bool,
+}
+
+/// A manifest an index lists.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listed {
+    /// What the index says of it.
+    pub descriptor: Descriptor,
+    /// Its platform, if the index says so and it has one.
+    pub platform: Option<String>,
+    /// Whether it is in the repository.
+    pub present: bool,
+}
+
+/// All there is to say of one manifest of one repository.
+#[derive(Clone, Debug)]
+pub struct Description {
+    /// Where it is.
+    pub repository: RepositoryName,
+    /// Its digest.
+    pub digest: Digest,
+    /// Its own size in bytes.
+    pub manifest_size: u64,
+    /// In one line.
+    pub summary: Summary,
+    /// The type a referrers list gives it.
+    pub artifact_type: Option<String>,
+    /// The config, when it has one.
+    pub config: Option<Part>,
+    /// Its layers, in order.
+    pub layers: Vec<Part>,
+    /// The manifests it lists, in order.
+    pub manifests: Vec<Listed>,
+    /// Its own annotations.
+    pub annotations: BTreeMap<String, String>,
+    /// The manifest it is about.
+    pub subject: Option<Digest>,
+}
+
+/// A repository that has a manifest, and the tags that point at it there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Holder {
+    /// The repository.
+    pub repository: RepositoryName,
+    /// The tags.
+    pub tags: Vec<Tag>,
+}
+
+#[derive(Deserialize)]
+struct ImageConfig {
+    #[serde(default)]
+    os: String,
+    #[serde(default)]
+    architecture: String,
+    #[serde(default)]
+    variant: String,
+}
+
+impl Registry {
+    /// Up to `limit` tags after `after` of exactly this repository, with what they point at. A tag that is removed
+    /// meanwhile, or whose link is damaged, is passed over; a verification names the latter.
+    ///
+    /// # Errors
+    /// When the disk or the index fails.
+    pub async fn tagged(
+        &self,
+        repository: &RepositoryName,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<TaggedPage, Error> {
+        let (repository, after) = (repository.clone(), after.map(str::to_owned));
+        let page = self.core.run(|core| async move {
+            let page = core.catalog.tags(&repository, after.as_deref(), limit).await?;
+            let next = page.entries.last().filter(|_| page.more).cloned();
+            let mut described: BTreeMap<Digest, Result<Summary, String>> = BTreeMap::new();
+            let mut tags = Vec::with_capacity(page.entries.len());
+            for tag in page.entries {
+                let Ok(Some(Binding { digest, origin })) = core.catalog.resolve(&repository, &tag).await else {
+                    continue;
+                };
+                // Most registries have several tags on one manifest: `1`, `1.2`, `latest`.
+                if !described.contains_key(&digest) {
+                    described.insert(digest, summary(&core, &repository, &digest).await);
+                }
+                tags.push(Tagged { tag, digest, content: described[&digest].clone(), origin });
+            }
+            Ok(TaggedPage { tags, next })
+        });
+        page.await
+    }
+
+    /// Which manifest of which repository a name and a reference mean: what a pull would give.
+    ///
+    /// # Errors
+    /// [`Error::ManifestUnknown`]; when the disk fails.
+    pub async fn locate(
+        &self,
+        name: &RequestedName,
+        reference: &TagOrDigest,
+    ) -> Result<(RepositoryName, Digest), Error> {
+        let (asked, wanted, core) = (name.clone(), reference.clone(), self.core.clone());
+        let found = composed(async move {
+            for repository in asked.candidates() {
+                if let Some(found) = core.catalog.manifest(repository, &wanted).await? {
+                    return Ok(Some((repository.clone(), found.digest)));
+                }
+            }
+            Ok(None)
+        });
+        found.await?.ok_or_else(|| unknown(&name.path, reference))
+    }
+
+    /// As [`Registry::locate`], by the names alone: the manifest itself may be damaged.
+    ///
+    /// # Errors
+    /// [`Error::ManifestUnknown`]; when the disk fails.
+    pub async fn locate_unread(
+        &self,
+        name: &RequestedName,
+        reference: &TagOrDigest,
+    ) -> Result<(RepositoryName, Digest), Error> {
+        let (asked, wanted, core) = (name.clone(), reference.clone(), self.core.clone());
+        let found = composed(async move {
+            for repository in asked.candidates() {
+                let digest = match &wanted {
+                    TagOrDigest::Tag(tag) => core.catalog.resolve(repository, tag).await?.map(|tag| tag.digest),
+                    TagOrDigest::Digest(digest) => Some(*digest),
+                };
+                if let Some(digest) = digest
+                    && core.catalog.names_manifest(repository, &digest).await?
+                {
+                    return Ok(Some((repository.clone(), digest)));
+                }
+            }
+            Ok(None)
+        });
+        found.await?.ok_or_else(|| unknown(&name.path, reference))
+    }
+
+    /// Everything about a manifest of exactly this repository.
+    ///
+    /// # Errors
+    /// [`Error::ManifestUnknown`]; when the disk fails.
+    pub async fn describe(&self, repository: &RepositoryName, digest: &Digest) -> Result<Description, Error> {
+        let (name, digest) = (repository.clone(), *digest);
+        let described = self.core.run(|core| async move { describe(&core, &name, &digest).await });
+        described.await?.ok_or_else(|| unknown(repository, &digest))
+    }
+
+    /// Who says where a tag of exactly this repository points.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub async fn tag_origin(&self, repository: &RepositoryName, tag: &Tag) -> Result<Option<Origin>, Error> {
+        let (core, repository, tag) = (self.core.clone(), repository.clone(), tag.clone());
+        composed(async move { Ok(core.catalog.resolve(&repository, &tag).await?.map(|found| found.origin)) }).await
+    }
+
+    /// The repositories that have a manifest, up to `limit` of them, with their tags that point at it; and whether there
+    /// are more.
+    ///
+    /// # Errors
+    /// When the index fails.
+    pub async fn holders(&self, digest: &Digest, limit: usize) -> Result<(Vec<Holder>, bool), Error> {
+        let digest = *digest;
+        self.core.run(|core| async move { holders(&core.catalog, &digest, limit).await }).await
+    }
+}
+
+fn unknown(repository: &RepositoryName, reference: &impl ToString) -> Error {
+    Error::ManifestUnknown { repository: repository.clone(), reference: reference.to_string() }
+}
+
+async fn holders(catalog: &Catalog, digest: &Digest, limit: usize) -> Result<(Vec<Holder>, bool), Error> {
+    const PAGE: usize = 1000;
+    let mut found = Vec::new();
+    let mut after: Option<RepositoryName> = None;
+    loop {
+        let page = catalog.repositories(after.as_ref().map(RepositoryName::as_str), PAGE).await?;
+        for repository in &page.entries {
+            if !catalog.names_manifest(repository, digest).await? {
+                continue;
+            }
+            if found.len() == limit {
+                return Ok((found, true));
+            }
+            let tags = catalog.tags_of(repository, digest).await?.into_iter().collect();
+            found.push(Holder { repository: repository.clone(), tags });
+        }
+        after = page.entries.last().cloned();
+        if !page.more {
+            return Ok((found, false));
+        }
+    }
+}
+
+async fn summary(core: &Core, repository: &RepositoryName, digest: &Digest) -> Result<Summary, String> {
+    match describe(core, repository, digest).await {
+        Ok(Some(description)) => Ok(description.summary),
+        Ok(None) => Err(format!("manifest `{digest}` is not there; ingest its bundle or push its image again")),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+async fn describe(core: &Core, repository: &RepositoryName, digest: &Digest) -> Result<Option<Description>, Error> {
+    let Some(manifest) = core.catalog.parsed(repository, digest).await? else { return Ok(None) };
+    let mut description = Description {
+        repository: repository.clone(),
+        digest: *digest,
+        manifest_size: manifest.bytes().len() as u64,
+        summary: Summary {
+            media_type: manifest.media_type().clone(),
+            kind: kind(&manifest),
+            platforms: Vec::new(),
+            size: 0,
+        },
+        artifact_type: manifest.artifact_type().map(str::to_owned),
+        config: None,
+        layers: Vec::new(),
+        manifests: Vec::new(),
+        annotations: manifest.annotations().cloned().unwrap_or_default(),
+        subject: manifest.subject().map(|subject| subject.digest),
+    };
+    for (position, reference) in manifest.references().iter().enumerate() {
+        let (descriptor, foreign) = match reference {
+            Reference::Blob(blob) => (blob, false),
+            Reference::ForeignBlob(blob) => (blob, true),
+            Reference::Manifest(child, platform) => {
+                let platform = platform.as_ref().filter(|platform| platform.os != "unknown");
+                description.manifests.push(Listed {
+                    descriptor: child.clone(),
+                    platform: platform.map(ToString::to_string),
+                    present: core.catalog.names_manifest(repository, &child.digest).await?,
+                });
+                continue;
+            }
+        };
+        let found = core.blobs.sizes(&[descriptor.digest]).await?[0];
+        let part = Part { descriptor: descriptor.clone(), found, foreign };
+        // The config, when there is one, is the first.
+        if position == 0 && manifest.config().is_some() {
+            description.config = Some(part);
+        } else {
+            description.layers.push(part);
+        }
+    }
+    measure(core, repository, *digest, manifest, &mut description.summary).await?;
+    Ok(Some(description))
+}
+
+/// Adds up what a manifest needs that is here, through the manifests it lists, and collects its platforms.
+async fn measure(
+    core: &Core,
+    repository: &RepositoryName,
+    digest: Digest,
+    manifest: Manifest,
+    summary: &mut Summary,
+) -> Result<(), Error> {
+    let mut seen = HashSet::from([digest]);
+    let mut platforms = BTreeSet::new();
+    // Digests, not manifests: those are read one at a time.
+    let mut open: Vec<(Digest, Option<String>)> = Vec::new();
+    let mut next = Some((manifest, None));
+    while let Some((manifest, platform)) = next {
+        summary.size += manifest.bytes().len() as u64;
+        let blobs: Vec<_> = manifest.blobs().map(|blob| blob.digest).filter(|blob| seen.insert(*blob)).collect();
+        summary.size += core.blobs.sizes(&blobs).await?.into_iter().flatten().sum::<u64>();
+        let platform = match platform {
+            None if kind(&manifest) == ContentKind::Image => self::platform(core, &manifest).await,
+            platform => platform,
+        };
+        if platforms.len() < PLATFORMS {
+            platforms.extend(platform.filter(|platform| !platform.is_empty()));
+        }
+        for (child, platform) in manifest.children() {
+            if seen.len() < FOLLOWED && seen.insert(child.digest) {
+                // Attestations are of no platform, which is written so.
+                let shown = |platform: &Platform| {
+                    if platform.os == "unknown" { String::new() } else { platform.to_string() }
+                };
+                open.push((child.digest, platform.map(shown)));
+            }
+        }
+        next = None;
+        while next.is_none()
+            && let Some((digest, platform)) = open.pop()
+        {
+            // One that is absent or damaged does not hide the others.
+            let child = core.catalog.parsed(repository, &digest).await.ok().flatten();
+            next = child.map(|manifest| (manifest, platform));
+        }
+    }
+    summary.platforms = platforms.into_iter().collect();
+    Ok(())
+}
+
+/// What an image's config says it runs on. A config that cannot be read says nothing.
+async fn platform(core: &Core, manifest: &Manifest) -> Option<String> {
+    let bytes = core.blobs.read(&manifest.config()?.digest, MAX_CONFIG).await.ok()??;
+    let ImageConfig { os, architecture, variant } = serde_json::from_slice(&bytes).ok()?;
+    let parts: Vec<_> = [os, architecture, variant].into_iter().filter(|part| !part.is_empty()).collect();
+    (parts.len() >= 2).then(|| parts.join("/"))
+}
+
+fn kind(manifest: &Manifest) -> ContentKind {
+    match manifest.config().map(|config| config.media_type.as_str()) {
+        Some(MediaType::HELM_CONFIG) => ContentKind::Chart,
+        Some(MediaType::IMAGE_CONFIG | DOCKER_CONFIG) => ContentKind::Image,
+        None if manifest.children().next().is_some() || is_index(manifest) => ContentKind::Index,
+        _ => ContentKind::Artifact,
+    }
+}
+
+const DOCKER_CONFIG: &str = "application/vnd.docker.container.image.v1+json";
+
+fn is_index(manifest: &Manifest) -> bool {
+    manifest.media_type().manifest_kind() == ManifestKind::Index
+}

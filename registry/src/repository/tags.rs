@@ -1,0 +1,57 @@
+//! Lists of tags (end-8) and of repositories.
+
+use crate::error::Error;
+use crate::names::RequestedName;
+use crate::oci::{RepositoryName, Tag};
+use crate::registry::Registry;
+
+/// Some of a repository's tags, in bytewise order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TagPage {
+    /// The repository they are of: the one the asked name meant.
+    pub repository: RepositoryName,
+    /// The tags.
+    pub tags: Vec<Tag>,
+    /// Whether there are more after the last.
+    pub more: bool,
+}
+
+/// Some of the repositories that have a manifest, in bytewise order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RepositoryPage {
+    /// Their names.
+    pub names: Vec<RepositoryName>,
+    /// Whether there are more after the last.
+    pub more: bool,
+}
+
+impl Registry {
+    /// Up to `limit` tags after `after`, which need not exist, of the first repository the name may mean that has a
+    /// manifest.
+    ///
+    /// # Errors
+    /// [`Error::NameUnknown`] when none has.
+    pub async fn tags(&self, name: &RequestedName, after: Option<&str>, limit: usize) -> Result<TagPage, Error> {
+        let (asked, after) = (name.clone(), after.map(str::to_owned));
+        let page = self.core.run(|core| async move {
+            for repository in asked.candidates() {
+                if core.catalog.has_repository(repository).await? {
+                    let page = core.catalog.tags(repository, after.as_deref(), limit).await?;
+                    return Ok(Some(TagPage { repository: repository.clone(), tags: page.entries, more: page.more }));
+                }
+            }
+            Ok(None)
+        });
+        page.await?.ok_or_else(|| Error::NameUnknown(name.path.clone()))
+    }
+
+    /// Up to `limit` repositories after `after`, which need not exist.
+    ///
+    /// # Errors
+    /// When the index fails.
+    pub async fn repositories(&self, after: Option<&str>, limit: usize) -> Result<RepositoryPage, Error> {
+        let after = after.map(str::to_owned);
+        let page = self.core.run(|core| async move { core.catalog.repositories(after.as_deref(), limit).await }).await?;
+        Ok(RepositoryPage { names: page.entries, more: page.more })
+    }
+}

@@ -1,0 +1,164 @@
+//! Whether each manifest has what it names, and which tags cannot be pulled because one has not.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::findings::Subject;
+use super::pass::Pass;
+use crate::blobs::Place;
+use crate::catalog::{Linked, TagLink};
+use crate::disk::DiskError;
+use crate::error::Error;
+use crate::oci::{Digest, Manifest, Reference, RepositoryName, Tag};
+
+/// What cannot be pulled from a repository, and because of which findings.
+type Broken = BTreeMap<Digest, Vec<Subject>>;
+
+impl Pass<'_> {
+    pub(super) async fn repository(&mut self, repository: &RepositoryName) -> Result<(), Error> {
+        let linked = self.core.catalog.files.linked(repository).await?;
+        for (digest, size) in &linked.blobs {
+            self.named(digest, *size, false).await?;
+        }
+        self.names(repository, linked, &|_| true).await
+    }
+
+    /// Looks at the manifests and tags of a repository that are wanted, and at what they name.
+    pub(super) async fn names(
+        &mut self,
+        repository: &RepositoryName,
+        linked: Linked,
+        wanted: &dyn Fn(&Digest) -> bool,
+    ) -> Result<(), Error> {
+        linked.damaged.iter().for_each(|error| self.link(error));
+        let mut broken = Broken::new();
+        let mut indexes = Vec::new();
+        let mounted = self.core.catalog.mounted();
+        let mounted = mounted.iter().filter_map(|names| names.repositories.get(repository));
+        let stored: BTreeSet<Digest> = linked.manifests.iter().map(|(digest, _)| *digest).collect();
+        let mounted = mounted.flat_map(|names| names.manifests.keys().copied());
+        let manifests: BTreeSet<Digest> = mounted.chain(stored.iter().copied()).collect();
+        for digest in manifests.into_iter().filter(wanted) {
+            self.report.manifests += 1;
+            let Some(manifest) = self.manifest(repository, &digest).await? else {
+                broken.insert(digest, vec![Subject::stored(&digest)]);
+                continue;
+            };
+            let mut because = Vec::new();
+            for reference in manifest.references() {
+                if let Reference::Blob(blob) | Reference::ForeignBlob(blob) = reference {
+                    let foreign = matches!(reference, Reference::ForeignBlob(_));
+                    let mounted = self.core.catalog.shows_mounted(repository, &blob.digest);
+                    let is_stored = self.named(&blob.digest, blob.size, foreign || mounted).await?;
+                    because.extend(self.lost(repository, &blob.digest, is_stored));
+                }
+            }
+            if manifest.children().next().is_some() {
+                indexes.push(digest);
+            }
+            if !because.is_empty() {
+                broken.insert(digest, because);
+            }
+        }
+        // An index is broken by its manifests; several levels are as many rounds.
+        let mut again = !broken.is_empty();
+        while again {
+            again = false;
+            for index in &indexes {
+                let Some(manifest) = self.manifest(repository, index).await? else { continue };
+                let children = manifest.children().filter_map(|(child, _)| broken.get(&child.digest));
+                let because: Vec<Subject> = children.flatten().cloned().collect();
+                if !because.is_empty() && !broken.contains_key(index) {
+                    broken.insert(*index, because);
+                    again = true;
+                }
+            }
+        }
+        self.tags(repository, &linked.tags, broken, &|digest| wanted(digest) && !stored.contains(digest));
+        Ok(())
+    }
+
+    /// Which tags point at what is broken; a broken manifest without a tag is named by its digest.
+    fn tags(
+        &mut self,
+        repository: &RepositoryName,
+        tags: &[(Tag, TagLink)],
+        broken: Broken,
+        dangles: &dyn Fn(&Digest) -> bool,
+    ) {
+        let mut tagged: BTreeMap<Digest, BTreeSet<Tag>> = BTreeMap::new();
+        for (tag, link) in tags {
+            if broken.contains_key(&link.digest) {
+                tagged.entry(link.digest).or_default().insert(tag.clone());
+            } else if dangles(&link.digest) {
+                let subject = Subject::stored(&format!("tag {repository}:{tag}"));
+                self.findings.of(subject, format!("it points at `{}`, which is not there", link.digest));
+            }
+        }
+        for names in self.core.catalog.mounted().iter() {
+            let tags = names.repositories.get(repository).into_iter().flat_map(|mounted| &mounted.tags);
+            for (tag, target) in tags.filter(|(_, target)| broken.contains_key(target)) {
+                tagged.entry(*target).or_default().insert(tag.clone());
+            }
+        }
+        for (digest, because) in broken {
+            let tags = tagged.remove(&digest).unwrap_or_default();
+            let mut names: Vec<String> = tags.iter().map(|tag| format!("{repository}:{tag}")).collect();
+            if names.is_empty() {
+                names.push(format!("{repository}@{digest}"));
+            }
+            for subject in because {
+                names.iter().for_each(|name| self.findings.breaks(&subject, name));
+            }
+        }
+    }
+
+    /// A manifest of the repository, or nothing and a finding.
+    pub(super) async fn manifest(
+        &mut self,
+        repository: &RepositoryName,
+        digest: &Digest,
+    ) -> Result<Option<Manifest>, Error> {
+        let catalog = &self.core.catalog;
+        match catalog.parsed(repository, digest).await {
+            Ok(Some(manifest)) => return Ok(Some(manifest)),
+            Ok(None) => {
+                if catalog.is_stored(repository, digest).await.unwrap_or(false) {
+                    self.findings.of(Subject::stored(digest), "it is not there".to_owned());
+                }
+            }
+            // A link's damage is the link's; the content's is found when it is read, and said once.
+            Err(Error::Disk(error @ DiskError::Damaged { .. })) => {
+                if catalog.is_stored(repository, digest).await.is_err() {
+                    self.link(&error);
+                }
+            }
+            Err(Error::ManifestInvalid(error)) => {
+                self.findings.of(Subject::stored(digest), error.to_string());
+            }
+            Err(error) => return Err(error),
+        }
+        Ok(None)
+    }
+
+    /// A link or a manifest gives a blob this size. Says whether the data folder has it.
+    async fn named(&mut self, digest: &Digest, size: u64, may_be_absent: bool) -> Result<bool, Error> {
+        let found = self.core.blobs.files.sizes(std::slice::from_ref(digest)).await?[0];
+        match found {
+            Some(found) if found != size && !self.findings.has(&Subject::stored(digest)) => {
+                self.findings.of(Subject::stored(digest), format!("it has {found} bytes where {size} belong"));
+            }
+            None if !may_be_absent => {
+                self.findings.of(Subject::stored(digest), "it is not there".to_owned());
+            }
+            _ => {}
+        }
+        Ok(found.is_some())
+    }
+
+    fn link(&mut self, error: &DiskError) {
+        let DiskError::Damaged { path, reason } = error else { return };
+        let path = path.strip_prefix(self.core.folder.root()).unwrap_or(path);
+        let problem = format!("{reason}; push or ingest again what it names");
+        self.findings.of(Subject::stored(&format!("link {}", path.display())), problem);
+    }
+}
