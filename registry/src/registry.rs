@@ -126,6 +126,12 @@ impl Registry {
         self.0.store.data()
     }
 
+    /// How the names in requests are resolved.
+    #[must_use]
+    pub fn names(&self) -> &crate::names::Settings {
+        &self.0.settings.names
+    }
+
     /// One repository, by its exact name. It need not exist.
     #[must_use]
     pub fn repository(&self, name: RepositoryName) -> Repository {

@@ -188,9 +188,9 @@ impl Registry {
         name: &RequestedName,
         reference: &TagOrDigest,
     ) -> Result<(RepositoryName, Digest), Error> {
-        for repository in name.candidates(&self.0.settings.names) {
-            if let Some(found) = self.0.manifest(&repository, reference).await? {
-                return Ok((repository, found.digest));
+        for repository in name.candidates() {
+            if let Some(found) = self.0.manifest(repository, reference).await? {
+                return Ok((repository.clone(), found.digest));
             }
         }
         Err(Error::ManifestUnknown { repository: name.path.clone(), reference: reference.to_string() })
@@ -205,7 +205,7 @@ impl Registry {
         name: &RequestedName,
         reference: &TagOrDigest,
     ) -> Result<(RepositoryName, Digest), Error> {
-        let candidates = name.candidates(&self.0.settings.names).collect::<Vec<_>>();
+        let candidates = name.candidates().cloned().collect::<Vec<_>>();
         let (shared, wanted) = (self.0.clone(), reference.clone());
         let found = blocking(move || {
             for repository in candidates {

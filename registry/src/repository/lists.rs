@@ -34,7 +34,7 @@ impl Registry {
     /// # Errors
     /// [`Error::NameUnknown`] when none has.
     pub async fn tags(&self, name: &RequestedName, after: Option<&str>, limit: usize) -> Result<TagPage, Error> {
-        let candidates = name.candidates(&self.0.settings.names).collect::<Vec<_>>();
+        let candidates = name.candidates().cloned().collect::<Vec<_>>();
         let after = after.map(str::to_owned);
         let page = self.0.read(move |shared, metadata| {
             for repository in &candidates {

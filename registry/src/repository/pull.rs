@@ -29,8 +29,8 @@ impl Registry {
     /// [`Error::ManifestUnknown`] when none has it.
     pub async fn manifest(&self, name: &RequestedName, reference: &TagOrDigest) -> Result<ServedManifest, Error> {
         let shared = &self.0;
-        for repository in name.candidates(&shared.settings.names) {
-            if let Some(found) = shared.manifest(&repository, reference).await? {
+        for repository in name.candidates() {
+            if let Some(found) = shared.manifest(repository, reference).await? {
                 return Ok(found);
             }
         }
@@ -44,10 +44,9 @@ impl Registry {
     /// medium has it and can no longer give it.
     pub async fn blob(&self, name: &RequestedName, digest: &Digest) -> Result<Blob, Error> {
         let shared = &self.0;
-        let candidates = || name.candidates(&shared.settings.names);
         // One blob has one content: any repository that may show it will do.
-        for repository in candidates() {
-            let key = (repository, *digest);
+        for repository in name.candidates() {
+            let key = (repository.clone(), *digest);
             if let Some(blob) = shared.blobs.get(&key) {
                 // One of a medium is looked at again: it may have been pulled out.
                 match blob.check() {
@@ -56,7 +55,7 @@ impl Registry {
                 }
             }
         }
-        let (digest, repositories) = (*digest, candidates().collect::<Vec<_>>());
+        let (digest, repositories) = (*digest, name.candidates().cloned().collect::<Vec<_>>());
         let mut gone = None;
         if !shared.mounts.is_empty() {
             match shared.mounted_blob(repositories.clone(), digest).await {

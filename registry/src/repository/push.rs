@@ -94,7 +94,7 @@ impl Repository {
     /// # Durability
     /// Durable when it returned `true`.
     pub async fn mount(&self, digest: &Digest, from: Option<&RequestedName>) -> Result<bool, Error> {
-        let sources = from.map(|from| from.candidates(&self.shared.settings.names).collect::<Vec<_>>());
+        let sources = from.map(|from| from.candidates().cloned().collect::<Vec<_>>());
         let (name, digest) = (self.name.clone(), *digest);
         let on_medium = self.on_medium(&digest, sources.as_deref());
         let mut seen = on_medium.first().map(|blob| blob.size());

@@ -61,7 +61,7 @@ impl Registry {
         artifact_types: &[String],
         after: Option<&Digest>,
     ) -> Result<ReferrersPage, Error> {
-        let candidates = name.candidates(&self.0.settings.names).collect::<Vec<_>>();
+        let candidates = name.candidates().cloned().collect::<Vec<_>>();
         let (subject, after, artifact_types) = (*subject, after.copied(), artifact_types.to_vec());
         let page = self.0.read(move |shared, metadata| {
             for repository in &candidates {
