@@ -3,6 +3,7 @@
 use std::hint::black_box;
 
 use airdock_registry::api::Endpoint;
+use airdock_registry::names;
 use criterion::{Criterion, criterion_group, criterion_main};
 use http::{Method, Uri};
 
@@ -20,10 +21,11 @@ fn parse(c: &mut Criterion) {
         ("upload with digest", Method::POST, format!("/v2/zenml/zenml/blobs/uploads/?digest={DIGEST}")),
         ("no endpoint", Method::GET, "/v2/zenml/zenml/nothing/here".to_owned()),
     ];
+    let names = names::Settings::default();
     let mut group = c.benchmark_group("endpoint");
     for (name, method, uri) in requests {
         let uri: Uri = uri.parse().expect("a legal URI");
-        group.bench_function(name, |b| b.iter(|| Endpoint::parse(black_box(&method), black_box(&uri))));
+        group.bench_function(name, |b| b.iter(|| Endpoint::parse(black_box(&method), black_box(&uri), &names)));
     }
     group.finish();
 }

@@ -49,9 +49,10 @@ fn one(reader: &mut Reader<'_>, position: usize, raw: &raw::Rule) -> Rule {
     rule
 }
 
-/// Reports a text that is not the host of an upstream.
-pub(crate) fn check_host(reader: &mut Reader<'_>, key: &str, host: &str) {
-    if let Err(problem) = host.parse::<Namespace>() {
+/// Reads the host of an upstream, or reports why the text is none.
+pub(crate) fn host(reader: &mut Reader<'_>, key: &str, host: &str) -> Option<Namespace> {
+    let wrong = |problem| {
         reader.wrong(key, problem, "write a host as image names have it, such as `docker.io` or `registry.local:5000`");
-    }
+    };
+    host.parse().map_err(wrong).ok()
 }

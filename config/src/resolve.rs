@@ -181,11 +181,12 @@ fn registry(reader: &mut Reader<'_>, raw: &raw::Raw, data: Option<PathBuf>) -> a
 
 fn names(reader: &mut Reader<'_>, raw: &raw::Names) -> names::Settings {
     let default = names::Settings::default();
-    let default_upstream = reader.text("names.default_upstream", &raw.default_upstream, &default.default_upstream);
-    publish::check_host(reader, "names.default_upstream", &default_upstream);
+    let written = reader.text("names.default_upstream", &raw.default_upstream, default.default_upstream.as_str());
+    let default_upstream =
+        publish::host(reader, "names.default_upstream", &written).unwrap_or(default.default_upstream);
     let upstreams = reader.list("names.upstreams", &raw.upstreams).unwrap_or(default.upstreams);
     for host in upstreams.iter().filter(|host| *host != "*") {
-        publish::check_host(reader, "names.upstreams", host);
+        publish::host(reader, "names.upstreams", host);
     }
     names::Settings { default_upstream, upstreams }
 }

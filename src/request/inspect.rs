@@ -112,7 +112,7 @@ struct Entry {
 
 pub(super) async fn inspect(registry: &Registry, text: &str) -> Result<Inspection, Failure> {
     let failed = |error: airdock_registry::Error| Failure::because(&format!("cannot inspect `{text}`"), &error);
-    let asked = reference::parse(text)?;
+    let asked = reference::parse(text, registry.names())?;
     let (repository, digest) = registry.locate(&asked.name, &asked.what).await.map_err(failed)?;
     let description = registry.describe(&repository, &digest).await.map_err(failed)?;
     let name = RequestedName::bare(repository.clone());

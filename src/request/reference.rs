@@ -1,6 +1,6 @@
 //! References and patterns as a person types them on the command line.
 
-use airdock_registry::names::RequestedName;
+use airdock_registry::names::{self, RequestedName};
 use airdock_registry::oci::{RepositoryName, Tag, TagOrDigest};
 
 use super::Failure;
@@ -17,7 +17,7 @@ pub(super) struct Reference {
 }
 
 /// Reads `repository:tag`, `repository@digest`, or either with an upstream's host before it, as pulls spell it.
-pub(super) fn parse(text: &str) -> Result<Reference, Failure> {
+pub(super) fn parse(text: &str, names: &names::Settings) -> Result<Reference, Failure> {
     let wrong = |why: &str| {
         let shown: String = text.chars().take(120).collect();
         Failure::new(format!("`{shown}` is no reference: {why}; write REPOSITORY:TAG or REPOSITORY@DIGEST"))
@@ -37,7 +37,7 @@ pub(super) fn parse(text: &str) -> Result<Reference, Failure> {
         (None, Some(tag)) => TagOrDigest::Tag(tag),
         (None, None) => return Err(wrong("it names no tag (`airdock ls REPOSITORY` lists them)")),
     };
-    Ok(Reference { name: RequestedName::bare(path), what })
+    Ok(Reference { name: names::resolve(names, path, None), what })
 }
 
 /// A colon after the last slash begins a tag; one before it is a host's port.
@@ -104,7 +104,7 @@ mod tests {
     use super::*;
 
     fn read(text: &str) -> (String, String) {
-        let Reference { name, what } = parse(text).unwrap();
+        let Reference { name, what } = parse(text, &names::Settings::default()).unwrap();
         (name.path.to_string(), what.to_string())
     }
 
@@ -117,7 +117,7 @@ mod tests {
         assert_eq!(read("reg.local:5000/x/y:1"), pair("reg.local_5000/x/y", "1"));
         assert_eq!(read(&format!("x:1@{digest}")), pair("x", digest));
         for wrong in ["", "x", "x:", "reg.local:5000/x", "X/y:1", "x@sha256:1", "x:a b", &"x".repeat(1000)] {
-            let failure = parse(wrong).unwrap_err();
+            let failure = parse(wrong, &names::Settings::default()).unwrap_err();
             assert!(failure.message.contains("REPOSITORY:TAG"), "{failure}");
         }
     }

@@ -22,11 +22,12 @@ pub(crate) struct Removal {
 
 /// Removes what each names; says how many could not be. Nothing is removed unless all are references.
 pub(super) async fn remove(registry: &Registry, references: &[String], parts: &Parts) -> Result<u64, Failure> {
-    let parsed: Vec<_> = references.iter().map(|text| reference::parse(text)).collect::<Result<_, _>>()?;
+    let parsed: Vec<_> =
+        references.iter().map(|text| reference::parse(text, registry.names())).collect::<Result<_, _>>()?;
     let mut failed = 0;
     for (text, wanted) in references.iter().zip(parsed) {
         // As a client's DELETE: exactly the repository it names, never one the name might also mean.
-        let repository = registry.repository(wanted.name.write_target());
+        let repository = registry.repository(wanted.name.write_target().clone());
         let mut removal = Removal { reference: text.clone(), manifest: None, tags: Vec::new(), problem: None };
         match repository.delete_manifest(&wanted.what).await {
             Ok(tags) => {

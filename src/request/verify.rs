@@ -70,7 +70,7 @@ pub(super) async fn verify(
 ) -> Result<Verified, Failure> {
     let mut scope = Vec::new();
     for text in references {
-        let asked = reference::parse(text)?;
+        let asked = reference::parse(text, registry.names())?;
         let failed = |error| Failure::because(&format!("cannot verify `{text}`"), &error);
         scope.push(registry.locate_unread(&asked.name, &asked.what).await.map_err(failed)?);
     }

@@ -2,17 +2,19 @@
 #![no_main]
 
 use airdock_registry::api::Endpoint;
+use airdock_registry::names;
 use http::{Method, Uri};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|text: &str| {
     let (method, target) = text.trim_end().split_once(' ').unwrap_or(("GET", text));
     let (Ok(method), Ok(uri)) = (method.parse::<Method>(), target.parse::<Uri>()) else { return };
-    if let Ok(endpoint) = Endpoint::parse(&method, &uri) {
+    if let Ok(endpoint) = Endpoint::parse(&method, &uri, &names::Settings::default()) {
         let _ = endpoint.access();
         if let Some(name) = endpoint.name() {
-            assert!(name.path.components().all(|part| !part.is_empty() && !part.starts_with(['.', '_'])));
-            assert!(name.write_target().components().all(|part| !part.is_empty() && !part.starts_with(['.', '_'])));
+            for name in name.candidates().chain([&name.path, name.write_target()]) {
+                assert!(name.components().all(|part| !part.is_empty() && !part.starts_with(['.', '_'])));
+            }
         }
     }
 });

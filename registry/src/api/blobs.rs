@@ -52,7 +52,7 @@ pub(super) async fn delete(
     name: &RequestedName,
     digest: &Digest,
 ) -> Result<Response<Body>, Error> {
-    registry.repository(name.write_target()).delete_blob(digest).await?;
+    registry.repository(name.write_target().clone()).delete_blob(digest).await?;
     Ok(empty(StatusCode::ACCEPTED))
 }
 

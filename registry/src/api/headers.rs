@@ -138,10 +138,15 @@ impl Next {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::names;
 
     #[test]
     fn a_link_repeats_the_name_and_encodes_its_values() {
-        let name = RequestedName { path: "a/b".parse().unwrap(), ns: Some("reg.local:5000".parse().unwrap()) };
+        let name = names::resolve(
+            &names::Settings::default(),
+            "a/b".parse().unwrap(),
+            Some("reg.local:5000".parse().unwrap()),
+        );
         let mut response = empty(StatusCode::OK);
         Next::of(&name, "tags/list").after(&Page { limit: 2, after: None }, "v1+é").link(&mut response);
         assert_eq!(

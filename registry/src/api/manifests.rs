@@ -67,7 +67,7 @@ pub(super) async fn push(
         tokio::task::spawn_blocking(|| Manifest::parse(bytes, media_type)).await.map_err(|_| Error::Panicked)?
     }?;
     let by_digest = matches!(reference, PutReference::Digest(..));
-    let repository = shared.registry.repository(name.write_target());
+    let repository = shared.registry.repository(name.write_target().clone());
     let put = repository.put_manifest(reference, manifest, Provenance::Pushed { by: "anonymous".into() }).await?;
     let mut response = empty(StatusCode::CREATED);
     insert(&mut response, header::LOCATION, manifest_location(repository.name(), &put.digest));
@@ -87,7 +87,7 @@ pub(super) async fn delete(
     name: &RequestedName,
     reference: &TagOrDigest,
 ) -> Result<Response<Body>, Error> {
-    registry.repository(name.write_target()).delete_manifest(reference).await?;
+    registry.repository(name.write_target().clone()).delete_manifest(reference).await?;
     Ok(empty(StatusCode::ACCEPTED))
 }
 

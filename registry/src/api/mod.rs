@@ -135,7 +135,7 @@ where
     let arrival = parts.extensions.remove::<Arrival>().unwrap_or_default();
     let mut body = RequestBody::new(body, &parts.headers, &shared.settings);
     let mut namespace = None;
-    let answered = match Endpoint::parse(&parts.method, &parts.uri) {
+    let answered = match Endpoint::parse(&parts.method, &parts.uri, shared.registry.names()) {
         Ok(endpoint) => {
             namespace = endpoint.name().and_then(|name| name.ns.clone());
             // Whoever authorises does it here, by `endpoint.access()`: the last place no handler has run.

@@ -17,7 +17,7 @@ pub(super) async fn start(
     name: &RequestedName,
     algorithm: Option<Algorithm>,
 ) -> Result<Response<Body>, Error> {
-    let repository = registry.repository(name.write_target());
+    let repository = registry.repository(name.write_target().clone());
     let upload = repository.start_upload(algorithm.unwrap_or(Algorithm::Sha256)).await?;
     Ok(progress(StatusCode::ACCEPTED, repository.name(), upload.id(), upload.size()))
 }
@@ -28,7 +28,7 @@ pub(super) async fn mount(
     digest: &Digest,
     from: &MountSource,
 ) -> Result<Response<Body>, Error> {
-    let repository = registry.repository(name.write_target());
+    let repository = registry.repository(name.write_target().clone());
     let mounted = match from {
         MountSource::Anywhere => repository.mount(digest, None).await?,
         MountSource::Repository(from) => repository.mount(digest, Some(from)).await?,
@@ -48,7 +48,7 @@ pub(super) async fn push(
     digest: Digest,
     body: &mut RequestBody,
 ) -> Result<Response<Body>, Error> {
-    let repository = registry.repository(name.write_target());
+    let repository = registry.repository(name.write_target().clone());
     let mut upload = repository.start_upload(digest.algorithm()).await?;
     let id = upload.id();
     let pushed = async {
@@ -72,7 +72,7 @@ pub(super) async fn append(
     id: UploadId,
     body: &mut RequestBody,
 ) -> Result<Response<Body>, Error> {
-    let repository = registry.repository(name.write_target());
+    let repository = registry.repository(name.write_target().clone());
     let mut upload = take(&repository, id).await?;
     receive(&repository, &mut upload, headers, body).await?;
     Ok(progress(StatusCode::ACCEPTED, repository.name(), id, upload.size()))
@@ -86,7 +86,7 @@ pub(super) async fn finish(
     digest: Digest,
     body: &mut RequestBody,
 ) -> Result<Response<Body>, Error> {
-    let repository = registry.repository(name.write_target());
+    let repository = registry.repository(name.write_target().clone());
     let mut upload = take(&repository, id).await?;
     receive(&repository, &mut upload, headers, body).await?;
     upload.finish(digest).await?;
@@ -94,13 +94,13 @@ pub(super) async fn finish(
 }
 
 pub(super) async fn status(registry: &Registry, name: &RequestedName, id: UploadId) -> Result<Response<Body>, Error> {
-    let repository = registry.repository(name.write_target());
+    let repository = registry.repository(name.write_target().clone());
     let size = repository.upload_size(id).await?;
     Ok(progress(StatusCode::NO_CONTENT, repository.name(), id, size))
 }
 
 pub(super) async fn cancel(registry: &Registry, name: &RequestedName, id: UploadId) -> Result<Response<Body>, Error> {
-    registry.repository(name.write_target()).cancel_upload(id).await?;
+    registry.repository(name.write_target().clone()).cancel_upload(id).await?;
     Ok(empty(StatusCode::NO_CONTENT))
 }
 

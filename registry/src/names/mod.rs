@@ -1,12 +1,12 @@
-//! How the name in a request finds the name content is stored under.
+//! From the name in a request to the repositories it may mean.
 //!
-//! Mirrored content is stored as `<upstream host>/<path>`, a port written `_5000`; a first component with a dot belongs
-//! to upstreams, everything else is internal. Pure: what is stored is the caller's to look up.
+//! Mirrored content is stored as `<upstream host>/<path>`, with a port written `_5000`. A first component with a dot
+//! belongs to an upstream; every other repository is internal. Pure: the caller looks up what is stored.
 
 mod namespace;
 mod requested;
 mod settings;
 
 pub use namespace::{InvalidNamespace, Namespace};
-pub use requested::RequestedName;
+pub use requested::{RequestedName, resolve};
 pub use settings::Settings;

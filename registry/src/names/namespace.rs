@@ -1,35 +1,53 @@
-//! An upstream's host, as it comes in `?ns=` and stands at the front of a mirrored name.
+//! The host of an upstream registry, as it comes in `?ns=` and begins the name of a mirrored repository.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
-/// A host with an optional port, lower-case: `docker.io`, `registry.local:5000`. Docker Hub's other host names are
-/// `docker.io`.
+/// A host with an optional port, in lower case: `docker.io`, `registry.local:5000`. Docker Hub's other host names are
+/// read as `docker.io`. Cheap to clone.
 #[derive(Clone, Debug, Hash, PartialEq, Eq)]
-pub struct Namespace(String);
+pub struct Namespace(Arc<str>);
 
 impl Namespace {
+    /// Docker Hub, `docker.io`.
+    #[must_use]
+    pub fn docker_hub() -> Self {
+        Self("docker.io".into())
+    }
+
+    /// Whether this is Docker Hub, whose `library/` clients leave out.
+    pub(super) fn is_docker_hub(&self) -> bool {
+        &*self.0 == "docker.io"
+    }
+
     /// The host as clients write it.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The host as the first component of a repository's name, which takes no colon: `registry.local_5000`.
+    /// The host as the first component of a repository name. A component has no colon: `registry.local_5000`.
     #[must_use]
-    pub fn component(&self) -> String {
-        self.0.replace(':', "_")
+    pub fn component(&self) -> Cow<'_, str> {
+        if self.0.contains(':') { self.0.replace(':', "_").into() } else { Cow::Borrowed(&self.0) }
     }
 
-    /// The upstream a repository's first component names, if it names one: it has a dot, or is `localhost`.
+    /// The upstream that the first component of a repository name stands for: one with a dot in it, or `localhost`.
+    /// `None` for every other component.
     #[must_use]
     pub fn of_component(component: &str) -> Option<Self> {
-        let host = match component.rsplit_once('_') {
-            Some((host, port)) if is_port(port) => format!("{host}:{port}"),
-            _ => component.to_owned(),
+        let (host, port) = match component.rsplit_once('_') {
+            Some((host, port)) if is_port(port) => (host, Some(port)),
+            _ => (component, None),
         };
+        // Checked first: every request asks, and most components are no host.
         let name = host.split(':').next().unwrap_or_default();
-        if name.contains('.') || name == "localhost" { host.parse().ok() } else { None }
+        if !name.contains('.') && name != "localhost" {
+            return None;
+        }
+        port.map_or_else(|| host.parse(), |port| format!("{host}:{port}").parse()).ok()
     }
 }
 
@@ -56,8 +74,8 @@ impl FromStr for Namespace {
             return Err(InvalidNamespace(text.chars().take(80).collect()));
         }
         match lower.as_str() {
-            "index.docker.io" | "registry-1.docker.io" => Ok(Self("docker.io".into())),
-            _ => Ok(Self(lower)),
+            "index.docker.io" | "registry-1.docker.io" => Ok(Self::docker_hub()),
+            _ => Ok(Self(lower.into())),
         }
     }
 }
@@ -68,7 +86,7 @@ impl fmt::Display for Namespace {
     }
 }
 
-/// A text that is not a registry's host.
+/// A text that is not a registry host.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` is not a registry's host name with an optional port")]
 pub struct InvalidNamespace(String);

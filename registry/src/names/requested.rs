@@ -1,107 +1,91 @@
-//! The name a client asked by, and the names it may mean.
+//! The name in a request, and the repositories it may mean.
 
 use super::{Namespace, Settings};
 use crate::oci::RepositoryName;
 
-/// A repository as a request spells it: the path's name, and the upstream in `?ns=` when there is one.
+/// A repository as a request spells it, with the repositories that spelling may mean. Resolved once, when the request
+/// is parsed; cheap to clone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RequestedName {
-    /// The name in the path.
+    /// The name in the path. Errors, lists and links repeat it as the client wrote it.
     pub path: RepositoryName,
-    /// The upstream the client believes it speaks to (containerd, BuildKit, Docker's containerd store).
+    /// The upstream the client names in `?ns=` (containerd, BuildKit, Docker with the containerd store).
     pub ns: Option<Namespace>,
+    /// Whether `path` itself may be meant.
+    internal: bool,
+    /// The name at the upstream, and the one in its `library/`.
+    mirrored: [Option<RepositoryName>; 2],
+    /// Whether reads may look at the upstream's names.
+    allowed: bool,
 }
 
 impl RequestedName {
-    /// A name without an upstream.
+    /// Exactly this repository: no upstream is tried.
     #[must_use]
     pub const fn bare(path: RepositoryName) -> Self {
-        Self { path, ns: None }
+        Self { path, ns: None, internal: true, mirrored: [None, None], allowed: true }
     }
 
-    /// The repository a push goes to: under its upstream when one was given, else the path as it is.
+    /// The repositories a read looks in, best first, no two equal. None when `?ns=` names an upstream that is not
+    /// allowed.
+    pub fn candidates(&self) -> impl Iterator<Item = &RepositoryName> + Clone {
+        let mirrored = if self.allowed { self.mirrored.as_slice() } else { &[] };
+        self.internal.then_some(&self.path).into_iter().chain(mirrored.iter().flatten())
+    }
+
+    /// The one repository a push or a delete applies to: under the upstream of `?ns=` when there is one, else the path
+    /// as it is.
     #[must_use]
-    pub fn write_target(&self) -> RepositoryName {
-        match &self.ns {
-            Some(ns) => mirrored(ns, self.below(ns)).unwrap_or_else(|| self.path.clone()),
-            None => self.path.clone(),
-        }
-    }
-
-    /// The repositories this name may mean, best first: the upstream of `ns` (its prefix stripped once when the path
-    /// has it too, as a mirror with `override_path` sends it); else an upstream in the path; else the internal name,
-    /// then the default upstream. Docker Hub's `library/` is implied where a name has one component.
-    pub fn candidates<'a>(&'a self, settings: &'a Settings) -> impl Iterator<Item = RepositoryName> + 'a {
-        let mut step = 0;
-        std::iter::from_fn(move || {
-            loop {
-                step += 1;
-                match self.candidate(step, settings) {
-                    Step::Name(name) => return Some(name),
-                    Step::Skip => {}
-                    Step::End => return None,
-                }
-            }
-        })
-    }
-
-    /// Made one at a time: the first is nearly always the one.
-    fn candidate(&self, step: u8, settings: &Settings) -> Step {
-        let (first, rest) = self.path.split_first();
-        if let Some(ns) = &self.ns {
-            if !settings.allows(ns) {
-                return Step::End;
-            }
-            return upstream(step, ns, self.below(ns));
-        }
-        // Only of several components: `docker.io` alone is a repository's name, though an odd one.
-        if let (Some(host), Some(rest)) = (Namespace::of_component(first), rest) {
-            return upstream(step, &host, rest);
-        }
-        match step {
-            1 => Step::Name(self.path.clone()),
-            _ => match settings.default_upstream.parse() {
-                Ok(default) => upstream(step - 1, &default, self.path.as_str()),
-                Err(_) => Step::End,
-            },
-        }
-    }
-
-    fn below(&self, ns: &Namespace) -> &str {
-        match self.path.split_first() {
-            (first, Some(rest)) if Namespace::of_component(first).as_ref() == Some(ns) => rest,
-            _ => self.path.as_str(),
-        }
+    pub fn write_target(&self) -> &RepositoryName {
+        self.ns.as_ref().and(self.mirrored[0].as_ref()).unwrap_or(&self.path)
     }
 }
 
-enum Step {
-    Name(RepositoryName),
-    Skip,
-    End,
+/// What `path` may mean. With `ns`: the name under that upstream; a path that already begins with it loses that prefix
+/// once, since mirrors with `override_path` send it. Else an upstream at the start of the path. Else the internal name,
+/// then the default upstream. At Docker Hub a name of one component may also be meant below `library/`.
+#[must_use]
+pub fn resolve(settings: &Settings, path: RepositoryName, ns: Option<Namespace>) -> RequestedName {
+    // Only with something behind it: `docker.io` alone is a legal, if odd, repository name.
+    let prefix = match path.split_first() {
+        (first, Some(rest)) => Namespace::of_component(first).map(|host| (host, rest)),
+        (_, None) => None,
+    };
+    let internal = ns.is_none() && prefix.is_none();
+    let allowed = ns.as_ref().is_none_or(|ns| settings.allows(ns));
+    let mirrored = match (&ns, &prefix) {
+        (Some(ns), Some((host, rest))) if host == ns => mirrored(&path, ns, rest),
+        (Some(ns), _) => mirrored(&path, ns, path.as_str()),
+        (None, Some((host, rest))) => mirrored(&path, host, rest),
+        (None, None) => mirrored(&path, &settings.default_upstream, path.as_str()),
+    };
+    RequestedName { path, ns, internal, mirrored, allowed }
 }
 
-fn upstream(step: u8, host: &Namespace, path: &str) -> Step {
-    match step {
-        1 => mirrored(host, path).map_or(Step::Skip, Step::Name),
-        2 if host.as_str() == "docker.io" && !path.contains('/') => {
-            mirrored(host, &format!("library/{path}")).map_or(Step::Skip, Step::Name)
-        }
-        _ => Step::End,
-    }
-}
-
-fn mirrored(host: &Namespace, path: &str) -> Option<RepositoryName> {
-    format!("{}/{path}", host.component()).parse().ok()
+/// The repository for `rest` at the upstream, and the one in its `library/` that may be meant instead. A name that
+/// would be too long means nothing.
+fn mirrored(path: &RepositoryName, host: &Namespace, rest: &str) -> [Option<RepositoryName>; 2] {
+    let component = host.component();
+    let name = if path.split_first() == (&*component, Some(rest)) {
+        // Spelled as it is stored, as podman and CRI-O do: nothing to allocate.
+        Some(path.clone())
+    } else {
+        format!("{component}/{rest}").parse().ok()
+    };
+    let implied = host.is_docker_hub() && !rest.contains('/');
+    [name, if implied { format!("{component}/library/{rest}").parse().ok() } else { None }]
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn requested(settings: &Settings, path: &str, ns: Option<&str>) -> RequestedName {
+        resolve(settings, path.parse().unwrap(), ns.map(|ns| ns.parse().unwrap()))
+    }
+
     fn names(path: &str, ns: Option<&str>) -> Vec<String> {
-        let requested = RequestedName { path: path.parse().unwrap(), ns: ns.map(|ns| ns.parse().unwrap()) };
-        requested.candidates(&Settings::default()).map(|name| name.to_string()).collect()
+        requested(&Settings::default(), path, ns).candidates().map(ToString::to_string).collect()
     }
 
     #[test]
@@ -141,19 +125,41 @@ mod tests {
     }
 
     #[test]
-    fn an_upstream_that_is_not_allowed_means_nothing() {
-        let requested = RequestedName { path: "x".parse().unwrap(), ns: Some("ghcr.io".parse().unwrap()) };
-        let settings = Settings { upstreams: vec!["docker.io".into()], ..Settings::default() };
-        assert_eq!(requested.candidates(&settings).count(), 0);
+    fn an_exact_name_means_itself_alone() {
+        for path in ["zenml/zenml", "alpine", "docker.io/alpine"] {
+            let bare = RequestedName::bare(path.parse().unwrap());
+            assert_eq!(bare.candidates().collect::<Vec<_>>(), [&bare.path]);
+            assert_eq!(bare.write_target(), &bare.path);
+        }
     }
 
     #[test]
-    fn a_push_goes_to_one_place() {
-        let target = |path: &str, ns: Option<&str>| {
-            RequestedName { path: path.parse().unwrap(), ns: ns.map(|ns| ns.parse().unwrap()) }
-                .write_target()
-                .to_string()
-        };
+    fn another_default_upstream_is_tried_after_the_internal_name() {
+        let settings = Settings { default_upstream: "mirror:5000".parse().unwrap(), ..Settings::default() };
+        let requested = requested(&settings, "alpine", None);
+        assert_eq!(
+            requested.candidates().map(RepositoryName::as_str).collect::<Vec<_>>(),
+            ["alpine", "mirror_5000/alpine"]
+        );
+    }
+
+    #[test]
+    fn a_name_that_is_too_long_at_the_upstream_means_the_internal_one_alone() {
+        let long = "a".repeat(250);
+        assert_eq!(names(&long, None), [long.as_str()]);
+        assert!(names(&long, Some("ghcr.io")).is_empty());
+    }
+
+    #[test]
+    fn an_upstream_that_is_not_allowed_means_nothing() {
+        let settings = Settings { upstreams: vec!["docker.io".into()], ..Settings::default() };
+        assert_eq!(requested(&settings, "x", Some("ghcr.io")).candidates().count(), 0);
+    }
+
+    #[test]
+    fn a_push_goes_to_one_repository() {
+        let target =
+            |path: &str, ns: Option<&str>| requested(&Settings::default(), path, ns).write_target().to_string();
         assert_eq!(target("zenml/zenml", None), "zenml/zenml");
         assert_eq!(target("x/y", Some("ghcr.io")), "ghcr.io/x/y");
         assert_eq!(target("ghcr.io/x/y", Some("ghcr.io")), "ghcr.io/x/y");

@@ -1,24 +1,26 @@
-//! What name resolution may be told.
+//! What name resolution can be configured with.
 
-/// The settings of name resolution. Nothing here opens a connection: these are names, not addresses.
+use super::Namespace;
+
+/// The settings of name resolution. Hosts here are names only: nothing connects to them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
-    /// The upstream a bare name is looked for under when no internal repository has it.
-    pub default_upstream: String,
+    /// The upstream under which a bare name is looked up when no internal repository has it.
+    pub default_upstream: Namespace,
     /// The hosts accepted in `?ns=`; `*` accepts every well-formed host.
     pub upstreams: Vec<String>,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { default_upstream: "docker.io".to_owned(), upstreams: vec!["*".to_owned()] }
+        Self { default_upstream: Namespace::docker_hub(), upstreams: vec!["*".to_owned()] }
     }
 }
 
 impl Settings {
     /// Whether requests may name this upstream.
     #[must_use]
-    pub fn allows(&self, ns: &super::Namespace) -> bool {
+    pub fn allows(&self, ns: &Namespace) -> bool {
         self.upstreams.iter().any(|allowed| allowed == "*" || allowed == ns.as_str())
     }
 }

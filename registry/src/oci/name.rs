@@ -34,14 +34,6 @@ impl RepositoryName {
             None => (&self.0, None),
         }
     }
-
-    /// `prefix/name`.
-    ///
-    /// # Errors
-    /// When the result is not a name: a bad prefix, or too long.
-    pub fn under(&self, prefix: &str) -> Result<Self, InvalidName> {
-        format!("{prefix}/{self}").parse()
-    }
 }
 
 impl FromStr for RepositoryName {

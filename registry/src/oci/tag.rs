@@ -29,16 +29,6 @@ impl Tag {
         encoded.truncate(64);
         Self(format!("{}-{encoded}", subject.algorithm()).into())
     }
-
-    /// Whether this tag is of the form [`Tag::referrers_fallback`] makes.
-    #[must_use]
-    pub fn is_referrers_fallback(&self) -> bool {
-        self.0.split_once('-').is_some_and(|(algorithm, encoded)| {
-            matches!(algorithm, "sha256" | "sha512")
-                && encoded.len() == 64
-                && encoded.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
-        })
-    }
 }
 
 impl FromStr for Tag {
@@ -136,9 +126,6 @@ mod tests {
         let digest = super::super::Algorithm::Sha512.digest(b"x");
         let tag = Tag::referrers_fallback(&digest);
         assert_eq!(tag.as_str().len(), "sha512-".len() + 64);
-        assert!(tag.is_referrers_fallback());
-        assert!(!"sha256-abc".parse::<Tag>().unwrap().is_referrers_fallback());
-        assert!(!format!("sha256-{}.sig", "0".repeat(64)).parse::<Tag>().unwrap().is_referrers_fallback());
     }
 
     proptest! {

@@ -19,7 +19,7 @@ pub use error::InvalidRequest;
 pub use query::Page;
 
 use crate::PutReference;
-use crate::names::RequestedName;
+use crate::names::{self, RequestedName};
 use crate::oci::{Algorithm, Digest, InvalidName, RepositoryName, Tag, TagOrDigest, UploadId};
 use query::Query;
 
@@ -182,9 +182,9 @@ pub enum Access<'a> {
     /// Reads content by a name that may have several spellings.
     Read(&'a RequestedName),
     /// Adds content to a repository, or gives its own upload up.
-    Write(RepositoryName),
+    Write(&'a RepositoryName),
     /// Removes content from a repository.
-    Delete(RepositoryName),
+    Delete(&'a RepositoryName),
 }
 
 impl Endpoint {
@@ -192,7 +192,7 @@ impl Endpoint {
     ///
     /// # Errors
     /// [`InvalidRequest`] when there is no such endpoint, or its names or parameters are not valid.
-    pub fn parse(method: &Method, uri: &Uri) -> Result<Self, InvalidRequest> {
+    pub fn parse(method: &Method, uri: &Uri, names: &names::Settings) -> Result<Self, InvalidRequest> {
         let no_endpoint = || InvalidRequest::no_endpoint(uri.path());
         let query = Query::of(uri);
         let path = match uri.path() {
@@ -210,25 +210,25 @@ impl Endpoint {
         let (path, keyword) = path.rsplit_once('/').ok_or_else(no_endpoint)?;
         let last = decoded(last);
         match keyword {
-            "manifests" => manifest(method, requested(path, query)?, &last, query),
-            "blobs" if last == "uploads" => start(method, path, query),
-            "blobs" => blob(method, requested(path, query)?, &last),
+            "manifests" => manifest(method, requested(path, query, names)?, &last, query),
+            "blobs" if last == "uploads" => start(method, path, query, names),
+            "blobs" => blob(method, requested(path, query, names)?, &last),
             "uploads" => {
                 let (path, keyword) = path.rsplit_once('/').ok_or_else(no_endpoint)?;
                 match keyword {
-                    "blobs" if last.is_empty() => start(method, path, query),
-                    "blobs" => upload(method, requested(path, query)?, &last, query),
+                    "blobs" if last.is_empty() => start(method, path, query, names),
+                    "blobs" => upload(method, requested(path, query, names)?, &last, query),
                     _ => Err(no_endpoint()),
                 }
             }
             "tags" if last == "list" => {
                 reading(method)?;
-                Ok(Self::ListTags { name: requested(path, query)?, page: query.page()? })
+                Ok(Self::ListTags { name: requested(path, query, names)?, page: query.page()? })
             }
             "referrers" => {
                 reading(method)?;
                 Ok(Self::ListReferrers {
-                    name: requested(path, query)?,
+                    name: requested(path, query, names)?,
                     subject: last.parse()?,
                     artifact_types: artifact_types(query)?,
                     after: query.last().map(|digest| digest.parse()).transpose()?,
@@ -333,17 +333,17 @@ fn blob(method: &Method, name: RequestedName, text: &str) -> Result<Endpoint, In
     }
 }
 
-fn start(method: &Method, path: &str, query: Query<'_>) -> Result<Endpoint, InvalidRequest> {
+fn start(method: &Method, path: &str, query: Query<'_>, names: &names::Settings) -> Result<Endpoint, InvalidRequest> {
     if method != Method::POST {
         return Err(InvalidRequest::Method("POST"));
     }
-    let name = requested(path, query)?;
+    let name = requested(path, query, names)?;
     if let Some(digest) = query.first("mount") {
         let from = match query.first("from") {
             None => MountSource::Anywhere,
             Some(from) => match from.parse() {
                 // A mirror's clients name the source in the same upstream as the target.
-                Ok(path) => MountSource::Repository(RequestedName { path, ns: name.ns.clone() }),
+                Ok(path) => MountSource::Repository(names::resolve(names, path, name.ns.clone())),
                 Err(_) => MountSource::Nowhere,
             },
         };
@@ -376,10 +376,10 @@ fn reading(method: &Method) -> Result<(), InvalidRequest> {
 }
 
 /// The name in a path, and the upstream `?ns=` puts it in.
-fn requested(path: &str, query: Query<'_>) -> Result<RequestedName, InvalidRequest> {
+fn requested(path: &str, query: Query<'_>, names: &names::Settings) -> Result<RequestedName, InvalidRequest> {
     let path = if path.contains('%') { decoded_name(path)?.parse()? } else { path.parse()? };
     let ns = query.first("ns").filter(|ns| !ns.is_empty()).map(|ns| ns.parse()).transpose()?;
-    Ok(RequestedName { path, ns })
+    Ok(names::resolve(names, path, ns))
 }
 
 /// Decodes each component on its own: an encoded slash is a character of a component, and no component has one (H10).

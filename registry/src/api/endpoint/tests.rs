@@ -9,11 +9,15 @@ const SHA256: &str = "sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c
 const ID: &str = "7b4ae0c9-9a1c-4c0e-8f5d-111111111111";
 
 fn parse(method: &str, uri: &str) -> Result<Endpoint, InvalidRequest> {
-    Endpoint::parse(&method.parse().unwrap(), &uri.parse().unwrap())
+    read(&method.parse().unwrap(), &uri.parse().unwrap())
+}
+
+fn read(method: &Method, uri: &Uri) -> Result<Endpoint, InvalidRequest> {
+    Endpoint::parse(method, uri, &names::Settings::default())
 }
 
 fn requested(path: &str, ns: Option<&str>) -> RequestedName {
-    RequestedName { path: path.parse().unwrap(), ns: ns.map(|ns| ns.parse().unwrap()) }
+    names::resolve(&names::Settings::default(), path.parse().unwrap(), ns.map(|ns| ns.parse().unwrap()))
 }
 
 fn name(path: &str) -> RequestedName {
@@ -30,8 +34,8 @@ fn every_endpoint_of_the_specification_is_parsed_with_the_access_it_needs() {
     let (id, tag) = (ID.parse().unwrap(), "v1".parse::<Tag>().unwrap());
     let n = name("a/b");
     let read = || Access::Read(&n);
-    let write = || Access::Write(n.path.clone());
-    let delete = || Access::Delete(n.path.clone());
+    let write = || Access::Write(&n.path);
+    let delete = || Access::Delete(&n.path);
     let chart = |archive: &str, provenance| Endpoint::PullChart { archive: archive.into(), provenance };
     let table = [
         ("end-1", "GET", "/v2/".to_owned(), Endpoint::Check, Access::Check),
@@ -494,7 +498,9 @@ fn any_endpoint() -> impl Strategy<Value = Endpoint> {
         (any_name(), any_digest()).prop_map(|(name, digest)| Endpoint::DeleteBlob { name, digest }),
         (any_name(), any_digest(), prop::option::of(source)).prop_map(|(name, digest, from)| {
             let ns = name.ns.clone();
-            let from = from.map_or(MountSource::Anywhere, |path| MountSource::Repository(RequestedName { path, ns }));
+            let from = from.map_or(MountSource::Anywhere, |path| {
+                MountSource::Repository(names::resolve(&names::Settings::default(), path, ns))
+            });
             Endpoint::MountBlob { name, digest, from }
         }),
         (
@@ -515,7 +521,7 @@ proptest! {
     #[test]
     fn a_rendered_endpoint_parses_back(endpoint in any_endpoint()) {
         let (method, uri) = render(&endpoint);
-        prop_assert_eq!(Endpoint::parse(&method, &uri.parse().unwrap()), Ok(endpoint), "{} {}", method, uri);
+        prop_assert_eq!(read(&method, &uri.parse().unwrap()), Ok(endpoint), "{} {}", method, uri);
     }
 }
 
@@ -529,9 +535,9 @@ fn the_fuzz_corpus_parses_or_is_refused_without_a_panic() {
         let text = String::from_utf8_lossy(&bytes);
         let (method, uri) = text.trim_end().split_once(' ').unwrap_or(("GET", &text));
         if let (Ok(method), Ok(uri)) = (method.parse::<Method>(), uri.parse::<Uri>()) {
-            if let Ok(endpoint) = Endpoint::parse(&method, &uri) {
+            if let Ok(endpoint) = read(&method, &uri) {
                 let (method, uri) = render(&endpoint);
-                assert_eq!(Endpoint::parse(&method, &uri.parse().unwrap()), Ok(endpoint));
+                assert_eq!(read(&method, &uri.parse().unwrap()), Ok(endpoint));
             }
             replayed += 1;
         }
