@@ -112,7 +112,7 @@ pub(crate) fn verify(registry: Registry) -> Stop {
         if let Err(error) = rustix::process::setpriority_process(None, LEAST) {
             tracing::debug!(%error, "the mounted media are read with no lower priority");
         }
-        for (name, found) in registry.verify_mounts(&flag) {
+        for (name, found) in registry.check_media(&flag) {
             // A medium that was pulled out is one thing to say, however many blobs it has.
             for problem in found.problems.iter().take(SAID) {
                 tracing::error!("{problem}");

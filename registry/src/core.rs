@@ -23,7 +23,7 @@ impl Core {
     pub(crate) fn open(settings: Settings) -> Result<Self, OpenError> {
         let folder = DataFolder::open(settings.data.clone())?;
         let blobs = Blobs::new(folder.layout());
-        let catalog = Arc::new(Catalog::open(folder.layout().clone(), blobs.files.clone())?);
+        let catalog = Arc::new(Catalog::open(folder.layout().clone(), blobs.depot.clone())?);
         Ok(Self { settings, blobs, catalog, folder })
     }
 
@@ -36,8 +36,7 @@ impl Core {
         T: Send + 'static,
         F: Future<Output = Result<T, Error>> + Send + 'static,
     {
-        self.catalog.files.ready().await?;
+        self.catalog.ready().await?;
         threads::composed(use_case(self.clone())).await
     }
-
 }

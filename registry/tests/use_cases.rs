@@ -127,7 +127,7 @@ async fn h21_a_blob_is_visible_only_where_it_is_linked() {
     let digest = push_blob(&registry, "a", b"content").await;
     assert_eq!(registry.blob(&asked("a"), &digest).await.unwrap().size(), 7);
     assert!(matches!(registry.blob(&asked("b"), &digest).await, Err(Error::BlobUnknown { .. })));
-    assert!(registry.repository(name("b")).mount(&digest, Some(&asked("a"))).await.unwrap());
+    assert!(registry.repository(name("b")).mount_blob(&digest, Some(&asked("a"))).await.unwrap());
     assert_eq!(registry.blob(&asked("b"), &digest).await.unwrap().size(), 7);
     registry.repository(name("a")).delete_blob(&digest).await.unwrap();
     assert!(matches!(registry.blob(&asked("a"), &digest).await, Err(Error::BlobUnknown { .. })), "CVE-2026-35172");
@@ -140,9 +140,9 @@ async fn end_11_a_mount_of_what_is_not_seen_there_is_none() {
     let registry = open(folder.path()).await;
     let digest = push_blob(&registry, "a", b"content").await;
     let target = registry.repository(name("b"));
-    assert!(!target.mount(&digest, Some(&asked("c"))).await.unwrap());
-    assert!(!target.mount(&Algorithm::Sha256.digest(b"nowhere"), None).await.unwrap());
-    assert!(target.mount(&digest, None).await.unwrap(), "without a source, any repository's will do");
+    assert!(!target.mount_blob(&digest, Some(&asked("c"))).await.unwrap());
+    assert!(!target.mount_blob(&Algorithm::Sha256.digest(b"nowhere"), None).await.unwrap());
+    assert!(target.mount_blob(&digest, None).await.unwrap(), "without a source, any repository's will do");
 }
 
 #[tokio::test]
@@ -530,7 +530,7 @@ async fn s13_the_same_is_seen_after_the_metadata_was_deleted_cut_or_filled_with_
         push_image(&registry, "a/b", "2", b"other").await;
         release(&registry, b"ingested", &[("docker.io/x/y", "3"), ("x", "3")]).await;
         let unreferenced = push_blob(&registry, "a/b", b"of no manifest").await;
-        registry.repository(name("mounted/there")).mount(&unreferenced, Some(&asked("a/b"))).await.unwrap();
+        registry.repository(name("mounted/there")).mount_blob(&unreferenced, Some(&asked("a/b"))).await.unwrap();
         let about =
             format!(r#","subject":{{"mediaType":"{}","digest":"{digest}","size":7}}"#, MediaType::IMAGE_MANIFEST);
         let referrer = image(b"{}", &[], &about);
@@ -581,7 +581,7 @@ async fn s04_a_damaged_tag_is_reported_and_the_others_are_served() {
     std::fs::write(folder.path().join("repositories/a/_tags/1"), b"").unwrap();
     let registry = reopen(folder.path()).await;
     let damaged = registry.manifest(&asked("a"), &by_tag("1")).await;
-    assert!(matches!(&damaged, Err(Error::Store(error)) if error.to_string().contains("_tags/1")), "{damaged:?}");
+    assert!(matches!(&damaged, Err(Error::Disk(error)) if error.to_string().contains("_tags/1")), "{damaged:?}");
     assert_eq!(digest_of(&registry, "b", "2").await, Some(two));
     let report = registry.rebuild().await.unwrap();
     assert_eq!(report.problems.len(), 1, "{:?}", report.problems);
@@ -600,7 +600,7 @@ async fn s03_a_manifest_whose_bytes_changed_on_disk_is_never_served() {
     bytes[20] ^= 1;
     std::fs::write(&path, bytes).unwrap();
     let registry = reopen(folder.path()).await;
-    assert!(matches!(registry.manifest(&asked("a"), &by_tag("1")).await, Err(Error::Store(_))));
+    assert!(matches!(registry.manifest(&asked("a"), &by_tag("1")).await, Err(Error::Disk(_))));
 }
 
 #[tokio::test]

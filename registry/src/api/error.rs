@@ -147,7 +147,7 @@ fn registry_status(error: &RegistryError) -> StatusCode {
         RegistryError::Medium(MediumError::Damaged { .. }) => StatusCode::INTERNAL_SERVER_ERROR,
         RegistryError::Medium(_) => StatusCode::SERVICE_UNAVAILABLE,
         _ if error.is_no_space() => StatusCode::INSUFFICIENT_STORAGE,
-        RegistryError::Store(_) | RegistryError::Metadata(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        RegistryError::Disk(_) | RegistryError::Index(_) => StatusCode::INTERNAL_SERVER_ERROR,
     }
 }
 

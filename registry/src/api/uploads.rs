@@ -30,8 +30,8 @@ pub(super) async fn mount(
 ) -> Result<Response<Body>, Error> {
     let repository = registry.repository(name.write_target().clone());
     let mounted = match from {
-        MountSource::Anywhere => repository.mount(digest, None).await?,
-        MountSource::Repository(from) => repository.mount(digest, Some(from)).await?,
+        MountSource::Anywhere => repository.mount_blob(digest, None).await?,
+        MountSource::Repository(from) => repository.mount_blob(digest, Some(from)).await?,
         MountSource::Nowhere => false,
     };
     if mounted {

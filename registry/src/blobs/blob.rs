@@ -40,6 +40,12 @@ impl Blob {
         Self::new(file, offset, medium.digest(), medium.size(), Some(medium))
     }
 
+    /// Opens a blob of a medium.
+    pub(crate) fn open_on_medium(medium: &Arc<MediumBlob>) -> Result<Self, MediumError> {
+        let (file, offset) = medium.open()?;
+        Ok(Self::on_medium(file, offset, medium.clone()))
+    }
+
     /// Its digest, as it was asked for.
     #[must_use]
     pub fn digest(&self) -> Digest {

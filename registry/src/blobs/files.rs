@@ -13,28 +13,17 @@ use super::blob::Blob;
 use super::lease::Leases;
 use super::place::{Answer, Depot, Digests, Place};
 use super::write_behind::WriteBehind;
-use super::writer::{Sealed, Writer};
+use super::writer::{Adopted, Sealed, Writer};
 use crate::disk::threads::blocking;
 use crate::disk::{Batch, Context, DiskError, Layout, absent_is_none, sync_folder};
-use crate::error::Error;
 use crate::oci::{Algorithm, Digest};
 
 /// What an operator does about a blob the disk has damaged.
-const MEND: &str = "set it aside by a verification that removes what is damaged, then ingest its bundle or push its image again";
+const MEND: &str =
+    "set it aside by a verification that removes what is damaged, then ingest its bundle or push its image again";
 
 /// Digests listed at a time.
 const LISTED: usize = 1024;
-
-/// What became of a file that was to take a blob's name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Adopted {
-    /// It has the name.
-    New,
-    /// It replaced one of another size: a handle that is open reads a damaged file.
-    Mended,
-    /// An equal one has the name.
-    There,
-}
 
 /// The blobs of a data folder. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -46,10 +35,6 @@ pub(crate) struct Files {
 impl Files {
     pub(crate) fn new(layout: Layout) -> Self {
         Self { layout, leases: Leases::default() }
-    }
-
-    pub(crate) const fn layout(&self) -> &Layout {
-        &self.layout
     }
 
     /// As [`Place::find`], on this thread.
@@ -116,12 +101,13 @@ impl Files {
         sync_folder(&self.layout.blobs(algorithm))
     }
 
-    /// As [`Depot::put`], on this thread: each folder is synced once, however many blobs there are.
-    pub(crate) fn put_now(&self, blobs: &[(Digest, Bytes)]) -> Result<(), DiskError> {
+    /// Stores small blobs whose digests are their content's, those that are not there. Durable when it returns; each folder
+    /// is synced once, however many blobs there are.
+    pub(crate) fn put(&self, blobs: &[(Digest, Bytes)]) -> Result<(), DiskError> {
         self.put_in(Batch::new(&self.layout), blobs)
     }
 
-    /// As [`Files::put_now`], and makes every name durable that any blob has.
+    /// As [`Files::put`], and makes every name durable that any blob has.
     pub(crate) fn put_and_sync_all(&self, blobs: &[(Digest, Bytes)]) -> Result<(), DiskError> {
         let mut batch = Batch::new(&self.layout);
         Algorithm::ALL.iter().for_each(|algorithm| batch.also_sync(&self.layout.blobs(*algorithm)));
@@ -161,7 +147,7 @@ impl Files {
 
     /// Whether `needed` more bytes fit on the data folder's disk and leave `keep_free` bytes of it free. What fits may
     /// still not fit when it is written: others write, too.
-    pub(crate) fn require_room_now(&self, needed: u64, keep_free: u64) -> Result<(), DiskError> {
+    pub(crate) fn require_room(&self, needed: u64, keep_free: u64) -> Result<(), DiskError> {
         let path = self.layout.root();
         let disk = rustix::fs::statvfs(path).on("ask for the free space of", path)?;
         let free = disk.f_bavail.saturating_mul(disk.f_frsize);
@@ -171,7 +157,11 @@ impl Files {
         Err(DiskError::NoRoom { path: path.to_owned(), needed, keep_free, free })
     }
 
-    fn listed(&self, algorithm: Algorithm, entries: Option<fs::ReadDir>) -> Result<Option<(Vec<Digest>, Listing)>, DiskError> {
+    fn listed(
+        &self,
+        algorithm: Algorithm,
+        entries: Option<fs::ReadDir>,
+    ) -> Result<Option<(Vec<Digest>, Listing)>, DiskError> {
         let folder = self.layout.blobs(algorithm);
         let mut entries = match entries {
             Some(entries) => entries,
@@ -242,19 +232,19 @@ impl Depot for Files {
         }))
     }
 
-    fn put(&self, blobs: Vec<(Digest, Bytes)>) -> Answer<'_, ()> {
+    fn store(&self, mut sealed: Sealed) -> Answer<'_, Adopted> {
         let files = self.clone();
-        Box::pin(blocking(move || Ok(files.put_now(&blobs)?)))
+        Box::pin(blocking(move || {
+            let adopted = files.adopt(&mut sealed)?;
+            // Also when the blob was there: the request that put it there may not have synced the folder yet.
+            files.sync(sealed.digest.algorithm())?;
+            Ok(adopted)
+        }))
     }
 
     fn quarantine<'a>(&'a self, damaged: &'a Blob) -> Answer<'a, bool> {
         let (files, damaged) = (self.clone(), damaged.clone());
         Box::pin(blocking(move || Ok(files.quarantine_now(&damaged)?)))
-    }
-
-    fn require_room(&self, needed: u64, keep_free: u64) -> Answer<'_, ()> {
-        let files = self.clone();
-        Box::pin(blocking(move || Ok(files.require_room_now(needed, keep_free)?)))
     }
 }
 

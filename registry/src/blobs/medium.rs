@@ -85,12 +85,9 @@ impl Medium {
 
 impl Place for Medium {
     fn find<'a>(&'a self, digest: &'a Digest, size: Option<u64>) -> Answer<'a, Option<Blob>> {
-        self.first(digest, move |position| {
-            if size.is_some_and(|size| size != position.size()) {
-                return Ok(None);
-            }
-            let (file, offset) = position.open()?;
-            Ok(Some(Blob::on_medium(file, offset, position.clone())))
+        self.first(digest, move |position| match size {
+            Some(size) if size != position.size() => Err(position.damaged().into()),
+            _ => Ok(Some(Blob::open_on_medium(position)?)),
         })
     }
 
@@ -102,7 +99,7 @@ impl Place for Medium {
         let wanted = *digest;
         self.first(digest, move |position| {
             if position.size() > limit as u64 {
-                return Ok(None);
+                return Err(position.damaged().into());
             }
             let (file, offset) = position.open()?;
             let content = position.read(&file, offset)?;

@@ -167,7 +167,7 @@ impl MediumBlob {
         Ok(())
     }
 
-    fn damaged(&self) -> MediumError {
+    pub(super) fn damaged(&self) -> MediumError {
         MediumError::Damaged { digest: self.digest, file: self.position().0.to_owned() }
     }
 

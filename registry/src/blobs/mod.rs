@@ -17,7 +17,7 @@ mod write_behind;
 mod writer;
 
 #[cfg(test)]
-mod contract;
+mod tests;
 
 use std::sync::Arc;
 
@@ -25,7 +25,7 @@ use bytes::Bytes;
 use parking_lot::RwLock;
 
 pub use blob::Blob;
-pub(crate) use files::{Adopted, Files};
+pub(crate) use files::Files;
 pub(crate) use lease::Lease;
 pub(crate) use medium::{Medium, Unfinished, re_hash};
 pub(crate) use medium_blob::{MediumBlob, MediumFile, Trust};
@@ -33,10 +33,10 @@ pub use medium_error::MediumError;
 pub(crate) use place::{Answer, Depot, Place};
 pub(crate) use upload::{OpenUpload, Unavailable, Uploads};
 pub(crate) use write_behind::WriteBehind;
-pub(crate) use writer::{Sealed, Writer};
+pub(crate) use writer::{Adopted, Sealed, Writer};
 
 use crate::cache::Cache;
-use crate::disk::{DiskError, Layout};
+use crate::disk::Layout;
 use crate::error::Error;
 use crate::oci::Digest;
 
@@ -49,7 +49,7 @@ const OPEN_SHARE: u64 = 4;
 pub(crate) struct Blobs {
     open: Cache<Digest, Blob>,
     /// Where new blobs are written.
-    pub(crate) files: Files,
+    pub(crate) depot: Files,
     pub(crate) uploads: Uploads,
     /// What was mounted last comes first.
     media: RwLock<Arc<[Arc<Medium>]>>,
@@ -59,7 +59,7 @@ impl Blobs {
     pub(crate) fn new(layout: &Layout) -> Self {
         Self {
             open: Cache::new(kept_open(), OPEN),
-            files: Files::new(layout.clone()),
+            depot: Files::new(layout.clone()),
             uploads: Uploads::new(layout.clone()),
             media: RwLock::default(),
         }
@@ -98,7 +98,7 @@ impl Blobs {
         let mut failed = None;
         let media = self.media();
         let media = media.iter().map(|medium| medium.as_ref() as &dyn Place);
-        for place in std::iter::once(&self.files as &dyn Place).chain(media) {
+        for place in std::iter::once(&self.depot as &dyn Place).chain(media) {
             match place.find(digest, Some(size)).await {
                 Ok(Some(blob)) => {
                     self.open.insert(ticket, *digest, blob.clone(), 1);
@@ -113,7 +113,7 @@ impl Blobs {
 
     /// The sizes of blobs, in bytes, where the nearest place has them.
     pub(crate) async fn sizes(&self, digests: &[Digest]) -> Result<Vec<Option<u64>>, Error> {
-        let mut sizes = self.files.sizes(digests).await?;
+        let mut sizes = self.depot.sizes(digests).await?;
         for medium in self.media().iter() {
             for (size, digest) in sizes.iter_mut().zip(digests) {
                 *size = size.or_else(|| medium.size(digest));
@@ -124,7 +124,7 @@ impl Blobs {
 
     /// The whole of a small blob, re-hashed. `None` when no place has it, or none that is at most `limit` bytes.
     pub(crate) async fn read(&self, digest: &Digest, limit: usize) -> Result<Option<Bytes>, Error> {
-        if let Some(bytes) = self.files.read(digest, limit).await? {
+        if let Some(bytes) = self.depot.read(digest, limit).await? {
             return Ok(Some(bytes));
         }
         for medium in self.media().iter() {
@@ -144,7 +144,7 @@ impl Blobs {
 
     /// Moves a damaged file out of the way, if it still is the one that was read. See [`Depot::quarantine`].
     pub(crate) async fn quarantine(&self, damaged: &Blob) -> Result<bool, Error> {
-        let moved = self.files.quarantine(damaged).await?;
+        let moved = self.depot.quarantine(damaged).await?;
         self.open.remove(&damaged.digest());
         Ok(moved)
     }

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use futures_util::Stream;
 
 use super::blob::Blob;
-use super::writer::Writer;
+use super::writer::{Adopted, Sealed, Writer};
 use crate::error::Error;
 use crate::oci::{Algorithm, Digest};
 
@@ -40,17 +40,13 @@ pub(crate) trait Place: Debug + Send + Sync {
 
 /// A place that new blobs go to.
 pub(crate) trait Depot: Place {
-    /// Begins a blob that is written on the calling thread's side of the face.
+    /// Begins a blob that is to be known by a digest of `algorithm`.
     fn begin(&self, algorithm: Algorithm) -> Answer<'_, Writer>;
 
-    /// Stores small blobs whose digests are their content's. They are there together, durably, when this returns; those
-    /// that are there already are not written again.
-    fn put(&self, blobs: Vec<(Digest, Bytes)>) -> Answer<'_, ()>;
+    /// Gives a sealed blob its name, unless an equal one has it. Durable when it returns.
+    fn store(&self, sealed: Sealed) -> Answer<'_, Adopted>;
 
     /// Moves a damaged blob to where none is looked for, if it still is the one that was opened: it may have been
     /// brought anew meanwhile. Says whether it was moved. Durable when it returns.
     fn quarantine<'a>(&'a self, damaged: &'a Blob) -> Answer<'a, bool>;
-
-    /// Whether `needed` more bytes fit and leave `keep_free` bytes free. Nothing is reserved.
-    fn require_room(&self, needed: u64, keep_free: u64) -> Answer<'_, ()>;
 }

@@ -157,8 +157,7 @@ impl Uploads {
         known: Option<(u64, Hasher)>,
     ) -> Result<Option<OpenUpload>, DiskError> {
         let path = self.layout.upload_data(id);
-        let Some(file) =
-            absent_is_none(OpenOptions::new().append(true).read(true).open(&path)).on("open", &path)?
+        let Some(file) = absent_is_none(OpenOptions::new().append(true).read(true).open(&path)).on("open", &path)?
         else {
             return Ok(None);
         };
@@ -313,6 +312,6 @@ fn rehash(file: &File, algorithm: Algorithm, path: &Path) -> Result<Hasher, Disk
         hasher.update(piece);
         ControlFlow::Continue(())
     });
-    read.map_err(|failed| failed.error).on("read", path)?;
+    let _ = read.map_err(|failed| failed.error).on("read", path)?;
     Ok(hasher)
 }

@@ -28,6 +28,17 @@ pub(crate) struct Writer {
     sealed: bool,
 }
 
+/// What became of a file that was to take a blob's name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Adopted {
+    /// It has the name.
+    New,
+    /// It replaced one of another size: a handle that is open reads a damaged file.
+    Mended,
+    /// An equal one has the name.
+    There,
+}
+
 /// A blob whose content is complete and whose digest is known; it has no name yet.
 #[derive(Debug)]
 pub(crate) struct Sealed {
@@ -42,7 +53,12 @@ pub(crate) struct Sealed {
 
 impl Writer {
     /// A blob that, once it is large, is hashed and written by `thread`.
-    pub(crate) fn create(layout: &Layout, leases: Leases, algorithm: Algorithm, thread: WriteBehind) -> Result<Self, DiskError> {
+    pub(crate) fn create(
+        layout: &Layout,
+        leases: Leases,
+        algorithm: Algorithm,
+        thread: WriteBehind,
+    ) -> Result<Self, DiskError> {
         let path = layout.temporary();
         let file = create_file(&path)?;
         Ok(Self {

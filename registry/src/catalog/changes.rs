@@ -13,8 +13,6 @@ pub(crate) struct Changes {
     pub(super) repository: RepositoryName,
     pub(super) blobs: Vec<(Digest, u64)>,
     pub(super) manifests: Vec<(Digest, Arc<Manifest>)>,
-    /// Whether the manifests go when the release ends that brought them.
-    pub(super) ingested: bool,
     pub(super) tags: Vec<(Tag, Digest, Provenance)>,
     pub(super) unlinked_tags: Vec<Tag>,
     pub(super) unlinked_manifests: Vec<(Digest, Arc<Manifest>)>,
@@ -28,18 +26,11 @@ impl Changes {
             repository,
             blobs: Vec::new(),
             manifests: Vec::new(),
-            ingested: false,
             tags: Vec::new(),
             unlinked_tags: Vec::new(),
             unlinked_manifests: Vec::new(),
             unlinked_blobs: Vec::new(),
         }
-    }
-
-    /// The manifests are an ingest's.
-    pub(crate) const fn ingested(mut self) -> Self {
-        self.ingested = true;
-        self
     }
 
     /// Shows a blob of `size` bytes, which must be stored durably.

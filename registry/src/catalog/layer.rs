@@ -51,11 +51,8 @@ pub(crate) trait Layer: Debug + Send + Sync {
     fn tag<'a>(&'a self, repository: &'a RepositoryName, tag: &'a Tag) -> Answer<'a, Option<Binding>>;
 
     /// A manifest, re-hashed.
-    fn manifest<'a>(
-        &'a self,
-        repository: &'a RepositoryName,
-        digest: &'a Digest,
-    ) -> Answer<'a, Option<ServedManifest>>;
+    fn manifest<'a>(&'a self, repository: &'a RepositoryName, digest: &'a Digest)
+    -> Answer<'a, Option<ServedManifest>>;
 
     /// Whether the repository has a manifest, by the names alone: its bytes may be damaged.
     fn names_manifest<'a>(&'a self, repository: &'a RepositoryName, digest: &'a Digest) -> Answer<'a, bool>;

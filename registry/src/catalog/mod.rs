@@ -7,7 +7,7 @@
 mod binding;
 mod caches;
 mod changes;
-pub(crate) mod files;
+mod files;
 mod layer;
 mod mount;
 mod precedence;
@@ -15,14 +15,13 @@ pub(crate) mod release;
 mod view;
 
 #[cfg(test)]
-mod contract;
+mod tests;
 
 pub use binding::{Binding, Origin, Provenance, Rank, TagLink};
-pub(crate) use caches::Caches;
 pub(crate) use changes::Changes;
-pub use files::{IndexError, ManifestLink, RebuildReport};
 pub(crate) use files::{CHARTS, Exclusive, Linked};
-pub(crate) use layer::{Layer, Page};
+pub use files::{IndexError, ManifestLink, RebuildReport};
+
 pub use layer::ServedManifest;
 pub(crate) use mount::{MountedNames, MountedRepository};
 pub use precedence::{OnConflict, Outcome, Precedence, WhyKept};

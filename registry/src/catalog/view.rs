@@ -8,9 +8,10 @@ use parking_lot::RwLock;
 
 use super::binding::{self, Binding};
 use super::caches::Caches;
-use super::files::Files;
+use super::files::{Exclusive, Files, Linked, RebuildReport, Write};
 use super::layer::{Layer, Page, ServedManifest};
 use super::mount::MountedNames;
+use super::release::Releases;
 use crate::blobs;
 use crate::disk::threads::composed;
 use crate::disk::{DiskError, Layout};
@@ -25,7 +26,7 @@ const ENTRY: usize = 512;
 #[derive(Debug)]
 pub(crate) struct Catalog {
     /// The layer that can be changed.
-    pub(crate) files: Files,
+    files: Files,
     /// What was mounted last comes first.
     mounted: RwLock<Arc<[Arc<MountedNames>]>>,
     caches: Arc<Caches>,
@@ -37,6 +38,56 @@ impl Catalog {
         let caches = Arc::<Caches>::default();
         let files = Files::open(layout, blobs, caches.clone())?;
         Ok(Self { files, mounted: RwLock::default(), caches })
+    }
+
+    /// Waits until the index is ready: before, a question that needs it would hold a thread.
+    pub(crate) async fn ready(&self) -> Result<(), Error> {
+        self.files.ready().await
+    }
+
+    /// Seals the index, so that the next start need not rebuild it. Later questions are refused.
+    pub(crate) async fn close(&self) -> Result<(), Error> {
+        self.files.close().await
+    }
+
+    /// Rebuilds the index. What needs it waits meanwhile.
+    pub(crate) async fn rebuild(&self) -> Result<RebuildReport, Error> {
+        self.files.rebuild().await
+    }
+
+    /// The right to change one repository.
+    pub(crate) async fn write(&self, repository: &RepositoryName) -> Result<Write, Error> {
+        self.files.write(repository).await
+    }
+
+    /// The right to change everything.
+    pub(crate) async fn exclusive(&self) -> Result<Exclusive, Error> {
+        self.files.exclusive().await
+    }
+
+    /// The release log.
+    pub(crate) fn releases(&self) -> Releases {
+        Releases::new(self.files.clone())
+    }
+
+    /// Every repository that is stored, in no order: by the links themselves, not by the index.
+    pub(crate) async fn stored_repositories(&self) -> Result<Vec<RepositoryName>, Error> {
+        self.files.linked_repositories().await
+    }
+
+    /// What is stored of a repository, and what of it is damaged: by the links themselves, not by the index.
+    pub(crate) async fn linked(&self, repository: &RepositoryName) -> Result<Linked, Error> {
+        self.files.linked(repository).await
+    }
+
+    /// A stored manifest of the repository that names the blob.
+    pub(crate) async fn user(&self, repository: &RepositoryName, blob: &Digest) -> Result<Option<Digest>, Error> {
+        self.files.user(repository, blob).await
+    }
+
+    /// Changes whenever a tag below [`CHARTS`](super::CHARTS) does, in whatever layer.
+    pub(crate) async fn chart_generation(&self) -> Result<(u64, usize), Error> {
+        Ok((self.files.chart_changes().await?, self.mounted().len()))
     }
 
     /// Adds the names of a medium.
@@ -148,6 +199,11 @@ impl Catalog {
         self.files.tags_of(repository, digest).await
     }
 
+    /// The size, in bytes, of a blob that the data folder shows in the repository.
+    pub(crate) async fn stored_size(&self, repository: &RepositoryName, digest: &Digest) -> Result<Option<u64>, Error> {
+        self.files.visible(repository, digest).await
+    }
+
     /// Where a tag of the data folder points.
     pub(crate) async fn stored_tag(&self, repository: &RepositoryName, tag: &Tag) -> Result<Option<Binding>, Error> {
         self.files.tag(repository, tag).await
@@ -169,11 +225,7 @@ impl Catalog {
     }
 
     /// A manifest of the repository, checked.
-    pub(crate) async fn parsed(
-        &self,
-        repository: &RepositoryName,
-        digest: &Digest,
-    ) -> Result<Option<Manifest>, Error> {
+    pub(crate) async fn parsed(&self, repository: &RepositoryName, digest: &Digest) -> Result<Option<Manifest>, Error> {
         Ok(self.by_digest(repository, digest).await?.map(ServedManifest::parse).transpose()?)
     }
 

@@ -16,7 +16,6 @@ use crate::catalog::{Binding, CHARTS, Origin};
 use crate::core::Core;
 use crate::error::Error;
 use crate::oci::{Algorithm, Digest, MediaType, RepositoryName, Tag};
-use crate::registry::Registry;
 
 /// Versions listed, and the bytes of what they say of themselves; what is beyond is left out and logged.
 const MAX_VERSIONS: usize = 10_000;
@@ -93,22 +92,18 @@ impl ChartIndex {
     }
 }
 
-impl Registry {
-    /// The charts below `charts/` as they are now.
-    ///
-    /// # Errors
-    /// When the disk or the index fails.
-    pub async fn charts(&self) -> Result<Arc<ChartIndex>, Error> {
+impl Charts {
+    /// See [`Registry::charts`](crate::Registry::charts).
+    pub(crate) async fn index(&self, core: &Arc<Core>) -> Result<Arc<ChartIndex>, Error> {
         // Held while it is made: others wait for the same one rather than making it too.
-        let mut made = self.charts.0.lock().await;
+        let mut made = self.0.lock().await;
         // Read first: a change that comes in meanwhile is noticed the next time.
-        let catalog = &self.core.catalog;
-        let now = (catalog.files.chart_changes().await?, catalog.mounted().len());
+        let now = core.catalog.chart_generation().await?;
         if let Some(index) = made.index.as_ref().filter(|_| made.of == Some(now)) {
             return Ok(index.clone());
         }
         let known = std::mem::take(&mut made.known);
-        let (index, known) = self.core.run(|core| async move { make(&core, known).await }).await?;
+        let (index, known) = core.run(|core| async move { make(&core, known).await }).await?;
         *made = Made { of: Some(now), index: Some(index.clone()), known };
         Ok(index)
     }

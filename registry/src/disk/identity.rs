@@ -5,10 +5,10 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use super::checked_text as record;
 use super::durable::{Batch, create_folder};
 use super::error::{Context, DiskError};
 use super::layout::Layout;
-use super::checked_text as record;
 use crate::oci::Algorithm;
 
 /// The version of the layout this program reads and writes.

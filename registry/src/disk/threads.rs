@@ -5,7 +5,9 @@
 //! costs one hop however many it asks.
 
 use std::cell::Cell;
+use std::future::ready;
 
+use futures_util::future::Either;
 use tokio::runtime::Handle;
 
 use crate::error::Error;
@@ -34,17 +36,17 @@ impl Drop for Marked {
 ///
 /// # Cancel safety
 /// What was begun goes on to its end when the caller is dropped.
-pub(crate) async fn blocking<T: Send + 'static>(
+pub(crate) fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, Error> + Send + 'static,
-) -> Result<T, Error> {
+) -> impl Future<Output = Result<T, Error>> + Send {
+    // Begun here and not when it is polled: `work` is then no part of the caller's future, which stays small.
     if MAY_BLOCK.get() {
-        return work();
+        return Either::Left(ready(work()));
     }
-    joined(tokio::task::spawn_blocking(move || {
+    Either::Right(joined(tokio::task::spawn_blocking(move || {
         let _marked = Marked::set();
         work()
-    }))
-    .await
+    })))
 }
 
 /// Runs a whole use case on one thread that may block. What it has to wait for longer than for a disk (a lock, the index
@@ -52,11 +54,11 @@ pub(crate) async fn blocking<T: Send + 'static>(
 ///
 /// # Cancel safety
 /// Goes on to its end when the caller is dropped.
-pub(crate) async fn composed<T: Send + 'static>(
+pub(crate) fn composed<T: Send + 'static>(
     use_case: impl Future<Output = Result<T, Error>> + Send + 'static,
-) -> Result<T, Error> {
+) -> impl Future<Output = Result<T, Error>> + Send {
     let runtime = Handle::current();
-    joined(tokio::task::spawn_blocking(move || block_on(&runtime, use_case))).await
+    joined(tokio::task::spawn_blocking(move || block_on(&runtime, use_case)))
 }
 
 /// As [`composed`], for a caller whose thread may block already.

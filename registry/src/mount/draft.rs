@@ -102,8 +102,8 @@ impl MountDraft {
     }
 
     /// Adds a manifest to a repository.
-    pub fn add_manifest(&mut self, repository: &RepositoryName, digest: Digest, manifest: Arc<Manifest>) {
-        self.manifests.insert((repository.clone(), digest), manifest);
+    pub fn add_manifest(&mut self, repository: &RepositoryName, digest: Digest, manifest: impl Into<Arc<Manifest>>) {
+        self.manifests.insert((repository.clone(), digest), manifest.into());
     }
 
     /// Adds a tag. The same tag again is pointed elsewhere: the last one counts.
@@ -128,10 +128,11 @@ impl MountDraft {
         let rules = Precedence { protect: self.precedence.protect.clone(), ..Precedence::default() };
         let mut outcomes = Vec::with_capacity(self.tags.len());
         for ((repository, tag), digest) in &self.tags {
-            let there = catalog.stored_tag(repository, tag).await?.and_then(|Binding { digest, origin }| match origin {
-                Origin::Stored { sequence, at, provenance } => Some(TagLink { digest, sequence, at, provenance }),
-                Origin::Mounted { .. } => None,
-            });
+            let there =
+                catalog.stored_tag(repository, tag).await?.and_then(|Binding { digest, origin }| match origin {
+                    Origin::Stored { sequence, at, provenance } => Some(TagLink { digest, sequence, at, provenance }),
+                    Origin::Mounted { .. } => None,
+                });
             let outcome = rules.outcome(repository, there.as_ref(), digest, Rank::Mounted);
             outcomes.push(TagOutcome { repository: repository.clone(), tag: tag.clone(), digest: *digest, outcome });
         }

@@ -7,7 +7,9 @@ use super::brought::{self, Manifests};
 use super::outcome::{ReleaseReport, TagOutcome};
 use super::writer::{BlobWriter, Syncer, WrittenBlobs};
 use crate::blobs::Place;
-use crate::catalog::release::{ManifestName, ReleaseImage, ReleaseKind, ReleaseRecord, ReleaseSignature, ReleaseSource, TagChange};
+use crate::catalog::release::{
+    ManifestName, ReleaseImage, ReleaseKind, ReleaseRecord, ReleaseSignature, ReleaseSource, TagChange,
+};
 use crate::catalog::{Exclusive, OnConflict, Outcome, Precedence, Provenance, TagLink};
 use crate::core::Core;
 use crate::disk::threads::{blocking, composed};
@@ -53,7 +55,7 @@ impl ReleaseDraft {
     pub fn has_blob(&self, digest: &Digest) -> Option<u64> {
         let written = self.written.lock().unwrap_or_else(PoisonError::into_inner).get(digest).map(|(size, _)| *size);
         // A disk that cannot say is asked again when the blob is written.
-        written.or_else(|| self.core.blobs.files.size(digest).ok().flatten())
+        written.or_else(|| self.core.blobs.depot.size(digest).ok().flatten())
     }
 
     /// A blob the store has, to be read again; none while it is still on its way there.
@@ -61,8 +63,11 @@ impl ReleaseDraft {
     /// # Errors
     /// When the disk refuses.
     pub fn open_blob(&self, digest: &Digest) -> Result<Option<std::fs::File>, Error> {
-        let blob = self.core.blobs.files.open(digest, None)?;
-        Ok(blob.map(|blob| blob.file().try_clone()).transpose().map_err(|error| self.core.blobs.files.unreadable(digest, error))?)
+        let blob = self.core.blobs.depot.open(digest, None)?;
+        Ok(blob
+            .map(|blob| blob.file().try_clone())
+            .transpose()
+            .map_err(|error| self.core.blobs.depot.unreadable(digest, error))?)
     }
 
     /// Whether `needed` more bytes fit on the disk and leave `keep_free` of it free. Nothing is reserved.
@@ -70,7 +75,7 @@ impl ReleaseDraft {
     /// # Errors
     /// [`NoRoom`](crate::DiskError::NoRoom), with what is missing; when the disk cannot say.
     pub fn require_room(&self, needed: u64, keep_free: u64) -> Result<(), Error> {
-        Ok(self.core.blobs.files.require_room_now(needed, keep_free)?)
+        Ok(self.core.blobs.depot.require_room(needed, keep_free)?)
     }
 
     /// Begins a blob.
@@ -115,8 +120,8 @@ impl ReleaseDraft {
     }
 
     /// Adds a manifest to a repository. Kept in memory until the release is committed.
-    pub fn add_manifest(&mut self, repository: &RepositoryName, digest: Digest, manifest: Arc<Manifest>) {
-        self.manifests.insert((repository.clone(), digest), manifest);
+    pub fn add_manifest(&mut self, repository: &RepositoryName, digest: Digest, manifest: impl Into<Arc<Manifest>>) {
+        self.manifests.insert((repository.clone(), digest), manifest.into());
     }
 
     /// Adds a tag. The same tag again is pointed elsewhere: the last one counts.
@@ -142,7 +147,7 @@ impl ReleaseDraft {
     pub async fn commit(mut self) -> Result<ReleaseReport, Error> {
         let syncer = self.syncer.take();
         let wrote_blobs = blocking(move || syncer.map_or(Ok(false), Syncer::finish)).await?;
-        let all = self.core.catalog.files.exclusive().await?;
+        let all = self.core.catalog.exclusive().await?;
         composed(async move {
             let report = self.commit_in(&all).await?;
             Ok(ReleaseReport { wrote: report.wrote || wrote_blobs, ..report })
@@ -219,7 +224,7 @@ impl ReleaseDraft {
             let blobs: Vec<_> = manifest.required_blobs().collect();
             let digests: Vec<_> = blobs.iter().map(|blob| blob.digest).collect();
             let mut missing = Vec::new();
-            for (blob, found) in blobs.iter().zip(self.core.blobs.files.sizes(&digests).await?) {
+            for (blob, found) in blobs.iter().zip(self.core.blobs.depot.sizes(&digests).await?) {
                 match found {
                     Some(found) if found != blob.size => {
                         return Err(Error::SizeInvalid { digest: blob.digest, stated: blob.size, found });

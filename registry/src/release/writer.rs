@@ -50,13 +50,13 @@ pub struct Written {
 
 impl Syncer {
     pub(super) fn start(core: Arc<Core>) -> Result<Self, Error> {
-        let files = core.blobs.files.clone();
+        let files = core.blobs.depot.clone();
         let failed = |source| Error::Disk(files.no_thread(source));
         let (queue, blobs) = sync_channel::<Sealed>(SYNC_QUEUE);
         let work = move || {
             let mut wrote = false;
             for mut sealed in blobs {
-                let adopted = core.blobs.files.adopt(&mut sealed)?;
+                let adopted = core.blobs.depot.adopt(&mut sealed)?;
                 wrote |= adopted != Adopted::There;
                 core.blobs.adopted(&sealed.digest, adopted);
             }
@@ -75,7 +75,7 @@ impl Syncer {
         written: &WrittenBlobs,
     ) -> Result<BlobWriter, Error> {
         let Some((queue, _)) = &self.work else { return Err(Error::Unavailable("the release is over".into())) };
-        let writer = core.blobs.files.writer(algorithm, self.writing.clone())?;
+        let writer = core.blobs.depot.writer(algorithm, self.writing.clone())?;
         Ok(BlobWriter { writer, core: core.clone(), queue: queue.clone(), written: written.clone() })
     }
 
@@ -136,7 +136,7 @@ impl BlobWriter {
         if let Some(expected) = expected.filter(|expected| *expected != digest) {
             return Err(Error::DigestMismatch { expected, found: digest });
         }
-        let there = self.core.blobs.files.size(&digest)? == Some(size);
+        let there = self.core.blobs.depot.size(&digest)? == Some(size);
         let mut written = self.written.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let new = written.insert(digest, (size, lease)).is_none() && !there;
         drop(written);

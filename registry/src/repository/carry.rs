@@ -5,10 +5,10 @@ use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use crate::blobs::{MediumBlob, Writer, WriteBehind};
+use crate::blobs::{Depot, MediumBlob, Place};
 use crate::core::Core;
 use crate::disk::read_pieces;
-use crate::disk::threads::blocking;
+use crate::disk::threads::composed;
 use crate::error::Error;
 use crate::oci::{Digest, Manifest, Reference, RepositoryName};
 
@@ -33,21 +33,21 @@ pub(super) struct Carried {
 ///
 /// # Durability
 /// Copied blobs are durable when it returns.
-pub(super) async fn copy_named(
-    core: &Arc<Core>,
-    name: &RepositoryName,
-    manifest: &Manifest,
-) -> Result<Carried, Error> {
+pub(super) async fn copy_named(core: &Arc<Core>, name: &RepositoryName, manifest: &Manifest) -> Result<Carried, Error> {
     let mut carried = Carried::default();
     if core.catalog.mounted().is_empty() {
         return Ok(carried);
     }
     follow(core, name, manifest, &mut carried, 0);
-    let shown: Vec<_> = carried.blobs.iter().filter(|digest| core.catalog.shows_mounted(name, digest)).copied().collect();
-    for digest in shown {
-        copy_blob(core, digest).await?;
-    }
-    Ok(carried)
+    let shown = carried.blobs.iter().filter(|digest| core.catalog.shows_mounted(name, digest));
+    let (core, shown) = (core.clone(), shown.copied().collect::<Vec<_>>());
+    composed(async move {
+        for digest in shown {
+            copy_blob(&core, &digest).await?;
+        }
+        Ok(carried)
+    })
+    .await
 }
 
 /// What a manifest names: its blobs, and of manifests that only a medium has those too.
@@ -68,37 +68,29 @@ fn follow(core: &Core, name: &RepositoryName, manifest: &Manifest, carried: &mut
     }
 }
 
-/// Puts one blob of a medium into the data folder, from the first position that gives it, unless it is there.
-pub(super) async fn copy_blob(core: &Arc<Core>, digest: Digest) -> Result<(), Error> {
-    let core = core.clone();
-    blocking(move || {
-        let positions: Vec<_> = core.blobs.media().iter().flat_map(|medium| medium.positions(&digest)).collect();
-        let Some(first) = positions.first() else { return Ok(()) };
-        let files = &core.blobs.files;
-        if files.size(&digest)? != Some(first.size()) {
-            let mut failed = None;
-            let copied = positions.iter().any(|position| match copy(&core, position) {
-                Ok(()) => true,
-                Err(error) => {
-                    failed.get_or_insert(error);
-                    false
-                }
-            });
-            if let Some(error) = failed.filter(|_| !copied) {
-                return Err(error);
-            }
-        }
+/// Puts one blob of a medium into the data folder, from the first position that gives it, unless it is there. To be
+/// called on a thread that may block.
+pub(super) async fn copy_blob(core: &Core, digest: &Digest) -> Result<(), Error> {
+    let positions: Vec<_> = core.blobs.media().iter().flat_map(|medium| medium.positions(digest)).collect();
+    let Some(first) = positions.first() else { return Ok(()) };
+    let files = &core.blobs.depot;
+    if files.sizes(&[*digest]).await? == [Some(first.size())] {
         // The request that put it there may not have synced the folder yet.
-        Ok(files.sync(digest.algorithm())?)
-    })
-    .await
+        return Ok(files.sync(digest.algorithm())?);
+    }
+    let mut failed = None;
+    for position in &positions {
+        match copy(core, position).await {
+            Ok(()) => return Ok(()),
+            Err(error) => drop(failed.get_or_insert(error)),
+        }
+    }
+    failed.map_or(Ok(()), Err)
 }
 
-fn copy(core: &Core, position: &MediumBlob) -> Result<(), Error> {
+async fn copy(core: &Core, position: &MediumBlob) -> Result<(), Error> {
     let (file, offset) = position.open()?;
-    let files = &core.blobs.files;
-    let behind = WriteBehind::start().map_err(|error| files.no_thread(error))?;
-    let mut writer: Writer = files.writer(position.digest().algorithm(), behind)?;
+    let mut writer = core.blobs.depot.begin(position.digest().algorithm()).await?;
     let read = read_pieces(&file, offset, Some(position.size()), &mut vec![0; PIECE], |piece| {
         writer.write(piece).map_or_else(ControlFlow::Break, ControlFlow::Continue)
     });
@@ -107,9 +99,8 @@ fn copy(core: &Core, position: &MediumBlob) -> Result<(), Error> {
         Ok(ControlFlow::Break(error)) => return Err(error.into()),
         Err(failed) => return Err(position.read_failed(failed.at, &failed.error).into()),
     }
-    let (mut sealed, _lease) = writer.seal()?;
+    let (sealed, _lease) = writer.seal()?;
     position.found(&sealed.digest)?;
-    let adopted = files.adopt(&mut sealed)?;
-    core.blobs.adopted(&position.digest(), adopted);
+    core.blobs.adopted(&position.digest(), core.blobs.depot.store(sealed).await?);
     Ok(())
 }

@@ -52,10 +52,10 @@ impl Repository {
     /// Goes on to its end when dropped.
     pub async fn delete_blob(&self, digest: &Digest) -> Result<(), Error> {
         self.check_allowed()?;
-        let write = self.core.catalog.files.write(&self.name).await?;
+        let write = self.core.catalog.write(&self.name).await?;
         let (core, name, digest) = (self.core.clone(), self.name.clone(), *digest);
         composed(async move {
-            if let Some(manifest) = core.catalog.files.user(&name, &digest).await? {
+            if let Some(manifest) = core.catalog.user(&name, &digest).await? {
                 return Err(Error::BlobInUse { digest, manifest });
             }
             if write.commit(Changes::of(name.clone()).unlink_blob(digest)).await? {
@@ -74,13 +74,13 @@ impl Repository {
     }
 
     async fn delete_tag(&self, tag: Tag) -> Result<Option<Vec<Tag>>, Error> {
-        let write = self.core.catalog.files.write(&self.name).await?;
+        let write = self.core.catalog.write(&self.name).await?;
         let unlinked = write.commit(Changes::of(self.name.clone()).unlink_tag(tag.clone())).await?;
         Ok(unlinked.then(|| vec![tag]))
     }
 
     async fn delete_digest(&self, digest: Digest) -> Result<Option<Vec<Tag>>, Error> {
-        let write = self.core.catalog.files.write(&self.name).await?;
+        let write = self.core.catalog.write(&self.name).await?;
         let (core, name) = (self.core.clone(), self.name.clone());
         composed(async move {
             let Some(found) = core.catalog.stored(&name, &digest).await? else { return Ok(None) };

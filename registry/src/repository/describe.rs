@@ -4,6 +4,7 @@
 //! Bounded: a page of tags is a page of summaries, and an index is followed through at most [`FOLLOWED`] references.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::sync::Arc;
 
 use serde::Deserialize;
 
@@ -15,7 +16,6 @@ use crate::names::RequestedName;
 use crate::oci::{
     Descriptor, Digest, Manifest, ManifestKind, MediaType, Platform, Reference, RepositoryName, Tag, TagOrDigest,
 };
-use crate::registry::Registry;
 
 /// Blobs and manifests below one up to which further manifests are looked at for its size and platforms.
 const FOLLOWED: usize = 10_000;
@@ -140,122 +140,108 @@ struct ImageConfig {
     variant: String,
 }
 
-impl Registry {
-    /// Up to `limit` tags after `after` of exactly this repository, with what they point at. A tag that is removed
-    /// meanwhile, or whose link is damaged, is passed over; a verification names the latter.
-    ///
-    /// # Errors
-    /// When the disk or the index fails.
-    pub async fn tagged(
-        &self,
-        repository: &RepositoryName,
-        after: Option<&str>,
-        limit: usize,
-    ) -> Result<TaggedPage, Error> {
-        let (repository, after) = (repository.clone(), after.map(str::to_owned));
-        let page = self.core.run(|core| async move {
-            let page = core.catalog.tags(&repository, after.as_deref(), limit).await?;
-            let next = page.entries.last().filter(|_| page.more).cloned();
-            let mut described: BTreeMap<Digest, Result<Summary, String>> = BTreeMap::new();
-            let mut tags = Vec::with_capacity(page.entries.len());
-            for tag in page.entries {
-                let Ok(Some(Binding { digest, origin })) = core.catalog.resolve(&repository, &tag).await else {
-                    continue;
-                };
-                // Most registries have several tags on one manifest: `1`, `1.2`, `latest`.
-                if !described.contains_key(&digest) {
-                    described.insert(digest, summary(&core, &repository, &digest).await);
-                }
-                tags.push(Tagged { tag, digest, content: described[&digest].clone(), origin });
+/// See [`Registry::tagged`](crate::Registry::tagged).
+pub(crate) async fn tagged(
+    core: &Arc<Core>,
+    repository: &RepositoryName,
+    after: Option<&str>,
+    limit: usize,
+) -> Result<TaggedPage, Error> {
+    let (repository, after) = (repository.clone(), after.map(str::to_owned));
+    let page = core.run(|core| async move {
+        let page = core.catalog.tags(&repository, after.as_deref(), limit).await?;
+        let next = page.entries.last().filter(|_| page.more).cloned();
+        let mut described: BTreeMap<Digest, Result<Summary, String>> = BTreeMap::new();
+        let mut tags = Vec::with_capacity(page.entries.len());
+        for tag in page.entries {
+            let Ok(Some(Binding { digest, origin })) = core.catalog.resolve(&repository, &tag).await else {
+                continue;
+            };
+            // Most registries have several tags on one manifest: `1`, `1.2`, `latest`.
+            if !described.contains_key(&digest) {
+                described.insert(digest, summary(&core, &repository, &digest).await);
             }
-            Ok(TaggedPage { tags, next })
-        });
-        page.await
-    }
+            tags.push(Tagged { tag, digest, content: described[&digest].clone(), origin });
+        }
+        Ok(TaggedPage { tags, next })
+    });
+    page.await
+}
 
-    /// Which manifest of which repository a name and a reference mean: what a pull would give.
-    ///
-    /// # Errors
-    /// [`Error::ManifestUnknown`]; when the disk fails.
-    pub async fn locate(
-        &self,
-        name: &RequestedName,
-        reference: &TagOrDigest,
-    ) -> Result<(RepositoryName, Digest), Error> {
-        let (asked, wanted, core) = (name.clone(), reference.clone(), self.core.clone());
-        let found = composed(async move {
-            for repository in asked.candidates() {
-                if let Some(found) = core.catalog.manifest(repository, &wanted).await? {
-                    return Ok(Some((repository.clone(), found.digest)));
-                }
+/// See [`Registry::locate`](crate::Registry::locate).
+pub(crate) async fn locate(
+    core: &Arc<Core>,
+    name: &RequestedName,
+    reference: &TagOrDigest,
+) -> Result<(RepositoryName, Digest), Error> {
+    let (asked, wanted, core) = (name.clone(), reference.clone(), core.clone());
+    let found = composed(async move {
+        for repository in asked.candidates() {
+            if let Some(found) = core.catalog.manifest(repository, &wanted).await? {
+                return Ok(Some((repository.clone(), found.digest)));
             }
-            Ok(None)
-        });
-        found.await?.ok_or_else(|| unknown(&name.path, reference))
-    }
+        }
+        Ok(None)
+    });
+    found.await?.ok_or_else(|| unknown(&name.path, reference))
+}
 
-    /// As [`Registry::locate`], by the names alone: the manifest itself may be damaged.
-    ///
-    /// # Errors
-    /// [`Error::ManifestUnknown`]; when the disk fails.
-    pub async fn locate_unread(
-        &self,
-        name: &RequestedName,
-        reference: &TagOrDigest,
-    ) -> Result<(RepositoryName, Digest), Error> {
-        let (asked, wanted, core) = (name.clone(), reference.clone(), self.core.clone());
-        let found = composed(async move {
-            for repository in asked.candidates() {
-                let digest = match &wanted {
-                    TagOrDigest::Tag(tag) => core.catalog.resolve(repository, tag).await?.map(|tag| tag.digest),
-                    TagOrDigest::Digest(digest) => Some(*digest),
-                };
-                if let Some(digest) = digest
-                    && core.catalog.names_manifest(repository, &digest).await?
-                {
-                    return Ok(Some((repository.clone(), digest)));
-                }
+/// See [`Registry::locate_unread`](crate::Registry::locate_unread).
+pub(crate) async fn locate_unread(
+    core: &Arc<Core>,
+    name: &RequestedName,
+    reference: &TagOrDigest,
+) -> Result<(RepositoryName, Digest), Error> {
+    let (asked, wanted, core) = (name.clone(), reference.clone(), core.clone());
+    let found = composed(async move {
+        for repository in asked.candidates() {
+            let digest = match &wanted {
+                TagOrDigest::Tag(tag) => core.catalog.resolve(repository, tag).await?.map(|tag| tag.digest),
+                TagOrDigest::Digest(digest) => Some(*digest),
+            };
+            if let Some(digest) = digest
+                && core.catalog.names_manifest(repository, &digest).await?
+            {
+                return Ok(Some((repository.clone(), digest)));
             }
-            Ok(None)
-        });
-        found.await?.ok_or_else(|| unknown(&name.path, reference))
-    }
+        }
+        Ok(None)
+    });
+    found.await?.ok_or_else(|| unknown(&name.path, reference))
+}
 
-    /// Everything about a manifest of exactly this repository.
-    ///
-    /// # Errors
-    /// [`Error::ManifestUnknown`]; when the disk fails.
-    pub async fn describe(&self, repository: &RepositoryName, digest: &Digest) -> Result<Description, Error> {
-        let (name, digest) = (repository.clone(), *digest);
-        let described = self.core.run(|core| async move { describe(&core, &name, &digest).await });
-        described.await?.ok_or_else(|| unknown(repository, &digest))
-    }
+/// See [`Registry::describe`](crate::Registry::describe).
+pub(crate) async fn description(
+    core: &Arc<Core>,
+    repository: &RepositoryName,
+    digest: &Digest,
+) -> Result<Description, Error> {
+    let (name, digest) = (repository.clone(), *digest);
+    let described = core.run(|core| async move { describe(&core, &name, &digest).await });
+    described.await?.ok_or_else(|| unknown(repository, &digest))
+}
 
-    /// Who says where a tag of exactly this repository points.
-    ///
-    /// # Errors
-    /// When the disk fails.
-    pub async fn tag_origin(&self, repository: &RepositoryName, tag: &Tag) -> Result<Option<Origin>, Error> {
-        let (core, repository, tag) = (self.core.clone(), repository.clone(), tag.clone());
-        composed(async move { Ok(core.catalog.resolve(&repository, &tag).await?.map(|found| found.origin)) }).await
-    }
+/// See [`Registry::tag_origin`](crate::Registry::tag_origin).
+pub(crate) async fn tag_origin(
+    core: &Arc<Core>,
+    repository: &RepositoryName,
+    tag: &Tag,
+) -> Result<Option<Origin>, Error> {
+    let (core, repository, tag) = (core.clone(), repository.clone(), tag.clone());
+    composed(async move { Ok(core.catalog.resolve(&repository, &tag).await?.map(|found| found.origin)) }).await
+}
 
-    /// The repositories that have a manifest, up to `limit` of them, with their tags that point at it; and whether there
-    /// are more.
-    ///
-    /// # Errors
-    /// When the index fails.
-    pub async fn holders(&self, digest: &Digest, limit: usize) -> Result<(Vec<Holder>, bool), Error> {
-        let digest = *digest;
-        self.core.run(|core| async move { holders(&core.catalog, &digest, limit).await }).await
-    }
+/// See [`Registry::holders`](crate::Registry::holders).
+pub(crate) async fn holders(core: &Arc<Core>, digest: &Digest, limit: usize) -> Result<(Vec<Holder>, bool), Error> {
+    let digest = *digest;
+    core.run(|core| async move { held(&core.catalog, &digest, limit).await }).await
 }
 
 fn unknown(repository: &RepositoryName, reference: &impl ToString) -> Error {
     Error::ManifestUnknown { repository: repository.clone(), reference: reference.to_string() }
 }
 
-async fn holders(catalog: &Catalog, digest: &Digest, limit: usize) -> Result<(Vec<Holder>, bool), Error> {
+async fn held(catalog: &Catalog, digest: &Digest, limit: usize) -> Result<(Vec<Holder>, bool), Error> {
     const PAGE: usize = 1000;
     let mut found = Vec::new();
     let mut after: Option<RepositoryName> = None;

@@ -6,11 +6,11 @@
 
 mod carry;
 mod delete;
-mod describe;
-mod pull;
+pub(crate) mod describe;
+pub(crate) mod pull;
 mod push;
-mod referrers;
-mod tags;
+pub(crate) mod referrers;
+pub(crate) mod tags;
 mod upload;
 
 use std::sync::Arc;

@@ -9,43 +9,36 @@ use crate::disk::threads::composed;
 use crate::error::Error;
 use crate::names::RequestedName;
 use crate::oci::{Digest, TagOrDigest};
-use crate::registry::Registry;
 
-impl Registry {
-    /// The manifest of a tag or digest, from the first repository the name may mean that has it.
-    ///
-    /// # Errors
-    /// [`Error::ManifestUnknown`] when none has it.
-    pub async fn manifest(&self, name: &RequestedName, reference: &TagOrDigest) -> Result<ServedManifest, Error> {
-        let unknown = || Error::ManifestUnknown { repository: name.path.clone(), reference: reference.to_string() };
-        self.core.catalog.pull(name, reference).await?.ok_or_else(unknown)
-    }
+/// See [`Registry::manifest`](crate::Registry::manifest).
+pub(crate) async fn manifest(
+    core: &Core,
+    name: &RequestedName,
+    reference: &TagOrDigest,
+) -> Result<ServedManifest, Error> {
+    let unknown = || Error::ManifestUnknown { repository: name.path.clone(), reference: reference.to_string() };
+    core.catalog.pull(name, reference).await?.ok_or_else(unknown)
+}
 
-    /// A blob, opened, from the nearest place, if any repository the name may mean shows it.
-    ///
-    /// # Errors
-    /// [`Error::BlobUnknown`] when it is visible in none of them, wherever else it may be; [`Error::Medium`] when only a
-    /// mounted medium has it and can no longer give it.
-    pub async fn blob(&self, name: &RequestedName, digest: &Digest) -> Result<Blob, Error> {
-        let core = &self.core;
-        let open = name.candidates().find_map(|repository| {
-            let size = core.catalog.seen(repository, digest)?;
-            core.blobs.find_open(digest, size)
-        });
-        if let Some(blob) = open {
-            return Ok(blob);
-        }
-        if !core.catalog.is_shown_by_medium(name, digest) {
-            core.catalog.files.ready().await?;
-        }
-        let (core, asked, digest) = (core.clone(), name.clone(), *digest);
-        let unknown = || Error::BlobUnknown { repository: name.path.clone(), digest };
-        composed(async move { find_blob(&core, &asked, &digest).await }).await?.ok_or_else(unknown)
+/// See [`Registry::blob`](crate::Registry::blob).
+pub(crate) async fn blob(core: &Arc<Core>, name: &RequestedName, digest: &Digest) -> Result<Blob, Error> {
+    let open = name.candidates().find_map(|repository| {
+        let size = core.catalog.seen(repository, digest)?;
+        core.blobs.find_open(digest, size)
+    });
+    if let Some(blob) = open {
+        return Ok(blob);
     }
+    if !core.catalog.is_shown_by_medium(name, digest) {
+        core.catalog.ready().await?;
+    }
+    let (core, asked, digest) = (core.clone(), name.clone(), *digest);
+    let unknown = || Error::BlobUnknown { repository: name.path.clone(), digest };
+    composed(async move { find_blob(&core, &asked, &digest).await }).await?.ok_or_else(unknown)
 }
 
 /// One blob has one content: whichever repository shows it, the nearest place gives it.
-async fn find_blob(core: &Arc<Core>, name: &RequestedName, digest: &Digest) -> Result<Option<Blob>, Error> {
+async fn find_blob(core: &Core, name: &RequestedName, digest: &Digest) -> Result<Option<Blob>, Error> {
     let mut failed = None;
     for repository in name.candidates() {
         let Some(size) = core.catalog.visible(repository, digest).await? else { continue };

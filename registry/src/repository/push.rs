@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::blobs::Place;
-use crate::catalog::{Changes, Layer, Provenance};
+use crate::catalog::{Changes, Provenance};
 use crate::core::Core;
 use crate::disk::threads::composed;
 use crate::error::Error;
@@ -63,7 +63,7 @@ impl Repository {
             }
         };
         let carried = carry::copy_named(&self.core, &self.name, &manifest).await?;
-        let write = self.core.catalog.files.write(&self.name).await?;
+        let write = self.core.catalog.write(&self.name).await?;
         let (core, name) = (self.core.clone(), self.name.clone());
         composed(async move {
             for (digest, manifest) in carried.manifests {
@@ -96,19 +96,20 @@ impl Repository {
     pub async fn mount_blob(&self, digest: &Digest, from: Option<&RequestedName>) -> Result<bool, Error> {
         let mut seen = None;
         if let Some(medium) = self.on_medium(digest, from) {
-            match carry::copy_blob(&self.core, *digest).await {
+            let (core, digest) = (self.core.clone(), *digest);
+            match composed(async move { carry::copy_blob(&core, &digest).await }).await {
                 Ok(()) => seen = Some(medium),
                 // The client has it and uploads it.
                 Err(Error::Medium(_)) => {}
                 Err(error) => return Err(error),
             }
         }
-        let write = self.core.catalog.files.write(&self.name).await?;
+        let write = self.core.catalog.write(&self.name).await?;
         let (core, name, from, digest) = (self.core.clone(), self.name.clone(), from.cloned(), *digest);
         composed(async move {
-            let _lease = core.blobs.files.leases.hold(digest);
-            let [Some(size)] = core.blobs.files.sizes(&[digest]).await?[..] else { return Ok(false) };
-            if let Some(there) = core.catalog.files.visible(&name, &digest).await? {
+            let _lease = core.blobs.depot.leases.hold(digest);
+            let [Some(size)] = core.blobs.depot.sizes(&[digest]).await?[..] else { return Ok(false) };
+            if let Some(there) = core.catalog.stored_size(&name, &digest).await? {
                 return Ok(there == size);
             }
             match &from {
@@ -147,7 +148,7 @@ async fn check_references(core: &Core, name: &RepositoryName, manifest: &Manifes
     let mut missing = Vec::new();
     let blobs: Vec<_> = manifest.required_blobs().map(|blob| (blob.digest, blob.size)).collect();
     // What a medium shows here was copied before.
-    let sizes = core.blobs.files.sizes(&blobs.iter().map(|(digest, _)| *digest).collect::<Vec<_>>()).await?;
+    let sizes = core.blobs.depot.sizes(&blobs.iter().map(|(digest, _)| *digest).collect::<Vec<_>>()).await?;
     for ((digest, stated), found) in blobs.into_iter().zip(sizes) {
         match found {
             Some(found) if core.catalog.visible(name, &digest).await?.is_some() => {

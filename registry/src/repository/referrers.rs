@@ -4,15 +4,16 @@
 //! Referrers API"), each once.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use serde::Serialize;
 
 use crate::catalog::{Catalog, ServedManifest};
+use crate::core::Core;
 use crate::error::Error;
 use crate::names::RequestedName;
 use crate::oci::{Descriptor, Digest, MediaType, RepositoryName};
-use crate::registry::Registry;
 
 /// How large an answer grows before it is cut into pages, in bytes: clients read at most 4 MiB.
 const PAGE: usize = 3 * 1024 * 1024;
@@ -48,31 +49,25 @@ struct Index {
     manifests: Vec<Box<serde_json::value::RawValue>>,
 }
 
-impl Registry {
-    /// The manifests about `subject`, of one of `artifact_types` when there are any, in the order of their digests,
-    /// after `after`. Nothing is not an error: the subject, even the repository, need not be there.
-    ///
-    /// # Errors
-    /// When the disk or the index fails.
-    pub async fn referrers(
-        &self,
-        name: &RequestedName,
-        subject: &Digest,
-        artifact_types: &[String],
-        after: Option<&Digest>,
-    ) -> Result<ReferrersPage, Error> {
-        let (name, subject, after, artifact_types) = (name.clone(), *subject, after.copied(), artifact_types.to_vec());
-        let page = self.core.run(|core| async move {
-            for repository in name.candidates() {
-                let referrers = core.catalog.referrers(repository, &subject).await?;
-                if !referrers.is_empty() {
-                    return page(&core.catalog, repository, &referrers, &artifact_types, after).await;
-                }
+/// See [`Registry::referrers`](crate::Registry::referrers).
+pub(crate) async fn referrers(
+    core: &Arc<Core>,
+    name: &RequestedName,
+    subject: &Digest,
+    artifact_types: &[String],
+    after: Option<&Digest>,
+) -> Result<ReferrersPage, Error> {
+    let (name, subject, after, artifact_types) = (name.clone(), *subject, after.copied(), artifact_types.to_vec());
+    let page = core.run(|core| async move {
+        for repository in name.candidates() {
+            let referrers = core.catalog.referrers(repository, &subject).await?;
+            if !referrers.is_empty() {
+                return page(&core.catalog, repository, &referrers, &artifact_types, after).await;
             }
-            Ok(ReferrersPage { json: render(Vec::new()), next: None })
-        });
-        page.await
-    }
+        }
+        Ok(ReferrersPage { json: render(Vec::new()), next: None })
+    });
+    page.await
 }
 
 async fn page(

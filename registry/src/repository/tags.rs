@@ -1,9 +1,11 @@
 //! Lists of tags (end-8) and of repositories.
 
+use std::sync::Arc;
+
+use crate::core::Core;
 use crate::error::Error;
 use crate::names::RequestedName;
 use crate::oci::{RepositoryName, Tag};
-use crate::registry::Registry;
 
 /// Some of a repository's tags, in bytewise order.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,33 +27,29 @@ pub struct RepositoryPage {
     pub more: bool,
 }
 
-impl Registry {
-    /// Up to `limit` tags after `after`, which need not exist, of the first repository the name may mean that has a
-    /// manifest.
-    ///
-    /// # Errors
-    /// [`Error::NameUnknown`] when none has.
-    pub async fn tags(&self, name: &RequestedName, after: Option<&str>, limit: usize) -> Result<TagPage, Error> {
-        let (asked, after) = (name.clone(), after.map(str::to_owned));
-        let page = self.core.run(|core| async move {
-            for repository in asked.candidates() {
-                if core.catalog.has_repository(repository).await? {
-                    let page = core.catalog.tags(repository, after.as_deref(), limit).await?;
-                    return Ok(Some(TagPage { repository: repository.clone(), tags: page.entries, more: page.more }));
-                }
+/// See [`Registry::tags`](crate::Registry::tags).
+pub(crate) async fn tags(
+    core: &Arc<Core>,
+    name: &RequestedName,
+    after: Option<&str>,
+    limit: usize,
+) -> Result<TagPage, Error> {
+    let (asked, after) = (name.clone(), after.map(str::to_owned));
+    let page = core.run(|core| async move {
+        for repository in asked.candidates() {
+            if core.catalog.has_repository(repository).await? {
+                let page = core.catalog.tags(repository, after.as_deref(), limit).await?;
+                return Ok(Some(TagPage { repository: repository.clone(), tags: page.entries, more: page.more }));
             }
-            Ok(None)
-        });
-        page.await?.ok_or_else(|| Error::NameUnknown(name.path.clone()))
-    }
+        }
+        Ok(None)
+    });
+    page.await?.ok_or_else(|| Error::NameUnknown(name.path.clone()))
+}
 
-    /// Up to `limit` repositories after `after`, which need not exist.
-    ///
-    /// # Errors
-    /// When the index fails.
-    pub async fn repositories(&self, after: Option<&str>, limit: usize) -> Result<RepositoryPage, Error> {
-        let after = after.map(str::to_owned);
-        let page = self.core.run(|core| async move { core.catalog.repositories(after.as_deref(), limit).await }).await?;
-        Ok(RepositoryPage { names: page.entries, more: page.more })
-    }
+/// See [`Registry::repositories`](crate::Registry::repositories).
+pub(crate) async fn repositories(core: &Arc<Core>, after: Option<&str>, limit: usize) -> Result<RepositoryPage, Error> {
+    let after = after.map(str::to_owned);
+    let page = core.run(|core| async move { core.catalog.repositories(after.as_deref(), limit).await }).await?;
+    Ok(RepositoryPage { names: page.entries, more: page.more })
 }

@@ -116,11 +116,11 @@ impl Upload {
     /// Goes on to its end when dropped.
     pub async fn finish(self, expected: Digest) -> Result<u64, Error> {
         let Self { core, repository, open } = self;
-        let write = core.catalog.files.write(&repository).await?;
+        let write = core.catalog.write(&repository).await?;
         composed(async move {
             let (open, size) = adopt(&core, open, expected).await?;
             // Nothing of it may be collected before the link stands.
-            let _lease = core.blobs.files.leases.hold(expected);
+            let _lease = core.blobs.depot.leases.hold(expected);
             write.commit(Changes::of(repository).link_blob(expected, size)).await?;
             open.end()?;
             Ok(size)
@@ -137,7 +137,7 @@ async fn adopt(core: &Arc<Core>, mut open: OpenUpload, expected: Digest) -> Resu
         if found != expected {
             return Err(Error::DigestMismatch { expected, found });
         }
-        let files = &core.blobs.files;
+        let files = &core.blobs.depot;
         let mut sealed = open.seal(expected)?;
         let adopted = match files.adopt(&mut sealed) {
             Ok(adopted) => adopted,

@@ -246,8 +246,8 @@ mod tests {
 
     use super::*;
     use crate::api::{Arrival, Body};
+    use crate::blobs::{MediumBlob, MediumFile};
     use crate::oci::{Algorithm, ByteRange};
-    use crate::store::{Medium, MediumBlob};
 
     /// An address for the file with bytes the file does not have, so that it shows which of the two was sent.
     fn not_the_file(_: &File, _: u64, size: u64) -> Option<Bytes> {
@@ -337,7 +337,7 @@ mod tests {
     #[tokio::test]
     async fn a_medium_s_file_that_cannot_be_read_fails_the_connection_and_is_looked_at_anew() {
         let (file, of, content) = blob(2 * 1024 * 1024);
-        let medium = Arc::new(Medium::new(file.as_file(), file.path(), "disc/layer.tar".into()).unwrap());
+        let medium = Arc::new(MediumFile::new(file.as_file(), file.path(), "disc/layer.tar".into()).unwrap());
         let medium = Arc::new(MediumBlob::located(of.digest(), medium, 0, of.size(), true));
         // Opened for writing only it cannot be read, as one of a medium that was pulled out.
         let stale = File::options().write(true).open(file.path()).unwrap();
@@ -346,7 +346,7 @@ mod tests {
         let frame = lent(&windows, &stale, 0, content.len()).await;
         let (written, received) = sent(windows, frame).await;
         assert!(written.is_err() && received == b"header\n", "{written:?}");
-        assert!(stale.check().is_err() && medium.open().is_ok() && medium.open().unwrap().check().is_ok());
+        assert!(stale.check().is_err() && Blob::open_on_medium(&medium).unwrap().check().is_ok());
     }
 
     #[tokio::test]

@@ -1,70 +1,16 @@
 //! Reading what mounted media hold, at every position. Nothing of a medium is ever changed.
 
-use std::sync::Arc;
-
 use super::findings::Subject;
 use super::pass::Pass;
-use super::report::{MediumPlace, MediumRead};
-use crate::blobs::{Medium, MediumBlob, MediumError, Unfinished, re_hash};
-use crate::core::Core;
+use super::position::Position;
+use super::report::MediumRead;
+use crate::blobs::{MediumError, Unfinished, re_hash};
 use crate::oci::{Digest, RepositoryName};
 
 /// Read at once, in bytes.
 const PIECE: usize = 1024 * 1024;
 
-/// One blob of a medium at one position.
-#[derive(Clone, Debug)]
-pub(super) struct Position {
-    medium: Arc<Medium>,
-    blob: Arc<MediumBlob>,
-}
-
-impl Position {
-    /// Every position of a blob that media show in a repository.
-    pub(super) fn shown(core: &Core, repository: &RepositoryName, digest: &Digest) -> Vec<Self> {
-        let names = core.catalog.mounted();
-        let media = core.blobs.media();
-        // Both lists are of the same media in the same order; one that is just being mounted may be in the first alone.
-        let shows = |medium: &&Arc<Medium>| {
-            names.iter().any(|names| names.medium == medium.name && names.shows(repository, digest))
-        };
-        let all = media.iter().filter(shows).flat_map(|medium| {
-            let position = |blob| Self { medium: medium.clone(), blob };
-            medium.positions(digest).into_iter().map(position).collect::<Vec<_>>()
-        });
-        all.collect()
-    }
-
-    fn place(&self) -> MediumPlace {
-        let (file, offset) = self.blob.position();
-        MediumPlace { medium: self.medium.name.clone(), file: file.to_owned(), offset }
-    }
-}
-
-/// Each once, in the order in which they are read.
-pub(super) fn in_order(mut positions: Vec<Position>) -> Vec<Position> {
-    positions.sort_by_key(|position| Arc::as_ptr(&position.blob));
-    positions.dedup_by_key(|position| Arc::as_ptr(&position.blob));
-    positions.sort_by(|a, b| a.blob.position().cmp(&b.blob.position()));
-    positions
-}
-
-/// What there is to read of these.
-pub(super) fn bytes_of(positions: &[Position]) -> u64 {
-    positions.iter().filter(|position| !position.blob.is_in_memory()).map(|position| position.blob.size()).sum()
-}
-
 impl Pass<'_> {
-    /// Every position of every blob.
-    pub(super) fn every_position(&self) -> Vec<Position> {
-        let media = self.core.blobs.media();
-        let of = |medium: &Arc<Medium>| {
-            let position = |blob| Position { medium: medium.clone(), blob };
-            medium.every_position().into_iter().map(position).collect::<Vec<_>>()
-        };
-        media.iter().flat_map(of).collect()
-    }
-
     /// Reads blobs of media, each at one position.
     pub(super) fn positions(&mut self, positions: &[Position]) {
         let mut buffer = if positions.is_empty() { Vec::new() } else { vec![0; PIECE] };
@@ -75,7 +21,7 @@ impl Pass<'_> {
             let before = self.report.bytes;
             let read = self.position(position, &mut buffer);
             let bytes = self.report.bytes - before;
-            let (media, name) = (&mut self.report.media, &position.medium.name);
+            let (media, name) = (&mut self.report.media, &position.medium().name);
             let index = media.iter().position(|medium| medium.name == *name).unwrap_or_else(|| {
                 media.push(MediumRead { name: name.clone(), blobs: 0, bytes: 0 });
                 media.len() - 1
@@ -87,7 +33,7 @@ impl Pass<'_> {
 
     /// Whether it was read: what is in memory is not the medium's any more.
     fn position(&mut self, position: &Position, buffer: &mut [u8]) -> bool {
-        let blob = &position.blob;
+        let blob = position.blob();
         if blob.is_in_memory() {
             return false;
         }

@@ -15,7 +15,7 @@ type Broken = BTreeMap<Digest, Vec<Subject>>;
 
 impl Pass<'_> {
     pub(super) async fn repository(&mut self, repository: &RepositoryName) -> Result<(), Error> {
-        let linked = self.core.catalog.files.linked(repository).await?;
+        let linked = self.core.catalog.linked(repository).await?;
         for (digest, size) in &linked.blobs {
             self.named(digest, *size, false).await?;
         }
@@ -142,7 +142,7 @@ impl Pass<'_> {
 
     /// A link or a manifest gives a blob this size. Says whether the data folder has it.
     async fn named(&mut self, digest: &Digest, size: u64, may_be_absent: bool) -> Result<bool, Error> {
-        let found = self.core.blobs.files.sizes(std::slice::from_ref(digest)).await?[0];
+        let found = self.core.blobs.depot.sizes(std::slice::from_ref(digest)).await?[0];
         match found {
             Some(found) if found != size && !self.findings.has(&Subject::stored(digest)) => {
                 self.findings.of(Subject::stored(digest), format!("it has {found} bytes where {size} belong"));

@@ -7,10 +7,9 @@ use std::ops::ControlFlow;
 use futures_util::StreamExt as _;
 
 use super::findings::{Findings, Subject};
-use super::media::Position;
+use super::position::{Position, bytes_of, in_order};
 use super::report::{VerifyProgress, VerifyReport};
 use crate::blobs::{Blob, Place};
-use crate::catalog::Layer;
 use crate::core::Core;
 use crate::disk::{ReadFailed, read_pieces};
 use crate::error::Error;
@@ -45,13 +44,13 @@ impl<'a> Pass<'a> {
 
     pub(super) async fn everything(&mut self) -> Result<(), Error> {
         let core = self.core;
-        let positions = self.every_position();
-        self.total = super::media::bytes_of(&positions);
-        let mut listed = core.blobs.files.list();
+        let positions = Position::all(core);
+        self.total = bytes_of(&positions);
+        let mut listed = core.blobs.depot.list();
         while let Some(digests) = listed.next().await {
-            self.total += core.blobs.files.sizes(&digests?).await?.into_iter().flatten().sum::<u64>();
+            self.total += core.blobs.depot.sizes(&digests?).await?.into_iter().flatten().sum::<u64>();
         }
-        let mut listed = core.blobs.files.list();
+        let mut listed = core.blobs.depot.list();
         while let Some(digests) = listed.next().await {
             for digest in digests? {
                 if !self.report.stopped {
@@ -60,7 +59,7 @@ impl<'a> Pass<'a> {
             }
         }
         self.positions(&positions);
-        let mut repositories: BTreeSet<_> = core.catalog.files.linked_repositories().await?.into_iter().collect();
+        let mut repositories: BTreeSet<_> = core.catalog.stored_repositories().await?.into_iter().collect();
         repositories.extend(core.catalog.mounted().iter().flat_map(|names| names.repositories.keys().cloned()));
         for repository in repositories {
             if self.report.stopped {
@@ -95,9 +94,9 @@ impl<'a> Pass<'a> {
             }
         }
         let needed: Vec<_> = needed.into_iter().collect();
-        let positions = super::media::in_order(positions);
-        self.total = super::media::bytes_of(&positions);
-        self.total += core.blobs.files.sizes(&needed).await?.into_iter().flatten().sum::<u64>();
+        let positions = in_order(positions);
+        self.total = bytes_of(&positions);
+        self.total += core.blobs.depot.sizes(&needed).await?.into_iter().flatten().sum::<u64>();
         for digest in &needed {
             if !self.report.stopped {
                 self.blob(digest).await?;
@@ -109,7 +108,7 @@ impl<'a> Pass<'a> {
             named.entry(repository).or_default().insert(digest);
         }
         for (repository, named) in named {
-            let linked = core.catalog.files.linked(&repository).await?;
+            let linked = core.catalog.linked(&repository).await?;
             self.names(&repository, linked, &|digest| named.contains(digest)).await?;
         }
         Ok(())
@@ -117,7 +116,7 @@ impl<'a> Pass<'a> {
 
     /// Reads a blob and compares its digest. One that is not there is found by what names it.
     async fn blob(&mut self, digest: &Digest) -> Result<(), Error> {
-        let Some(blob) = self.core.blobs.files.find(digest, None).await? else { return Ok(()) };
+        let Some(blob) = self.core.blobs.depot.find(digest, None).await? else { return Ok(()) };
         self.report.blobs += 1;
         let problem = match self.hash(&blob) {
             Ok(Err(Stopped)) => return Ok(()),
@@ -157,7 +156,7 @@ impl<'a> Pass<'a> {
     }
 
     async fn move_aside(&self, damaged: &Blob) -> Result<bool, Error> {
-        let _alone = self.core.catalog.files.exclusive().await?;
+        let _alone = self.core.catalog.exclusive().await?;
         let moved = self.core.blobs.quarantine(damaged).await?;
         self.core.catalog.forget_manifests();
         Ok(moved)

@@ -18,7 +18,7 @@ async fn the_pass_gives_way_to_what_was_verified_long_ago_and_comes_to_its_end_a
     let registry = world.registry.clone();
     let pass = move || {
         let began = Instant::now();
-        let found = registry.verify_mounts(&AtomicBool::new(false));
+        let found = registry.check_media(&AtomicBool::new(false));
         (began.elapsed(), found.iter().map(|(_, found)| (found.verified, found.bytes)).collect::<Vec<_>>())
     };
     let (took, found) = tokio::task::spawn_blocking(pass).await.unwrap();

@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::sync::atomic::AtomicBool;
 
 use airdock_registry::oci::Algorithm;
-use airdock_registry::{MediumError, MountDraft, Verification};
+use airdock_registry::{MediumCheck, MediumError, MountDraft};
 use bytes::Bytes;
 
 use crate::world::{World, asked, digest_of, image, layer, name};
@@ -28,9 +28,9 @@ async fn mounted(world: &World, tag: &str, of: &[u8], places: &[(&str, &[u8])]) 
     assert_eq!(world.registry.mount(draft).await.unwrap().blobs, 2);
 }
 
-async fn verified(world: &World) -> Verification {
+async fn verified(world: &World) -> MediumCheck {
     let registry = world.registry.clone();
-    let verify = move || registry.verify_mounts(&AtomicBool::new(false));
+    let verify = move || registry.check_media(&AtomicBool::new(false));
     tokio::task::spawn_blocking(verify).await.unwrap().remove(0).1
 }
 

@@ -94,9 +94,9 @@ async fn a_blob_of_a_medium_can_be_mounted_into_another_repository_and_stays_the
     world.mount("a", "v1", &layer(1)).await;
     let digest = Algorithm::Sha256.digest(&layer(1));
     let to = |repository: &str| world.registry.repository(name(repository));
-    assert!(to("b").mount(&digest, Some(&asked("a"))).await.unwrap());
-    assert!(!to("c").mount(&digest, Some(&asked("nowhere"))).await.unwrap(), "H21");
-    assert!(to("d").mount(&digest, None).await.unwrap());
+    assert!(to("b").mount_blob(&digest, Some(&asked("a"))).await.unwrap());
+    assert!(!to("c").mount_blob(&digest, Some(&asked("nowhere"))).await.unwrap(), "H21");
+    assert!(to("d").mount_blob(&digest, None).await.unwrap());
     let world = world.restart().await;
     assert!(world.blob("b", &layer(1)).await.unwrap() == layer(1));
     assert!(world.blob("d", &layer(1)).await.unwrap() == layer(1));
@@ -136,7 +136,7 @@ async fn a_damaged_layer_is_found_by_the_pass_and_refused_from_then_on() {
     world.registry.mount(draft).await.unwrap();
     assert!(world.registry.blob(&asked("a"), &expected).await.is_ok(), "nobody knows yet");
     let registry = world.registry.clone();
-    let found = tokio::task::spawn_blocking(move || registry.verify_mounts(&AtomicBool::new(false))).await.unwrap();
+    let found = tokio::task::spawn_blocking(move || registry.check_media(&AtomicBool::new(false))).await.unwrap();
     let [(_, bad), (_, good)] = found.as_slice() else { panic!("{found:?}") };
     assert_eq!((good.verified, good.problems.len(), good.bytes), (2, 0, LARGE as u64 + 2));
     assert_eq!(bad.problems, [MediumError::Damaged { digest: expected, file: "bad.medium".into() }]);

@@ -42,7 +42,7 @@ async fn what_somebody_pushed_or_deleted_since_stays_and_is_reported_by_name() {
     kept.sort_by_key(|(tag, ..)| tag.clone());
     // "2" was to go, and is gone.
     assert_eq!(kept, [("current".to_owned(), Some(digest("own")), WhyKept::ChangedSince)]);
-    assert!(record.kept[0].to_string().contains("pushed by a job; somebody changed it since"), "{}", record.kept[0]);
+    assert!(record.kept[0].to_string().contains("pushed by a job; it was changed since"), "{}", record.kept[0]);
     assert_eq!(site.served("a", "current").await, Some(digest("own")));
     assert_eq!(site.tags("b").await, [""; 0]);
     let record = site.roll_back(Some(new)).await.record.unwrap();

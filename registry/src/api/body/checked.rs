@@ -8,8 +8,8 @@ use bytes::Bytes;
 
 use super::reader::Reader;
 use crate::Blob;
+use crate::blobs::MediumBlob;
 use crate::oci::{ByteRange, Hasher};
-use crate::store::MediumBlob;
 
 /// What is left of it, and the hash of what went before.
 #[derive(Debug)]

@@ -120,15 +120,15 @@ async fn a_small_blob_and_one_that_cannot_be_mapped_are_read() {
 }
 
 /// A blob on a medium, as nobody has read it yet; the digest is `of` what it should be.
-fn unverified(lies: &[u8], of: &[u8]) -> (tempfile::NamedTempFile, Arc<crate::store::MediumBlob>, Blob) {
-    use crate::store::{Medium, MediumBlob};
+fn unverified(lies: &[u8], of: &[u8]) -> (tempfile::NamedTempFile, Arc<crate::blobs::MediumBlob>, Blob) {
+    use crate::blobs::{MediumBlob, MediumFile};
     let mut file = tempfile::NamedTempFile::new().unwrap();
     file.write_all(&[9; 512]).unwrap();
     file.write_all(lies).unwrap();
-    let medium = Arc::new(Medium::new(file.as_file(), file.path(), "disc/layer.tar".into()).unwrap());
+    let medium = Arc::new(MediumFile::new(file.as_file(), file.path(), "disc/layer.tar".into()).unwrap());
     let blob = MediumBlob::located(Algorithm::Sha256.digest(of), medium, 512, lies.len() as u64, false);
     let blob = Arc::new(blob);
-    let opened = blob.open().unwrap();
+    let opened = Blob::open_on_medium(&blob).unwrap();
     (file, blob, opened)
 }
 
@@ -140,7 +140,7 @@ async fn an_unverified_blob_goes_out_whole_and_is_verified_by_it() {
     let body = Body::checked(blob.clone());
     assert_eq!(body.length(), expected.len() as u64);
     assert_eq!(body.collect().await.unwrap().to_bytes(), expected);
-    assert_eq!(medium.trust(), crate::store::Trust::Verified);
+    assert_eq!(medium.trust(), crate::blobs::Trust::Verified);
     // From here on it is sent as a blob of the store is, in ranges too.
     assert!(blob.unverified().is_none());
     let range = ByteRange { start: 70_000, end: 150_000 };
@@ -170,7 +170,7 @@ async fn the_last_piece_of_a_damaged_blob_never_goes_out() {
         };
         assert!(received < expected.len() && received >= 2 * BYTES, "{at}: {received}");
         assert!(failed.to_string().contains("`disc/layer.tar`"), "{failed}");
-        assert_eq!(medium.trust(), crate::store::Trust::Bad);
+        assert_eq!(medium.trust(), crate::blobs::Trust::Bad);
         assert!(blob.check().is_err() && medium.open().is_err());
     }
 }
@@ -201,7 +201,7 @@ async fn what_a_medium_could_not_give_is_looked_at_anew_before_it_is_promised_ag
         assert!(blob.check().is_ok());
     }
     // As long as it cannot, nobody is told that it could.
-    medium.stuck(expected.len() as u64, &io::Error::other("a scratch"));
+    medium.read_failed(expected.len() as u64, &io::Error::other("a scratch"));
     let refused = medium.open().unwrap_err().to_string();
     assert!(refused.contains("`disc/layer.tar`") && refused.contains("cannot be read"), "{refused}");
 }

@@ -58,7 +58,7 @@ impl Folder {
         }
         batch.commit()?;
         for (digest, manifest) in &changes.manifests {
-            self.link_manifest(repository, digest, manifest, changes.ingested)?;
+            self.link_manifest(repository, digest, manifest)?;
         }
         self.point(repository, &changes.tags)?;
         Ok(unlinked)
@@ -70,14 +70,13 @@ impl Folder {
         repository: &RepositoryName,
         digest: &Digest,
         manifest: &Manifest,
-        ingested: bool,
     ) -> Result<(), DiskError> {
-        let link = link_of(manifest, ingested);
+        let link = link_of(manifest, false);
         let whole = self.blobs.size(digest)? == Some(link.size);
         if whole && self.links.manifest(repository, digest)?.as_ref() == Some(&link) {
             return Ok(());
         }
-        self.blobs.put_now(&[(*digest, manifest.bytes().clone())])?;
+        self.blobs.put(&[(*digest, manifest.bytes().clone())])?;
         let mut batch = Batch::new(&self.layout);
         self.links.link_manifest(&mut batch, repository, digest, &link)?;
         batch.commit()

@@ -8,7 +8,6 @@ use tokio::sync::watch;
 use super::index::Index;
 use super::links::Links;
 use super::log::ReleaseLog;
-use super::opening::Opening;
 use super::sequence::Sequence;
 use super::settling::Settling;
 use crate::blobs;
@@ -20,6 +19,15 @@ use crate::disk::{DiskError, Layout};
 use crate::error::Error;
 use crate::oci::{Digest, MAX_MANIFEST_SIZE, RepositoryName, Tag};
 use std::sync::Arc;
+
+/// How far the index is.
+#[derive(Clone, Debug)]
+pub(super) enum Opening {
+    /// Being opened, or rebuilt from the links.
+    Pending,
+    Ready(Arc<Index>),
+    Closed,
+}
 
 /// The names of one data folder.
 #[derive(Debug)]

@@ -20,8 +20,8 @@ mod write;
 use std::sync::{Arc, Weak};
 
 pub(crate) use folder::Folder;
-pub(crate) use index::{CHARTS, Index};
 pub use index::IndexError;
+pub(crate) use index::{CHARTS, Index};
 pub use links::ManifestLink;
 pub(crate) use log::ReleaseLog;
 pub(crate) use rebuild::Linked;

@@ -3,19 +3,10 @@
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use super::folder::Folder;
+use super::folder::{Folder, Opening};
 use super::index::Index;
 use super::rebuild::RebuildReport;
 use crate::error::Error;
-
-/// How far the index is.
-#[derive(Clone, Debug)]
-pub(super) enum Opening {
-    /// Being opened, or rebuilt from the links.
-    Pending,
-    Ready(Arc<Index>),
-    Closed,
-}
 
 impl Folder {
     /// Opens the index in a thread of its own, once nothing holds the old one any more, and keeps trying: a full disk

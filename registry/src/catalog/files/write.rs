@@ -171,4 +171,3 @@ impl Exclusive {
         self.run(move |folder, index| folder.commit_entry(&record, index)).await
     }
 }
-

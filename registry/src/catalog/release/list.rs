@@ -81,8 +81,7 @@ impl Folder {
             }
         }
         list.entries.extend(unsettled.map(|record| summary(&record, &mut list.in_effect, &mut removed)));
-        let parents: HashMap<_, _> =
-            list.entries.iter().map(|entry| (entry.id, entry.parent)).chain(removed).collect();
+        let parents: HashMap<_, _> = list.entries.iter().map(|entry| (entry.id, entry.parent)).chain(removed).collect();
         let mut earlier = HashSet::new();
         let mut ancestor = list.in_effect.and_then(|id| parents.get(&id).copied().flatten());
         while let Some(id) = ancestor.filter(|id| earlier.insert(*id)) {

@@ -13,10 +13,10 @@ mod rollback;
 
 pub use error::ReleaseError;
 pub use list::{ReleaseList, ReleaseState, ReleaseSummary};
+pub(crate) use record::now;
 pub use record::{
     ImageState, KeptTag, ManifestName, ReleaseImage, ReleaseKind, ReleaseRecord, ReleaseSignature, ReleaseSource,
     SourceKind, TagChange,
 };
-pub(crate) use record::{RemovedRelease, now};
 pub use releases::Releases;
 pub use rollback::Rollback;

@@ -13,8 +13,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use sled::{Batch, Db};
 
-use crate::oci::{Digest, RepositoryName, Tag};
 use crate::disk::{DiskError, Layout};
+use crate::oci::{Digest, RepositoryName, Tag};
 use keys::Table;
 
 /// Cache of the database in bytes. More than the data it will hold: with less, its memory grows without bound
@@ -175,11 +175,6 @@ impl Index {
             Some(value) => Ok(value?.as_ref().try_into().ok().map(u64::from_be_bytes)),
             None => Ok(None),
         }
-    }
-
-    /// Whether the repository has this manifest.
-    pub(crate) fn has_manifest(&self, name: &RepositoryName, digest: &Digest) -> Result<bool, IndexError> {
-        Ok(self.db.contains_key(keys::with_digest(Table::Manifest, name, digest))?)
     }
 
     /// A manifest of the repository that names the blob.
@@ -377,7 +372,7 @@ mod tests {
     #[test]
     fn h25_tags_that_are_prefixes_of_each_other_are_listed_once_in_bytewise_order() {
         let folder = tempfile::tempdir().unwrap();
-        let metadata = with_tags(folder.path(), &["1.0.0", "1", "b", "A", "1.0", "a"]);
+        let index = with_tags(folder.path(), &["1.0.0", "1", "b", "A", "1.0", "a"]);
         let all = ["1", "1.0", "1.0.0", "A", "a", "b"];
         assert_eq!(tags(&index, "a", None, 100), (all.map(String::from).to_vec(), false));
         assert_eq!(tags(&index, "a", Some("1"), 2), (vec!["1.0".into(), "1.0.0".into()], true));

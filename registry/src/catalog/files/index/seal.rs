@@ -13,8 +13,8 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::oci::{Algorithm, Digest};
 use crate::disk::{Context, DiskError, absent_is_none, parse, read_pieces, render, sync_folder};
+use crate::oci::{Algorithm, Digest};
 
 /// The version of the keys and values in the folder.
 const VERSION: u32 = 2;
@@ -108,6 +108,6 @@ fn digest(file: &File, path: &Path) -> Result<Digest, DiskError> {
         hasher.update(piece);
         ControlFlow::Continue(())
     });
-    read.map_err(|failed| failed.error).on("read", path)?;
+    let _ = read.map_err(|failed| failed.error).on("read", path)?;
     Ok(hasher.finish())
 }
