@@ -3,7 +3,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::{assert_none, root};
+use super::graph::Files;
+use super::{assert_none, files, root};
 
 /// Where documents are; each folder by itself.
 const FOLDERS: [&str; 8] = ["", "docs", "docs/decisions", "tests", "benches", "docker", "examples", "sync/fuzz"];
@@ -72,6 +73,56 @@ fn every_decision_is_in_the_index() {
     let names = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
     let missing: Vec<_> = names.filter(|name| name != "README.md" && !index.contains(&format!("]({name})"))).collect();
     assert_none(&missing);
+}
+
+/// The tests that a document names: between brackets, or behind `Tests:`.
+fn tests_named(text: &str) -> Vec<&str> {
+    // A link is none.
+    let brackets = text.split("[`").skip(1).filter_map(|rest| rest.split_once(']'));
+    let in_brackets = brackets.filter(|(_, behind)| !behind.starts_with('(')).map(|(inside, _)| inside);
+    let behind = text.lines().filter_map(|line| line.strip_prefix("Tests: `"));
+    let lists = in_brackets.chain(behind).flat_map(|list| list.split('`').step_by(2));
+    lists.filter(|name| !name.is_empty()).collect()
+}
+
+/// Whether there is a file, a folder or a test of this name: `oci::manifest`, `sync/tests/it/signed`, `s13_…`.
+fn is_test(name: &str, files: &Files) -> bool {
+    let name = name.replace("::", "/");
+    match name.strip_suffix('…') {
+        Some(start) => files.values().any(|text| text.contains(&format!("fn {start}"))),
+        None => files.iter().any(|(path, text)| {
+            path.ends_with(&format!("/{name}.rs"))
+                || path.contains(&format!("/{name}/"))
+                || *path == format!("{name}.rs")
+                || text.contains(&format!("fn {name}("))
+        }),
+    }
+}
+
+#[test]
+fn every_test_that_a_document_names_is_there() {
+    let code: Files = ["registry", "sync", "config", "tests"].iter().flat_map(|folder| files(folder)).collect();
+    let mut found = Vec::new();
+    for path in documents().iter().filter(|path| {
+        path.ends_with("ARCHITECTURE.md") || path.parent().is_some_and(|parent| parent.ends_with("decisions"))
+    }) {
+        let text = fs::read_to_string(path).unwrap();
+        let missing = tests_named(&text).into_iter().filter(|name| !is_test(name, &code));
+        found.extend(missing.map(|name| format!("{} names {name}", path.display())));
+    }
+    assert_none(&found);
+}
+
+#[test]
+fn names_of_tests_are_found_in_a_document() {
+    let text = "1. All. [`use_cases`, `crash`]\n2. [`x`](b.md) [`s13_…` in `pull`]\n\nTests: `mounts`, `devices`\n";
+    assert_eq!(tests_named(text), ["use_cases", "crash", "s13_…", "pull", "mounts", "devices"]);
+    let files = Files::from([
+        ("tests/it/pull.rs".into(), "fn s13_it_holds() {}".into()),
+        ("tests/it/crash/mod.rs".into(), String::new()),
+    ]);
+    assert!(["pull", "it/pull", "crash", "s13_…", "s13_it_holds"].iter().all(|name| is_test(name, &files)));
+    assert!(!["pul", "s14_…", "it_holds"].iter().any(|name| is_test(name, &files)));
 }
 
 #[test]
