@@ -12,7 +12,7 @@ fn example() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/zenml-air-gapped-bundle")
 }
 
-/// A server with the example in it.
+/// A server with the example bundle.
 fn filled() -> Airdock {
     let airdock = Airdock::start();
     let arguments = ["ingest".as_ref(), "--data".as_ref(), airdock.data().as_os_str(), example().as_os_str()]
@@ -25,7 +25,7 @@ fn index(client: &Client) -> Value {
     client.get("/charts/index.yaml").expect(200).json()
 }
 
-/// Pushes what Helm would: a config with the chart's metadata, and the archive.
+/// Pushes a chart as Helm does: a config with the chart's metadata, and the archive.
 fn push_chart(client: &Client, repository: &str, tag: &str, metadata: &Value, archive: &[u8]) {
     let config = metadata.to_string();
     push_blob(client, repository, config.as_bytes());

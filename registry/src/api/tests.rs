@@ -1,5 +1,5 @@
-//! The service asked as any tower service is, over a real registry on a real disk. What needs a socket is tested in
-//! `server`, what needs the binary in `tests/it`.
+//! The API called as a tower service, with a real registry on a real disk. Tests that need a socket are in `server`, those
+//! that need the binary in `tests/it`.
 
 use http_body_util::{BodyExt, Full};
 use serde_json::{Value, json};
@@ -106,7 +106,7 @@ async fn end_3_a_manifest_is_served_as_it_was_pushed() {
     let (digest, manifest) = world.image("a", "v1").await;
     for reference in ["v1".to_owned(), digest.to_string()] {
         let uri = format!("/v2/a/manifests/{reference}");
-        // Whatever the client says it accepts.
+        // Whatever `Accept` says.
         let answer = world.ask("GET", &uri, &[("accept", "text/html")], "").await;
         assert_eq!((answer.status, &answer.body), (200, &manifest));
         assert_eq!(answer.header("content-type"), MediaType::IMAGE_MANIFEST);
@@ -380,10 +380,10 @@ async fn the_upstream_of_a_request_is_named_in_its_answer() {
     assert_eq!(list.json()["name"], "library/alpine", "as it was asked for");
 }
 
-/// Method, target, headers, body; status and error of the answer.
+/// Method, target, headers, body; status and error of the response.
 type Row<'a> = (&'a str, String, &'a [(&'a str, &'a str)], String, u16, Value);
 
-/// What clients show people. Whole, because a change of any word here is a change to them.
+/// The error bodies that clients show to users. Compared word for word: a changed word is a change for users.
 #[tokio::test]
 async fn error_bodies_are_these() {
     let world = World::with(|settings| (settings.references, settings.max_uploads) = (References::Strict, 1)).await;
@@ -633,7 +633,7 @@ async fn error_bodies_are_these() {
     }
 }
 
-/// The operator finds the cause in the log; the client finds the request's name to ask the operator with.
+/// The operator finds the cause in the log by the request id that the client shows.
 #[tokio::test]
 async fn a_failure_of_the_disk_is_500_without_its_paths() {
     let world = World::new().await;
@@ -659,7 +659,7 @@ async fn a_failure_of_the_disk_is_500_without_its_paths() {
 async fn a_pull_is_a_small_future() {
     let world = World::new().await;
     let request = Request::get("/v2/").body(Full::<Bytes>::default()).unwrap();
-    // It is allocated and moved for every request; what pushes need is allocated when there is a push.
+    // This future is allocated and moved for every request; a push allocates its own state.
     let size = size_of_val(&answer(&world.api.0, request));
     assert!(size < 2560, "{size} bytes");
 }

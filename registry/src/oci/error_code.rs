@@ -1,7 +1,7 @@
-//! The error codes of the distribution specification (code-1 to code-14) and the three of Docker's registry that
-//! clients know.
+//! The error codes of the distribution specification (code-1 to code-14), and three of Docker's registry that clients
+//! know.
 
-/// What went wrong, in the words clients switch on. The HTTP status that goes with each is `api::error`'s business.
+/// The machine-readable reason of a failure. `api::error` chooses the HTTP status that goes with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[allow(missing_docs, reason = "each variant is its code's name in the specification's table")]
 pub enum ErrorCode {
@@ -19,16 +19,16 @@ pub enum ErrorCode {
     Denied,
     Unsupported,
     TooManyRequests,
-    /// Docker: `n` of a list is no number.
+    /// Docker: `n` of a list is not a number.
     PaginationNumberInvalid,
-    /// Docker: the server cannot serve just now.
+    /// Docker: the server cannot serve the request at the moment.
     Unavailable,
-    /// Docker: something failed that is not the client's fault.
+    /// Docker: an internal error.
     Unknown,
 }
 
 impl ErrorCode {
-    /// The code as it stands in the error body.
+    /// The code as written in the error body.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {

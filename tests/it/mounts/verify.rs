@@ -1,4 +1,4 @@
-//! `airdock verify` beside a server that serves from media.
+//! `airdock verify` while a server serves from media.
 
 use std::ffi::OsStr;
 use std::path::Path;
@@ -7,7 +7,7 @@ use super::{example, mounting, save};
 use crate::support::content::{digest, noise, push_image};
 use crate::support::process::{Airdock, run};
 
-/// What `airdock verify` prints, and its exit code. The data folder is `data`.
+/// What `airdock verify` prints, and its exit code, for the data folder `data`.
 fn verify(folder: &Path, arguments: &[&str]) -> (String, i32) {
     let all = ["verify", "--data", "data"].iter().chain(arguments).map(OsStr::new);
     let ended = run(folder, all);
@@ -38,7 +38,7 @@ fn what_lies_on_a_medium_is_read_and_counted_by_its_name_or_with_all_there_is() 
     assert_eq!(one["media"][0]["name"], name);
     assert!(number(&one, "/bytes") > 0 && number(&one, "/bytes") == number(&one, "/media/0/bytes"), "{one}");
     assert!(number(&all, "/media/0/blobs") > number(&one, "/media/0/blobs"), "{all}");
-    // Besides, what was pushed: a config, a layer and the manifest.
+    // Plus the pushed content: a config, a layer and the manifest.
     assert_eq!(number(&all, "/blobs"), number(&all, "/media/0/blobs") + 3, "{all}");
     assert!(mounted.stop().success());
 }

@@ -385,7 +385,7 @@ fn a_repeated_parameter_has_a_bound() {
     assert_eq!(parse("GET", &uri), Err(InvalidRequest::TooMany { parameter: "artifactType", limit: 100 }));
 }
 
-/// The request a client would send for an endpoint, with everything that may be encoded encoded.
+/// The request a client would send for an endpoint, with everything percent-encoded that may be.
 fn render(endpoint: &Endpoint) -> (Method, String) {
     let encode =
         |text: &str| percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string();
@@ -450,7 +450,7 @@ fn render(endpoint: &Endpoint) -> (Method, String) {
 }
 
 fn any_name() -> impl Strategy<Value = RequestedName> {
-    // Components that are keywords of paths are as legal as any other.
+    // Path keywords are legal components too.
     let component = prop_oneof![
         Just("manifests".to_owned()),
         Just("blobs".to_owned()),
@@ -525,7 +525,7 @@ proptest! {
     }
 }
 
-/// The corpus of `registry/fuzz`, so that stable Rust runs what the fuzzer found.
+/// Replays the corpus of `registry/fuzz` on stable Rust.
 #[test]
 fn the_fuzz_corpus_parses_or_is_refused_without_a_panic() {
     let corpus = concat!(env!("CARGO_MANIFEST_DIR"), "/fuzz/corpus/endpoint");
