@@ -132,8 +132,8 @@ fn a_chart_is_listed_only_under_its_repositorys_name_and_what_it_says_is_only_te
     let airdock = Airdock::start();
     let client = airdock.client();
     let chart = |name: &str, version: &str| json!({ "apiVersion": "v2", "name": name, "version": version });
-    push_chart(&client, "charts/mine", "1.0.0", &chart("zenml", "1.0.0"), b"somebody else's name");
-    push_chart(&client, "charts/mine", "2.0.0", &chart("mine", "9.9.9"), b"somebody else's version");
+    push_chart(&client, "charts/mine", "1.0.0", &chart("zenml", "1.0.0"), b"another chart's name");
+    push_chart(&client, "charts/mine", "2.0.0", &chart("mine", "9.9.9"), b"another version");
     push_chart(&client, "charts/mine", "3.0.0", &json!({ "name": ["mine"], "version": 3 }), b"no metadata");
     push_chart(&client, "elsewhere/mine", "4.0.0", &chart("mine", "4.0.0"), b"elsewhere");
     assert_eq!(index(&client)["entries"], json!({}));

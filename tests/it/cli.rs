@@ -126,7 +126,7 @@ fn a_signal_to_stop_ends_it_with_0_and_leaves_no_socket() {
         let socket = airdock.data().join("control.sock");
         let metadata = socket.metadata().unwrap();
         assert!(metadata.file_type().is_socket());
-        assert_eq!(metadata.permissions().mode() & 0o777, 0o600, "nobody else may have work done");
+        assert_eq!(metadata.permissions().mode() & 0o777, 0o600, "only the owner may connect");
         airdock.signal(signal);
         assert_eq!(airdock.wait().code(), Some(0));
         assert!(!socket.exists());
@@ -358,7 +358,7 @@ fn an_ingest_whose_command_is_interrupted_stops_and_leaves_nothing() {
 }
 
 #[test]
-fn an_ingest_nobody_waits_for_any_more_reads_no_further() {
+fn an_ingest_whose_command_is_gone_stops_reading() {
     // Far more than is read before even a busy machine notices; it is written only if this test fails.
     const ENOUGH: usize = 2 << 30;
     let airdock = Airdock::start();
@@ -390,7 +390,7 @@ fn an_ingest_nobody_waits_for_any_more_reads_no_further() {
     while written < ENOUGH && writer.write_all(&[1; 65536]).is_ok() {
         written += 65536;
     }
-    assert!(written < ENOUGH, "the server has read on for nobody");
+    assert!(written < ENOUGH, "the server read on after the command was gone");
     assert_exit(&ingest(airdock.directory(), airdock.data(), &[], &[&example()]), 0);
 }
 
@@ -420,7 +420,7 @@ fn a_server_that_stops_breaks_off_its_ingest_and_the_command_says_so() {
 }
 
 #[test]
-fn a_socket_left_by_a_crash_hinders_nobody() {
+fn a_stale_socket_from_a_crash_does_not_prevent_a_start() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
     Airdock::over(&data).kill();
@@ -443,7 +443,7 @@ fn a_data_folder_too_deep_for_a_socket_address_works_all_the_same() {
 }
 
 #[test]
-fn a_folder_held_by_somebody_who_does_not_answer_ends_with_75() {
+fn a_folder_locked_by_a_process_that_does_not_answer_ends_with_75() {
     let airdock = Airdock::start();
     std::fs::remove_file(airdock.data().join("control.sock")).unwrap();
     for verb in [&["ingest", "."][..], &["rebuild"]] {

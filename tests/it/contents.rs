@@ -320,7 +320,7 @@ fn s03_what_verify_moves_aside_is_mended_by_the_next_ingest_or_push() {
 }
 
 #[test]
-fn verify_ends_when_its_command_does_and_holds_up_nobody_meanwhile() {
+fn verify_ends_when_its_command_is_killed_and_does_not_block_other_commands() {
     let folder = in_memory();
     let airdock = Airdock::over(&folder.path().join("data"));
     let client = airdock.client();

@@ -10,7 +10,7 @@ use crate::support::bundle::{append, save};
 use crate::support::changes::Changes;
 use crate::support::process::command;
 
-const SECRET: &[u8] = b"what lies outside is nobody's business";
+const SECRET: &[u8] = b"a file outside the bundle";
 
 /// Adds an entry that no library would write.
 fn entry(tar: &mut tar::Builder<Vec<u8>>, path: &str, kind: EntryType, target: &str, content: &[u8]) {

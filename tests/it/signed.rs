@@ -133,7 +133,7 @@ fn a16_what_openssl_signed_goes_in_and_the_release_says_who_signed_it() {
 }
 
 #[test]
-fn a16_a_server_with_a_key_takes_nothing_else_whoever_asks_and_however() {
+fn a16_a_server_with_a_key_ingests_only_signed_bundles_by_every_way_in() {
     let site = Site::new();
     let airdock = Airdock::builder()
         .data(site.path().join("data"))

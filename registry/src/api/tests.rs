@@ -312,6 +312,43 @@ async fn end_8_lists_are_cut_only_with_a_link_to_the_rest() {
 }
 
 #[tokio::test]
+async fn responses_read_as_the_specifications_types() {
+    use oci_spec::distribution::{ErrorCode as SpecCode, ErrorResponse, RepositoryList, TagList};
+    use oci_spec::image::ImageIndex;
+    let world = World::new().await;
+    let (digest, _) = world.image("a", "v1").await;
+    let about = image(&Algorithm::Sha256.digest(b"{}")).replacen(
+        '{',
+        &format!(
+            r#"{{"annotations":{{"k":"v"}},"subject":{{"mediaType":"{}","digest":"{digest}","size":1}},"#,
+            MediaType::IMAGE_MANIFEST
+        ),
+        1,
+    );
+    assert_eq!(world.ask("PUT", "/v2/a/manifests/sig", &[], about.clone()).await.status, 201);
+
+    let tags: TagList = serde_json::from_slice(&world.get("/v2/a/tags/list").await.body).unwrap();
+    assert_eq!((tags.name().as_str(), tags.tags()), ("a", &vec!["sig".to_owned(), "v1".to_owned()]));
+    let repositories: RepositoryList = serde_json::from_slice(&world.get("/v2/_catalog").await.body).unwrap();
+    assert_eq!(repositories.repositories(), &["a"]);
+    let referrers: ImageIndex =
+        serde_json::from_slice(&world.get(&format!("/v2/a/referrers/{digest}")).await.body).unwrap();
+    let [referrer] = referrers.manifests().as_slice() else { panic!("{referrers:?}") };
+    assert_eq!(referrer.digest().to_string(), Algorithm::Sha256.digest(about.as_bytes()).to_string());
+    assert_eq!(referrer.artifact_type().as_ref().unwrap().as_ref(), MediaType::EMPTY);
+    assert_eq!(referrer.annotations().as_ref().unwrap()["k"], "v");
+    for (uri, code) in [
+        ("/v2/a/manifests/absent", SpecCode::ManifestUnknown),
+        ("/v2/never/tags/list", SpecCode::NameUnknown),
+        ("/v2/a/blobs/sha256:0", SpecCode::DigestInvalid),
+        ("/v2/A/manifests/v1", SpecCode::NameInvalid),
+    ] {
+        let error: ErrorResponse = serde_json::from_slice(&world.get(uri).await.body).unwrap();
+        assert_eq!(error.detail()[0].code(), &code, "{uri}");
+    }
+}
+
+#[tokio::test]
 async fn end_9_end_10_what_is_deleted_is_gone_at_once() {
     let world = World::new().await;
     let (digest, _) = world.image("a", "v1").await;

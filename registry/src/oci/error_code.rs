@@ -52,3 +52,39 @@ impl ErrorCode {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_fourteen_codes_of_the_specification_are_spelled_as_it_spells_them() {
+        use ErrorCode::{
+            BlobUnknown, BlobUploadInvalid, BlobUploadUnknown, Denied, DigestInvalid, ManifestBlobUnknown,
+            ManifestInvalid, ManifestUnknown, NameInvalid, NameUnknown, SizeInvalid, TooManyRequests, Unauthorized,
+            Unsupported,
+        };
+        let mut spec = Vec::new();
+        for code in [
+            BlobUnknown,
+            BlobUploadInvalid,
+            BlobUploadUnknown,
+            DigestInvalid,
+            ManifestBlobUnknown,
+            ManifestInvalid,
+            ManifestUnknown,
+            NameInvalid,
+            NameUnknown,
+            SizeInvalid,
+            Unauthorized,
+            Denied,
+            Unsupported,
+            TooManyRequests,
+        ] {
+            let text = serde_json::Value::from(code.as_str());
+            let read: oci_spec::distribution::ErrorCode = serde_json::from_value(text).unwrap();
+            assert!(!spec.contains(&read), "{code:?}");
+            spec.push(read);
+        }
+    }
+}

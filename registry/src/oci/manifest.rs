@@ -345,6 +345,43 @@ mod tests {
     }
 
     #[test]
+    fn what_the_specifications_types_write_is_read_with_the_same_descriptors() {
+        use oci_spec::image as spec;
+        let described = |media_type: spec::MediaType, content: &[u8]| {
+            let digest: spec::Digest = super::super::Algorithm::Sha256.digest(content).to_string().parse().unwrap();
+            spec::Descriptor::new(media_type, content.len() as u64, digest)
+        };
+        let (config, layer) =
+            (described(spec::MediaType::ImageConfig, b"{}"), described(spec::MediaType::ImageLayer, b"x"));
+        let image = spec::ImageManifestBuilder::default()
+            .schema_version(2u32)
+            .media_type(spec::MediaType::ImageManifest)
+            .config(config.clone())
+            .layers(vec![layer.clone()])
+            .subject(described(spec::MediaType::ImageManifest, b"subject"))
+            .annotations([(spec::ANNOTATION_CREATED.to_owned(), "2026-11-01T00:00:00Z".to_owned())])
+            .build()
+            .unwrap()
+            .to_string()
+            .unwrap();
+        let read = parse(&image).unwrap();
+        let found: Vec<_> = read.blobs().map(|blob| (blob.digest.to_string(), blob.size)).collect();
+        assert_eq!(found, [&config, &layer].map(|blob| (blob.digest().to_string(), blob.size())));
+        assert_eq!(read.subject().unwrap().digest, super::super::Algorithm::Sha256.digest(b"subject"));
+        assert!(read.annotations().unwrap().contains_key(crate::oci::annotation::CREATED));
+
+        let platform =
+            spec::PlatformBuilder::default().os(spec::Os::Linux).architecture(spec::Arch::ARM64).variant("v8");
+        let mut child = described(spec::MediaType::ImageManifest, image.as_bytes());
+        child.set_platform(Some(platform.build().unwrap()));
+        let index = spec::ImageIndexBuilder::default().schema_version(2u32).media_type(spec::MediaType::ImageIndex);
+        let index = parse(&index.manifests(vec![child]).build().unwrap().to_string().unwrap()).unwrap();
+        let (child, platform) = index.children().next().unwrap();
+        assert_eq!(child.digest, super::super::Algorithm::Sha256.digest(image.as_bytes()));
+        assert_eq!(platform.unwrap().to_string(), "linux/arm64/v8");
+    }
+
+    #[test]
     fn an_unknown_field_and_an_unknown_layer_type_are_taken() {
         let manifest = parse(&image(r#","x-custom":{"a":[1]}"#)).unwrap();
         assert_eq!(manifest.references().len(), 1);

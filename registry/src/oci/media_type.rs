@@ -117,6 +117,26 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_constants_are_those_of_the_specifications_types() {
+        use oci_spec::image::{MediaType as Spec, ToDockerV2S2};
+        for (ours, spec) in [
+            (MediaType::IMAGE_MANIFEST, Spec::ImageManifest),
+            (MediaType::IMAGE_INDEX, Spec::ImageIndex),
+            (MediaType::IMAGE_CONFIG, Spec::ImageConfig),
+            (MediaType::IMAGE_LAYER, Spec::ImageLayer),
+            (MediaType::IMAGE_LAYER_GZIP, Spec::ImageLayerGzip),
+            (MediaType::IMAGE_LAYER_ZSTD, Spec::ImageLayerZstd),
+            (MediaType::EMPTY, Spec::EmptyJSON),
+        ] {
+            assert_eq!(ours, spec.as_ref());
+        }
+        assert_eq!(MediaType::DOCKER_MANIFEST, Spec::ImageManifest.to_docker_v2s2().unwrap());
+        assert_eq!(MediaType::DOCKER_MANIFEST_LIST, Spec::ImageIndex.to_docker_v2s2().unwrap());
+        let foreign: MediaType = Spec::ImageLayerNonDistributableGzip.as_ref().parse().unwrap();
+        assert!(foreign.is_non_distributable());
+    }
+
+    #[test]
     fn parameters_are_dropped() {
         let parsed: MediaType = "application/vnd.oci.image.index.v1+json; charset=utf-8".parse().unwrap();
         assert_eq!(parsed.as_str(), MediaType::IMAGE_INDEX);

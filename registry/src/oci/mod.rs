@@ -22,6 +22,11 @@ pub use range::{ByteRange, ContentRange, InvalidContentRange, RangeSet, Requeste
 pub use tag::{InvalidTag, InvalidTagOrDigest, Tag, TagOrDigest};
 pub use upload_id::{InvalidUploadId, UploadId};
 
+/// The annotation keys of the image specification that the registry or an ingest reads.
+pub mod annotation {
+    pub use oci_spec::image::{ANNOTATION_CREATED as CREATED, ANNOTATION_REF_NAME as REF_NAME};
+}
+
 /// A [`Digest`] from a literal, for tests.
 ///
 /// # Panics

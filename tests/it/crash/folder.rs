@@ -46,7 +46,7 @@ fn s10_a_second_process_on_a_data_folder_is_refused_and_the_first_goes_on() {
 }
 
 #[test]
-fn s09_a_folder_of_somebody_elses_is_refused_and_left_as_it_is() {
+fn s09_a_folder_that_is_not_a_data_folder_is_refused_and_left_unchanged() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("thesis.txt"), "x").unwrap();
     let (code, message) = refused(folder.path());

@@ -55,7 +55,7 @@ impl Site {
         let incoming = || fs::read_dir(self.disk.path().join("data/incoming")).unwrap().count();
         let patience = Instant::now() + PATIENCE;
         while incoming() > 0 {
-            assert!(Instant::now() < patience, "{} files that nobody writes any more", incoming());
+            assert!(Instant::now() < patience, "{} files that nothing writes any more", incoming());
             std::thread::sleep(Duration::from_millis(10));
         }
     }

@@ -30,7 +30,7 @@ pub(super) fn connect(address: SocketAddr) -> io::Result<Connection> {
 
 /// Why a pusher stopped.
 #[derive(Debug)]
-#[allow(dead_code, reason = "the message is for whoever reads a failed test")]
+#[allow(dead_code, reason = "the message is shown when a test fails")]
 pub(super) enum Gone {
     /// The connection ended.
     Connection,

@@ -34,9 +34,9 @@ fn a_flipped_byte_never_reaches_a_client_as_a_complete_body_over_plain_http_tls_
     for at in [10, LAYER / 2, LAYER - 1] {
         let folder = tempfile::tempdir().unwrap();
         let (good, bad) = (noise(LAYER), noise(LAYER + 8)[8..].to_vec());
-        let mut lies = bad.clone();
-        lies[at] ^= 1;
-        let path = save(folder.path(), &[(&good, &good), (&lies, &bad)]);
+        let mut damaged = bad.clone();
+        damaged[at] ^= 1;
+        let path = save(folder.path(), &[(&good, &good), (&damaged, &bad)]);
         for tls in [false, true] {
             let mut builder = mounting(&path);
             if tls {
@@ -63,13 +63,13 @@ fn a_flipped_byte_never_reaches_a_client_as_a_complete_body_over_plain_http_tls_
 #[test]
 fn what_is_damaged_at_one_place_of_a_medium_is_pulled_from_another() {
     let layer = noise(LAYER);
-    let mut lies = layer.clone();
-    lies[LAYER / 2] ^= 1;
+    let mut damaged = layer.clone();
+    damaged[LAYER / 2] ^= 1;
     for both in [false, true] {
         let folder = tempfile::tempdir().unwrap();
-        let first = save(folder.path(), &[(&lies, &layer)]);
+        let first = save(folder.path(), &[(&damaged, &layer)]);
         std::fs::rename(&first, first.with_file_name("a.tar")).unwrap();
-        let second = save(folder.path(), &[(if both { &lies } else { &layer }, &layer)]);
+        let second = save(folder.path(), &[(if both { &damaged } else { &layer }, &layer)]);
         let airdock = mounting(second.parent().unwrap()).start();
         let client = airdock.client();
         // The first client to read the damaged place is cut off before the end, unless the background pass was faster.
@@ -183,9 +183,9 @@ fn with_copy_everything_is_there_when_the_medium_is_gone_and_after_a_restart() {
 fn a_damaged_layer_is_not_copied_and_the_report_says_so() {
     let folder = tempfile::tempdir().unwrap();
     let layer = noise(LAYER);
-    let mut lies = layer.clone();
-    lies[1000] ^= 1;
-    let airdock = mounting(&save(folder.path(), &[(&lies, &layer)])).argument("--copy").start();
+    let mut damaged = layer.clone();
+    damaged[1000] ^= 1;
+    let airdock = mounting(&save(folder.path(), &[(&damaged, &layer)])).argument("--copy").start();
     airdock.wait_for_log("the bundle did not go in");
     let there = airdock.data().join("blobs/sha256").join(digest(&layer).trim_start_matches("sha256:"));
     assert!(!there.exists());

@@ -39,8 +39,8 @@ fn save(folder: &Path, layers: &[(&[u8], &[u8])]) -> PathBuf {
         tar.append_data(&mut header, name, content).unwrap();
     };
     let names: Vec<_> = (0..layers.len()).map(|number| format!("{number}/layer.tar")).collect();
-    for (name, (lies, _)) in names.iter().zip(layers) {
-        append(name, lies);
+    for (name, (stored, _)) in names.iter().zip(layers) {
+        append(name, stored);
     }
     append("config.json", config.to_string().as_bytes());
     let manifest = serde_json::json!([{ "Config": "config.json", "RepoTags": ["app:v1"], "Layers": names }]);

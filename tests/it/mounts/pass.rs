@@ -33,7 +33,7 @@ fn save_with_a_hole(folder: &Path, layer: &[u8]) -> PathBuf {
     let behind = file.metadata().unwrap().len() + HOLE;
     let config = serde_json::json!({
         "architecture": "amd64", "os": "linux",
-        "rootfs": { "type": "layers", "diff_ids": [digest(layer), digest("nobody reads to its end")] },
+        "rootfs": { "type": "layers", "diff_ids": [digest(layer), digest("a hole that is never read to its end")] },
     });
     let manifest =
         serde_json::json!([{ "Config": "config.json", "RepoTags": ["app:v1"], "Layers": ["0.tar", "1.tar"] }]);

@@ -171,7 +171,7 @@ fn a_compressed_archive_says_that_it_cannot_be_mounted_and_is_ingested_instead()
 }
 
 #[test]
-fn a_range_of_what_nobody_has_verified_is_all_of_it_and_of_the_rest_the_range() {
+fn a_range_of_an_unverified_blob_is_answered_with_the_whole_blob() {
     let folder = tempfile::tempdir().unwrap();
     let layer = noise(5_000_000);
     let mounted = mounting(&save(folder.path(), &[(&layer, &layer)])).start();

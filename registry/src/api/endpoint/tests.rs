@@ -353,7 +353,7 @@ fn h11_a_reference_that_nothing_can_have_is_absent_when_read_and_refused_when_pu
 }
 
 #[test]
-fn an_upload_nobody_began_is_unknown() {
+fn an_upload_with_an_invalid_id_is_unknown() {
     for id in ["x", "../../x", "7B4AE0C9-9A1C-4C0E-8F5D-111111111111"] {
         assert_eq!(
             parse("PATCH", &format!("/v2/a/blobs/uploads/{}", id.replace('/', "%2F"))),
