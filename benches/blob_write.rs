@@ -1,6 +1,7 @@
-//! How fast does a blob get into the store, by upload and by ingest, and what does the size of the pieces change?
+//! How fast is a blob stored, by upload and by ingest, and how does it depend on the piece size?
 //!
-//! A small blob is all syncs (file, folder, link), a large one all hash and write. Each blob is new to the store.
+//! A small blob costs mostly syncs (file, folder, link), a large one mostly hashing and writing. Each blob is new to the
+//! store.
 
 use std::cell::Cell;
 
@@ -33,7 +34,7 @@ impl Contents {
     }
 }
 
-/// A registry on the disk the build is on; what a memory file system syncs would say nothing.
+/// A registry on the disk of the build: syncing a tmpfs would measure nothing.
 fn registry(runtime: &Runtime) -> (tempfile::TempDir, Registry) {
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("the build's folder can be written");
     let settings = Settings { data: folder.path().join("data"), ..Settings::default() };
@@ -97,7 +98,7 @@ fn blob_write(c: &mut Criterion) {
 
 criterion_group! {
     name = benches;
-    // Short: at a gigabyte a second a longer one fills disks.
+    // Short: at a gigabyte per second a longer run would fill the disk.
     config = Criterion::default()
         .measurement_time(std::time::Duration::from_secs(2))
         .warm_up_time(std::time::Duration::from_millis(300));

@@ -1,14 +1,14 @@
-//! How fast does content hash, depending on the algorithm and on how much comes at once?
+//! How fast does content hash, by algorithm and by piece size?
 //!
-//! The pieces come from one buffer that is used again, as the store's do: up to the size of the processor's cache the
-//! hash itself is the limit, beyond it memory is.
+//! All pieces come from one reused buffer, as in the store: up to the size of the CPU cache the hash is the limit, beyond
+//! it the memory is.
 
 use std::hint::black_box;
 
 use airdock_registry::oci::{Algorithm, Digest};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 
-/// Hashed in one go of the benchmark, whatever the piece.
+/// Bytes hashed per iteration, at any piece size.
 const TOTAL: usize = 16 << 20;
 
 fn hash(c: &mut Criterion) {

@@ -1,4 +1,4 @@
-//! What does it cost to know what a request asks for? Every request pays it.
+//! What does it cost to parse a request? Every request pays it.
 
 use std::hint::black_box;
 

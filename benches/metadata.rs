@@ -1,6 +1,6 @@
-//! What do the questions cost that a registry with ten thousand tags is asked, and how long does it take to open?
+//! What do queries cost in a registry with ten thousand tags, and how long does opening it take?
 //!
-//! A manifest that was read lately comes from memory; lists and blob links come from the metadata.
+//! A recently read manifest comes from the cache; lists and blob links come from the metadata.
 
 use std::hint::black_box;
 use std::path::Path;
@@ -34,7 +34,7 @@ fn image(config: &[u8], subject: &str) -> Manifest {
     Manifest::parse(text.into(), None).expect("a legal manifest")
 }
 
-/// A hundred repositories with a hundred tags each, and a hundred signatures on one manifest; gives that one's digest.
+/// Makes a hundred repositories with a hundred tags each, and a hundred signatures of one manifest; returns its digest.
 async fn fill(registry: &Registry) -> Digest {
     let (config, by) = (b"{}", Provenance::Pushed { by: "bench".into() });
     let manifest = image(config, "");

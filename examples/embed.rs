@@ -1,4 +1,4 @@
-//! Another program serves the registry from its own tower stack, beside a page of its own.
+//! Embeds the registry in another program's tower stack, next to a page of its own.
 //!
 //! `cargo run --example embed`, then `docker push 127.0.0.1:5001/name:tag`, or `curl 127.0.0.1:5001/hello`.
 

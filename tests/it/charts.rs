@@ -12,7 +12,7 @@ fn example() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/zenml-air-gapped-bundle")
 }
 
-/// A server with the example in it.
+/// A server with the example bundle.
 fn filled() -> Airdock {
     let airdock = Airdock::start();
     let arguments = ["ingest".as_ref(), "--data".as_ref(), airdock.data().as_os_str(), example().as_os_str()]
@@ -25,7 +25,7 @@ fn index(client: &Client) -> Value {
     client.get("/charts/index.yaml").expect(200).json()
 }
 
-/// Pushes what Helm would: a config with the chart's metadata, and the archive.
+/// Pushes a chart as Helm does: a config with the chart's metadata, and the archive.
 fn push_chart(client: &Client, repository: &str, tag: &str, metadata: &Value, archive: &[u8]) {
     let config = metadata.to_string();
     push_blob(client, repository, config.as_bytes());
@@ -132,8 +132,8 @@ fn a_chart_is_listed_only_under_its_repositorys_name_and_what_it_says_is_only_te
     let airdock = Airdock::start();
     let client = airdock.client();
     let chart = |name: &str, version: &str| json!({ "apiVersion": "v2", "name": name, "version": version });
-    push_chart(&client, "charts/mine", "1.0.0", &chart("zenml", "1.0.0"), b"somebody else's name");
-    push_chart(&client, "charts/mine", "2.0.0", &chart("mine", "9.9.9"), b"somebody else's version");
+    push_chart(&client, "charts/mine", "1.0.0", &chart("zenml", "1.0.0"), b"another chart's name");
+    push_chart(&client, "charts/mine", "2.0.0", &chart("mine", "9.9.9"), b"another version");
     push_chart(&client, "charts/mine", "3.0.0", &json!({ "name": ["mine"], "version": 3 }), b"no metadata");
     push_chart(&client, "elsewhere/mine", "4.0.0", &chart("mine", "4.0.0"), b"elsewhere");
     assert_eq!(index(&client)["entries"], json!({}));

@@ -1,4 +1,4 @@
-//! The command line as a person meets it: what is printed, what is refused, and the exit codes.
+//! The command line as a user sees it: what is printed, what is refused, and the exit codes.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
@@ -36,14 +36,14 @@ fn ingest(folder: &Path, data: &Path, arguments: &[&str], paths: &[&Path]) -> Ou
     command.stdin(Stdio::null()).output().unwrap()
 }
 
-/// One tar of the example, as it would come through a pipe.
+/// The example as one tar, as through a pipe.
 fn example_tar() -> Vec<u8> {
     let mut archive = tar::Builder::new(Vec::new());
     archive.append_dir_all("zenml-air-gapped-bundle", example()).unwrap();
     archive.into_inner().unwrap()
 }
 
-/// A bundle with a sound image and a torn one.
+/// A bundle with a valid image and a truncated one.
 fn torn_bundle(folder: &Path) -> PathBuf {
     let bundle = folder.join("torn");
     std::fs::create_dir_all(bundle.join("images")).unwrap();
@@ -126,7 +126,7 @@ fn a_signal_to_stop_ends_it_with_0_and_leaves_no_socket() {
         let socket = airdock.data().join("control.sock");
         let metadata = socket.metadata().unwrap();
         assert!(metadata.file_type().is_socket());
-        assert_eq!(metadata.permissions().mode() & 0o777, 0o600, "nobody else may have work done");
+        assert_eq!(metadata.permissions().mode() & 0o777, 0o600, "only the owner may connect");
         airdock.signal(signal);
         assert_eq!(airdock.wait().code(), Some(0));
         assert!(!socket.exists());
@@ -137,7 +137,7 @@ fn a_signal_to_stop_ends_it_with_0_and_leaves_no_socket() {
 fn an_answer_under_way_is_waited_for_and_a_second_signal_does_not_wait() {
     let mut airdock = Airdock::start();
     let mut half = TcpStream::connect(airdock.address()).unwrap();
-    // An upload that has begun and goes on: the drain waits for it.
+    // An upload in progress: the drain waits for it.
     half.write_all(b"POST /v2/a/blobs/uploads/?digest=sha256:00 HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nx")
         .unwrap();
     airdock.client().get("/v2/").expect(200);
@@ -351,15 +351,15 @@ fn an_ingest_whose_command_is_interrupted_stops_and_leaves_nothing() {
     child.wait().unwrap();
     drop(stdin);
     airdock.client().get(MANIFEST).expect(404);
-    // The server is free for the next one, which would wait for its turn otherwise.
+    // The server is free for the next ingest, which would otherwise wait.
     let output = ingest(airdock.directory(), airdock.data(), &[], &[&example()]);
     assert_exit(&output, 0);
     airdock.client().get(MANIFEST).expect(200);
 }
 
 #[test]
-fn an_ingest_nobody_waits_for_any_more_reads_no_further() {
-    // Far more than is read until a busy machine notices; written only when this fails.
+fn an_ingest_whose_command_is_gone_stops_reading() {
+    // Far more than is read before even a busy machine notices; it is written only if this test fails.
     const ENOUGH: usize = 2 << 30;
     let airdock = Airdock::start();
     let pipe = airdock.directory().join("bundle.tar");
@@ -390,7 +390,7 @@ fn an_ingest_nobody_waits_for_any_more_reads_no_further() {
     while written < ENOUGH && writer.write_all(&[1; 65536]).is_ok() {
         written += 65536;
     }
-    assert!(written < ENOUGH, "the server has read on for nobody");
+    assert!(written < ENOUGH, "the server read on after the command was gone");
     assert_exit(&ingest(airdock.directory(), airdock.data(), &[], &[&example()]), 0);
 }
 
@@ -420,7 +420,7 @@ fn a_server_that_stops_breaks_off_its_ingest_and_the_command_says_so() {
 }
 
 #[test]
-fn a_socket_left_by_a_crash_hinders_nobody() {
+fn a_stale_socket_from_a_crash_does_not_prevent_a_start() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
     Airdock::over(&data).kill();
@@ -443,7 +443,7 @@ fn a_data_folder_too_deep_for_a_socket_address_works_all_the_same() {
 }
 
 #[test]
-fn a_folder_held_by_somebody_who_does_not_answer_ends_with_75() {
+fn a_folder_locked_by_a_process_that_does_not_answer_ends_with_75() {
     let airdock = Airdock::start();
     std::fs::remove_file(airdock.data().join("control.sock")).unwrap();
     for verb in [&["ingest", "."][..], &["rebuild"]] {
@@ -480,7 +480,7 @@ fn a_bundle_given_to_serve_is_reported_and_its_pull_commands_printed() {
     airdock.wait_for_output(&format!("  helm repo add airdock http://{host}/charts"));
     airdock.wait_for_output(&format!("  docker pull {host}/715803424590.dkr.ecr."));
     airdock.wait_for_output(&format!("  ctr images pull --plain-http {host}/zenml/"));
-    // Each printed name is one that is served.
+    // Each printed name is served.
     for line in airdock.output().lines().filter(|line| line.starts_with("  docker pull ")) {
         let (name, tag) = line.rsplit_once(':').unwrap();
         let name = name.split_once(&format!("{host}/")).unwrap().1;
@@ -508,7 +508,7 @@ fn a_reader_that_has_seen_enough_ends_no_server() {
         assert!(Instant::now() < end);
         std::thread::sleep(Duration::from_millis(10));
     }
-    // It waits for its turn after the bundle, so the server has printed the table by then.
+    // This waits for the bundle's ingest to end, so the server has printed the table by then.
     let output = ingest(folder.path(), &folder.path().join("airdock-data"), &[], &[&example()]);
     assert_exit(&output, 0);
     assert!(child.try_wait().unwrap().is_none(), "still serving");

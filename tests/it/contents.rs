@@ -1,4 +1,4 @@
-//! `ls`, `inspect` and `rm`: what came in, seen and removed by the command line, here and by a server.
+//! `ls`, `inspect` and `rm` on the command line, run by the command itself and by a running server.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -21,7 +21,7 @@ fn ask<A: AsRef<OsStr>>(folder: &Path, arguments: &[A]) -> Output {
     run(folder, arguments.chain(["--data", "data"].map(OsStr::new)))
 }
 
-/// What it printed, if it ended as expected.
+/// Standard output, after checking the exit code.
 #[track_caller]
 fn printed(output: &Output, code: i32) -> String {
     let (out, error) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
@@ -39,7 +39,7 @@ fn json_lines(text: &str) -> Vec<Value> {
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
-/// A folder whose data folder has the example and an image that was pushed.
+/// A folder whose data folder holds the example bundle and a pushed image.
 fn filled() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     printed(&ask(folder.path(), &[OsStr::new("ingest"), example().as_os_str()]), 0);
@@ -49,7 +49,7 @@ fn filled() -> tempfile::TempDir {
     folder
 }
 
-/// Asks without a server and then with one, which must make no difference.
+/// Runs `look` without a server and then with one; both must give the same.
 fn both<T: PartialEq + std::fmt::Debug>(folder: &Path, mut look: impl FnMut() -> T) -> T {
     let here = look();
     let airdock = Airdock::over(&folder.join("data"));
@@ -191,7 +191,7 @@ fn rm_removes_tags_and_manifests_and_refuses_what_is_not_there() {
     client.get("/v2/zenml/zenml/manifests/0.93.2").expect(404);
     client.get("/v2/docker.io/zenmldocker/zenml/manifests/0.93.2").expect(200);
     client.get("/v2/team/app/manifests/1").expect(200);
-    // By the server, which must not serve it from memory.
+    // Through the server, which must not keep serving it from its cache.
     let pinned = format!("team/app@{pushed}");
     let output = ask(folder.path(), &["rm", "--json", "team/app:2", &pinned]);
     let rows = json_lines(&printed(&output, 1));
@@ -199,7 +199,7 @@ fn rm_removes_tags_and_manifests_and_refuses_what_is_not_there() {
     assert_eq!((&rows[1]["manifest"], &rows[1]["tags"][0]), (&pinned.as_str().into(), &"team/app:1".into()));
     client.get("/v2/team/app/manifests/1").expect(404);
     client.get(&format!("/v2/team/app/manifests/{pushed}")).expect(404);
-    // A name that might mean it is not enough, but a hint.
+    // Another spelling of the name is not accepted for removal, but the error names the repository.
     let error = said(&ask(folder.path(), &["rm", "zenmldocker/zenml:0.93.2"]), 1);
     assert!(error.contains("`docker.io/zenmldocker/zenml` has it"), "{error}");
     let error = said(&ask(folder.path(), &["rm", "charts/zenml:0.93.2", "charts/zenml"]), 1);
@@ -210,7 +210,7 @@ fn rm_removes_tags_and_manifests_and_refuses_what_is_not_there() {
 #[test]
 fn ten_thousand_tags_are_listed_in_bounded_memory() {
     const TAGS: usize = 10_000;
-    // In memory: ten thousand tags are ten thousand syncs.
+    // On tmpfs: ten thousand tags are ten thousand fsyncs.
     let folder = in_memory();
     let airdock = Airdock::over(&folder.path().join("data"));
     let client = airdock.client();
@@ -237,7 +237,7 @@ fn ten_thousand_tags_are_listed_in_bounded_memory() {
     assert!(grown < 6 * 1024, "the server grew by {grown} KiB for {} KiB of answer", text.len() / 1024);
 }
 
-/// Flips a bit in the middle of a blob: its size stays.
+/// Flips a bit in the middle of a blob, so that its size stays the same.
 fn flip(data: &Path, digest: &str) {
     let path = data.join("blobs/sha256").join(&digest["sha256:".len()..]);
     let mut bytes = std::fs::read(&path).unwrap();
@@ -285,7 +285,7 @@ fn s03_verify_names_what_is_damaged_and_missing_with_what_that_breaks() {
     assert!(of(chart)["breaks"].as_array().unwrap().contains(&"charts/zenml:0.93.2".into()), "{}", of(chart));
     assert!(of("_tags/0.13.2")["subject"].as_str().unwrap().starts_with("link "), "{found}");
     assert_eq!(found["damaged"].as_array().unwrap().len(), 4, "{found}");
-    // One reference is asked for what it needs, and no other.
+    // Verifying one reference checks only what it needs.
     printed(&ask(folder.path(), &["verify", "zenml/zenml-pro-api:0.13.2"]), 0);
     assert!(printed(&ask(folder.path(), &["verify", "team/app:1"]), 65).contains("\n  breaks team/app:1\n"));
     assert!(printed(&ask(folder.path(), &["verify", "charts/zenml:0.93.2"]), 65).contains(chart));
@@ -303,7 +303,7 @@ fn s03_what_verify_moves_aside_is_mended_by_the_next_ingest_or_push() {
     }
     let airdock = Airdock::over(&data);
     let client = airdock.client();
-    // In the server's memory, as a pull before would have left it.
+    // In the server's cache, as after a pull.
     client.get(&format!("/v2/zenml/zenml/blobs/{layer}")).expect(200);
     let text = printed(&ask(folder.path(), &["verify", "--remove-damaged"]), 65);
     assert_eq!(text.matches("its file was moved to `damaged`").count(), 4, "{text}");
@@ -320,7 +320,7 @@ fn s03_what_verify_moves_aside_is_mended_by_the_next_ingest_or_push() {
 }
 
 #[test]
-fn verify_ends_when_its_command_does_and_holds_up_nobody_meanwhile() {
+fn verify_ends_when_its_command_is_killed_and_does_not_block_other_commands() {
     let folder = in_memory();
     let airdock = Airdock::over(&folder.path().join("data"));
     let client = airdock.client();
@@ -339,7 +339,7 @@ fn verify_ends_when_its_command_does_and_holds_up_nobody_meanwhile() {
         child.kill().unwrap();
         child.wait().unwrap();
     }
-    // A server that stops waits for nothing of them.
+    // A server that stops does not wait for a running verify.
     assert!(airdock.stop().success());
     printed(&ask(folder.path(), &["verify"]), 0);
 }

@@ -1,4 +1,4 @@
-//! end-9, end-10: what is deleted is gone at the next request, and nothing else is.
+//! end-9, end-10: deleted content is gone at the next request, and nothing else is.
 
 use crate::support::content::{digest, push_blob, push_image};
 use crate::support::process::Airdock;

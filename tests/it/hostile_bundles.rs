@@ -1,4 +1,4 @@
-//! Bundles that want to be unpacked where they should not: nothing is, and nothing is read that they do not hold.
+//! Bundles whose entries point outside: nothing is written outside the data folder, and nothing outside the bundle is read.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -10,9 +10,9 @@ use crate::support::bundle::{append, save};
 use crate::support::changes::Changes;
 use crate::support::process::command;
 
-const SECRET: &[u8] = b"what lies outside is nobody's business";
+const SECRET: &[u8] = b"a file outside the bundle";
 
-/// Adds an entry no library would write.
+/// Adds an entry that no library would write.
 fn entry(tar: &mut tar::Builder<Vec<u8>>, path: &str, kind: EntryType, target: &str, content: &[u8]) {
     let mut header = tar::Header::new_ustar();
     header.as_old_mut().name[..path.len()].copy_from_slice(path.as_bytes());
@@ -24,7 +24,7 @@ fn entry(tar: &mut tar::Builder<Vec<u8>>, path: &str, kind: EntryType, target: &
     tar.append(&header, content).unwrap();
 }
 
-/// Archives with an honest image in them and something that leads to `outside`, by what that is.
+/// Archives with a valid image and one entry that points to `outside`, each with a description of that entry.
 fn archives(outside: &Path, honest: &[u8]) -> Vec<(&'static str, Vec<u8>)> {
     let (secret, fresh) = (outside.join("secret"), outside.join("fresh"));
     let (secret, fresh) = (secret.to_str().unwrap(), fresh.to_str().unwrap());

@@ -1,4 +1,4 @@
-//! Requests no client sends, and what they must not do to the others (H08 to H35 of the test list).
+//! Malformed and hostile requests, and that they do not affect other clients (H08 to H35 of the test list).
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -8,10 +8,10 @@ use crate::support::client::{Client, Request};
 use crate::support::content::{digest, image, noise, push_blob, push_image, put_manifest, start_upload};
 use crate::support::process::{Airdock, PATIENCE};
 
-/// Sends bytes as they are and reads to the end of the connection, or until it is silent for a second.
+/// Sends raw bytes and reads until the connection closes, or is silent for a second.
 fn raw(client: &Client, bytes: &[u8]) -> String {
     let mut connection = client.connect();
-    // The server may close before it has all of it.
+    // The server may close before it has read everything.
     let _ = connection.write(bytes);
     let mut answer = Vec::new();
     let until = Instant::now() + Duration::from_secs(1);
@@ -20,7 +20,7 @@ fn raw(client: &Client, bytes: &[u8]) -> String {
             break;
         }
         answer.extend(some);
-        // An answer that ends the exchange.
+        // A response that closes the connection.
         if answer.ends_with(b"}") || answer.ends_with(b"\r\n\r\n") {
             break;
         }
@@ -32,7 +32,7 @@ fn statuses(answer: &str) -> Vec<&str> {
     answer.split("HTTP/1.1 ").skip(1).map(|answer| &answer[..3]).collect()
 }
 
-/// Memory of a process in KiB (`VmRSS`).
+/// Resident memory of a process in KiB (`VmRSS`).
 fn memory(airdock: &Airdock) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{}/status", airdock.id())).unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
@@ -57,7 +57,7 @@ fn h8_bodies_with_two_lengths_smuggle_nothing() {
         let answer = raw(&client, format!("PATCH {upload} HTTP/1.1\r\nHost: x\r\n{framing}\r\n{smuggled}").as_bytes());
         assert!(!statuses(&answer).contains(&"200"), "{framing}: {answer}");
     }
-    // One of two equal bodies: the rest is the next request, and is answered as one.
+    // Of two equal lengths one counts: the rest is the next request and gets its own response.
     let answer = raw(
         &client,
         format!("PATCH {upload} HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n12345{smuggled}").as_bytes(),
@@ -213,7 +213,7 @@ fn r3_headers_and_queries_have_a_bound() {
     let query = "q=x&".repeat(100_000);
     let answer = raw(&client, format!("GET /v2/?{query} HTTP/1.1\r\nHost: x\r\n\r\n").as_bytes());
     assert!(matches!(statuses(&answer)[..], ["414" | "431" | "400"] | []), "{answer}");
-    // podman's partial pulls: a thousand ranges are no attack.
+    // Podman's partial pulls send a thousand ranges; that is not an attack.
     let blob = push_blob(&client, "a", &noise(100_000));
     let ranges: Vec<_> = (0..1024).map(|part| format!("{}-{}", part * 90, part * 90 + 9)).collect();
     let request =
@@ -236,11 +236,11 @@ fn r7_many_large_manifests_at_once_are_held_in_bounded_memory() {
             scope.spawn(move || put_manifest(&client, "a", &format!("v{number}"), manifest).expect(201));
         }
     });
-    // 60 x 4 MiB would be 240 MiB, and as much again while they are read.
+    // 60 x 4 MiB would be 240 MiB, and as much again while they are parsed.
     assert!(memory(&airdock) < before + 200 * 1024, "{before} KiB before, {} after", memory(&airdock));
 }
 
-/// Frames of HTTP/2, written by hand because no client would send these.
+/// Writes HTTP/2 frames by hand, since no client library would send these.
 mod frames {
     pub(super) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
     pub(super) const DATA: u8 = 0;
@@ -259,7 +259,7 @@ mod frames {
         frame
     }
 
-    /// The header of a request in HPACK, with nothing compressed but the names.
+    /// A request's header block in HPACK, with indexed names and literal values.
     pub(super) fn request(method: &str, path: &str) -> Vec<u8> {
         let mut block = vec![0x86];
         for (name, value) in [(2, method), (4, path), (1, "x")] {
@@ -271,8 +271,8 @@ mod frames {
     }
 }
 
-/// Opens an HTTP/2 connection with prior knowledge and floods it with `next` until it is closed or `limit` was sent; says
-/// whether it was closed.
+/// Opens an HTTP/2 connection with prior knowledge and floods it with `next`, up to `limit` times. Returns whether the
+/// server closed it.
 fn flood(airdock: &Airdock, settings: &[u8], limit: u32, mut next: impl FnMut(u32) -> Vec<u8>) -> bool {
     let mut stream = TcpStream::connect(airdock.address()).unwrap();
     stream.set_read_timeout(Some(Duration::from_millis(1))).unwrap();
@@ -285,7 +285,7 @@ fn flood(airdock: &Airdock, settings: &[u8], limit: u32, mut next: impl FnMut(u3
             return true;
         }
         if number % 64 == 0 {
-            // Take in what is answered, so that only the flood itself can be the reason to close.
+            // Read the responses, so that only the flood itself can be the reason to close.
             match stream.read(&mut [0; 16 * 1024]) {
                 Ok(0) => return true,
                 Err(error)
@@ -317,7 +317,7 @@ fn h34_floods_of_http_2_frames_end_their_own_connection_and_no_other() {
     assert!(flood(&airdock, &[], 200_000, reset), "rapid reset");
     let endless_header = |number: u32| match number {
         0 => frames::frame(frames::HEADERS, 0, 1, &frames::request("GET", path)),
-        // A literal field without indexing, again and again.
+        // A literal field without indexing, repeated.
         _ => frames::frame(frames::CONTINUATION, 0, 1, &[&[0, 1, b'x', 100][..], &[b'y'; 100]].concat()),
     };
     assert!(flood(&airdock, &[], 200_000, endless_header), "a header without an end");

@@ -1,4 +1,4 @@
-//! Bundles that do not hold all they name: what is served of them, and what is said.
+//! Bundles that lack some of the content they name: what is served of them, and what is reported.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -9,7 +9,7 @@ use crate::support::process::{Airdock, run};
 
 const NAME: &str = "registry.example/team/app";
 
-/// What the command printed and said, if it ended as expected.
+/// Standard output and error of the command, after checking its exit code.
 #[track_caller]
 fn ingest(airdock: &Airdock, archive: &Path, code: i32) -> String {
     let arguments = ["ingest", "--progress", "never", "--data"].map(std::ffi::OsStr::new);
@@ -38,7 +38,7 @@ fn a12_the_pull_of_a_platform_that_did_not_come_is_answered_at_once_with_manifes
     assert_eq!(answer.error_code(), "MANIFEST_UNKNOWN");
     client.head(&path(&digest(&absent))).expect(404);
     assert!(asked.elapsed() < Duration::from_secs(10), "a node would wait");
-    // What comes later makes it whole.
+    // A later bundle completes it.
     let rest = airdock.directory().join("rest.tar");
     layout(&rest, &format!("{NAME}:arm64"), &absent, &[b"{}", b"arm64"]);
     ingest(&airdock, &rest, 0);
@@ -64,7 +64,7 @@ fn a20_a_delta_whose_base_is_absent_lists_what_it_lacks_and_changes_no_tag() {
     let client = airdock.client();
     assert_eq!(client.get(&format!("/v2/{NAME}/manifests/current")).expect(200).text(), old);
     client.get(&format!("/v2/{NAME}/manifests/{}", digest(&new))).expect(404);
-    // With its base there, it goes in.
+    // Once its base is there, it is ingested.
     let full = airdock.directory().join("base.tar");
     layout(&full, &format!("{NAME}:base"), &image(&layers[..3], ""), &[&[&b"{}"[..]], &layers[..3]].concat());
     ingest(&airdock, &full, 0);

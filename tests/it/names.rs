@@ -1,4 +1,4 @@
-//! Every spelling of a name (section "names" of the architecture): as containerd, dockerd, podman and people write it.
+//! Every spelling of a name, as containerd, dockerd, podman and users write it.
 
 use crate::support::client::Request;
 use crate::support::content::{digest, push_blob, push_image, start_upload};
@@ -83,7 +83,7 @@ fn a_push_with_an_upstream_goes_to_that_upstream_and_every_location_leads_there(
         let target = format!("/v2/{path}/blobs/uploads/?ns=registry.local%3A5000");
         let started = client.send(&Request::new("POST", &target).body("")).expect(202);
         let location = started.header("location").unwrap();
-        // containerd may or may not add `ns` to it.
+        // containerd may or may not add `ns` to the location.
         for ns in ["", "&ns=registry.local%3A5000"] {
             let content = format!("{path}{ns}");
             let location =

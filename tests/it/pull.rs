@@ -1,4 +1,4 @@
-//! end-1, end-2, end-3: what a client that pulls sees.
+//! end-1, end-2, end-3: pulling.
 
 use std::path::Path;
 
@@ -60,7 +60,7 @@ fn end_2_several_ranges_come_as_parts_as_podman_wants_them() {
     let airdock = Airdock::start();
     let content = noise(2 * 1024 * 1024);
     let target = format!("/v2/a/blobs/{}", push_blob(&airdock.client(), "a", &content));
-    // One of them large enough to be sent from the file, between two that are read.
+    // One is large enough to be sent from the file, between two that are read into memory.
     let ranges = [(83, 546), (500_000, 1_500_000), (0, 1), (2_000_000, 2_000_099)];
     let list: Vec<_> = ranges.iter().map(|(start, last)| format!("{start}-{last}")).collect();
     let request = Request::new("GET", &target).header("Range", &format!("bytes={}", list.join(",")));
@@ -98,7 +98,7 @@ fn a_client_that_hangs_up_within_a_range_is_nothing_to_log() {
     let target = format!("/v2/a/blobs/{}", push_blob(&airdock.client(), "a", &noise(8 * 1024 * 1024)));
     let before = airdock.log();
     for offset in (0..8).map(|part| part * 1024 * 1024) {
-        // As containerd reads in parallel: open-ended, a piece of it, gone.
+        // As containerd's parallel pulls do: an open-ended range, closed after a part of it.
         let mut connection = airdock.client().connect();
         let request = format!("GET {target} HTTP/1.1\r\nHost: x\r\nRange: bytes={offset}-\r\n\r\n");
         connection.write(request.as_bytes()).unwrap();
@@ -181,10 +181,10 @@ fn h21_a_blob_of_another_repository_is_not_here() {
     }
 }
 
-/// What the disk may do to a file.
+/// What a faulty disk may do to a file.
 type Harm = fn(&[u8]) -> Vec<u8>;
 
-/// It is cut short, grows, or is emptied.
+/// The file is truncated, extended or emptied.
 const HARMS: [Harm; 3] = [|whole| whole[..whole.len() - 1].to_vec(), |whole| [whole, b"x"].concat(), |_| Vec::new()];
 
 #[test]
@@ -203,7 +203,7 @@ fn s03_a_blob_whose_file_has_another_length_is_an_error_until_it_is_brought_agai
             client.send(&Request::new("GET", &path).header("range", "bytes=0-9")).expect(500);
             airdock.wait_for_log(file.file_name().unwrap().to_str().unwrap());
             airdock.wait_for_log("airdock verify --remove-damaged");
-            // Nobody takes it over elsewhere either; and a push mends it for everybody.
+            // It cannot be mounted into another repository either, and a push repairs it for every repository.
             let mount = format!("/v2/other/blobs/uploads/?mount={}&from=harmed", digest(&content));
             client.send(&Request::new("POST", &mount)).expect(202);
             push_blob(&client, "other", &content);
@@ -234,7 +234,7 @@ fn s03_the_length_of_a_blob_no_push_counted_is_known_from_its_manifest() {
         let airdock = Airdock::over(&folder.path().join("data"));
         airdock.client().get(&path).expect(500);
         assert_eq!(airdock.client().head(&path).status, 500);
-        // The server that met the damage need not be started anew.
+        // The server that saw the damage need not be restarted.
         ingest();
         assert_eq!(airdock.client().get(&path).expect(200).body, whole);
     }
@@ -250,7 +250,7 @@ fn s03_a_blob_that_was_open_when_its_file_was_cut_is_served_again_once_it_is_men
     client.get(&path).expect(200);
     let file = airdock.data().join("blobs/sha256").join(&digest(&content)["sha256:".len()..]);
     std::fs::File::options().write(true).open(&file).unwrap().set_len(10).unwrap();
-    // Headers may be out already: then the connection ends early, and never a body.
+    // The headers may have been sent already: then the connection is aborted, and the body is never complete.
     let cut = client.connect().try_send(&Request::new("GET", &path));
     assert!(cut.is_err() || cut.is_ok_and(|response| response.status == 500));
     push_blob(&client, "open", &content);

@@ -1,4 +1,4 @@
-//! end-7: manifests coming in, good ones and bad ones.
+//! end-7: pushing manifests, valid and invalid ones.
 
 use std::time::{Duration, Instant};
 
@@ -102,7 +102,7 @@ fn h13_a_manifest_whose_content_is_not_here_is_refused_and_names_what_is_missing
     client.get("/v2/a/manifests/v1").expect(404);
     let sparse = index(&[&image(&[], "")]);
     assert_eq!(put_manifest(&client, "a", "v1", &sparse).expect(400).error_code(), "MANIFEST_BLOB_UNKNOWN");
-    // What the specification lets be absent: foreign layers, and the subject.
+    // What the specification allows to be absent: foreign layers and the subject.
     let foreign = format!(
         r#"{{"mediaType":"application/vnd.oci.image.layer.nondistributable.v1.tar+gzip","digest":"{}","size":9,"urls":["https://example.com/x"]}}"#,
         digest("foreign")
@@ -186,7 +186,7 @@ fn h16_the_largest_manifests_are_answered_quickly() {
         assert!(manifest.len() <= 4 << 20, "{what}");
         let began = Instant::now();
         put_manifest(&client, "a", "v1", &manifest).expect(201);
-        // Generous: what is to be caught is quadratic.
+        // Generous: this is to catch quadratic time.
         assert!(began.elapsed() < Duration::from_secs(20), "{what} took {:?}", began.elapsed());
         assert_eq!(client.get("/v2/a/manifests/v1").expect(200).text(), manifest, "{what}");
     }

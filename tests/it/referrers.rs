@@ -1,4 +1,4 @@
-//! end-12: what is about what.
+//! end-12: referrers.
 
 use serde_json::{Value, json};
 
@@ -36,7 +36,7 @@ fn end_12a_referrers_of_anything_are_a_list() {
         &[],
         &format!(r#","artifactType":"application/x.signature","annotations":{{"k":"v"}}{}"#, about(&subject)),
     );
-    // Before its subject is there, as cosign may do.
+    // Before its subject exists, as cosign may do.
     let put = put_manifest(&client, "a", &digest(&signature), &signature).expect(201);
     assert_eq!(put.header("oci-subject"), Some(&*digest(&subject)));
     put_manifest(&client, "a", "v1", &subject).expect(201);
@@ -129,7 +129,7 @@ fn h27_a_fallback_tag_is_a_tag_and_adds_what_it_lists_once() {
     put_manifest(&client, "a", "v1", &subject).expect(201);
     let signature = image(&[], &about(&subject));
     put_manifest(&client, "a", &digest(&signature), &signature).expect(201);
-    // What a client writes that believes the registry has no referrers.
+    // What a client writes that assumes the registry has no referrers API.
     let tag = digest(&subject).replace(':', "-");
     let fallback = index(&[&signature]);
     put_manifest(&client, "a", &tag, &fallback).expect(201);

@@ -1,4 +1,4 @@
-//! Releases through the program: what a bundle made of the tags, going back and forward, and whose tag goes before whose.
+//! Releases through the binary: what a bundle does to the tags, rollback and going forward, and the conflict rules.
 
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
@@ -11,7 +11,7 @@ use super::support::process::{Airdock, command};
 const UPSTREAM: &str = "docker.io/zenmldocker/zenml";
 const INTERNAL: &str = "zenml/zenml";
 
-/// A data folder, and commands on it, with a server or without.
+/// A data folder and commands on it, with or without a server.
 struct Site {
     folder: tempfile::TempDir,
     airdock: Option<Airdock>,
@@ -34,7 +34,7 @@ impl Site {
         command.stdin(Stdio::null()).output().unwrap()
     }
 
-    /// Runs a command that succeeds; what it prints.
+    /// Runs a command that must succeed; returns what it prints.
     #[track_caller]
     fn text(&self, arguments: &[&str]) -> String {
         self.ends(arguments, 0)
@@ -53,7 +53,7 @@ impl Site {
         serde_json::from_str(&self.text(&[arguments, &["--json"]].concat())).unwrap()
     }
 
-    /// Takes in a version of one image under its own tag and a common one; the last line of the report.
+    /// Ingests a version of one image under its own tag and a shared one; returns the last line of the report.
     #[track_caller]
     fn ingest(&self, version: &str, more: &[&str]) -> serde_json::Value {
         let bundle = self.bundle(version);
@@ -71,7 +71,7 @@ impl Site {
         bundle
     }
 
-    /// Looks through a server, which is started for it if there is none.
+    /// Runs `look` against a server, which is started for it if none is running.
     fn look<T>(&self, look: impl FnOnce(&Client) -> T) -> T {
         match &self.airdock {
             Some(airdock) => look(&airdock.client()),
@@ -219,7 +219,7 @@ fn a_server_protects_prefixes_and_follows_its_settings() {
     assert_eq!(provenance(&client, INTERNAL, "current"), Some("pushed by anonymous".into()));
     assert!(provenance(&client, UPSTREAM, "current").unwrap().starts_with("ingested from bundle-v1"));
     assert_eq!(site.tags(), ["current", "v1"], "what was not there comes");
-    // The command's own word goes before the server's settings.
+    // The command's option overrides the server's setting.
     push(&client, UPSTREAM, "current", b"again");
     assert_eq!(site.ingest("v2", &["--on-conflict", "keep"])["kept"].as_array().unwrap().len(), 2);
 }

@@ -1,4 +1,4 @@
-//! A16 with the program and real `openssl`: what a bundle's inventory says, signing it, and what a key keeps out.
+//! A16 with the binary and real `openssl`: a bundle's inventory, signing it, and what a trusted key refuses.
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -7,7 +7,7 @@ use std::process::{Command, Output, Stdio};
 use super::support::bundle::save;
 use super::support::process::{Airdock, command, run};
 
-/// Where bundles are made, and a data folder.
+/// A folder for bundles and keys, with a data folder in it.
 struct Site {
     folder: tempfile::TempDir,
 }
@@ -24,7 +24,7 @@ fn said(output: &Output) -> String {
 }
 
 impl Site {
-    /// With the keys `build` (P-256), `other` (P-256) and `edwards` (Ed25519), and an unsigned bundle.
+    /// Has the keys `build` (P-256), `other` (P-256) and `edwards` (Ed25519), and an unsigned bundle.
     fn new() -> Self {
         let site = Self { folder: tempfile::tempdir().unwrap() };
         let p256 = ["-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256"];
@@ -57,7 +57,7 @@ impl Site {
         );
     }
 
-    /// Makes the bundle's inventory and signs it with the key of this name.
+    /// Writes the bundle's inventory and signs it with the named key.
     #[track_caller]
     fn sign(&self, key: &str, expires: &[&str]) {
         for name in ["inventory.txt", "inventory.txt.sig"] {
@@ -84,7 +84,7 @@ impl Site {
         run(self.path(), [&["ingest", "--data", "data", "--progress", "never"], arguments].concat())
     }
 
-    /// Asks for an ingest that is refused with a sentence, and looks that nothing came of it.
+    /// Runs an ingest that must be refused with this message, and checks that nothing was ingested.
     #[track_caller]
     fn refused(&self, airdock: Option<&Airdock>, arguments: &[&str], sentence: &str) {
         let before = airdock.map(tags);
@@ -98,7 +98,7 @@ impl Site {
     }
 }
 
-/// What the registry has of the bundle's images.
+/// The status of a request for each image of the bundle.
 fn tags(airdock: &Airdock) -> Vec<u16> {
     let paths = ["app", "tool"].map(|name| format!("/v2/docker.io/example/{name}/manifests/1"));
     paths.iter().map(|path| airdock.client().get(path).status).collect()
@@ -133,7 +133,7 @@ fn a16_what_openssl_signed_goes_in_and_the_release_says_who_signed_it() {
 }
 
 #[test]
-fn a16_a_server_with_a_key_takes_nothing_else_whoever_asks_and_however() {
+fn a16_a_server_with_a_key_ingests_only_signed_bundles_by_every_way_in() {
     let site = Site::new();
     let airdock = Airdock::builder()
         .data(site.path().join("data"))
@@ -145,7 +145,7 @@ fn a16_a_server_with_a_key_takes_nothing_else_whoever_asks_and_however() {
     refused(&["bundle"], "no inventory");
     site.sign("other", &[]);
     refused(&["bundle"], "its signature is not by build.pub (sha256:");
-    // The command's own keys and settings do not weaken the server's.
+    // Keys and settings of the command do not weaken those of the server.
     refused(&["--key", "other.pub", "bundle"], "its signature is not by build.pub (sha256:");
     site.sign("build", &[]);
     std::fs::remove_file(site.file("inventory.txt.sig")).unwrap();
@@ -155,12 +155,12 @@ fn a16_a_server_with_a_key_takes_nothing_else_whoever_asks_and_however() {
     std::fs::write(site.file("inventory.txt"), expired).unwrap();
     site.sign_text("build");
     refused(&["bundle"], "it expired at 2020-01-01T00:00:00Z");
-    // What the store has already is not read again, so this is a layer it has not seen.
+    // A layer that is not stored yet: stored content is not read again.
     site.image("tool", b"fresh");
     site.sign("build", &[]);
     let tool = std::fs::read(site.file("images/tool.tar")).unwrap();
     let mut swapped = tool.clone();
-    // The content of the file in the layer, which fills a block of its own.
+    // The content of the file in the layer, which fills a tar block of its own.
     let content = swapped.windows(5).position(|window| window == b"fresh").unwrap();
     swapped[content] ^= 1;
     std::fs::write(site.file("images/tool.tar"), &swapped).unwrap();
@@ -188,7 +188,7 @@ fn a16_a_command_can_ask_a_server_without_keys_for_a_signature_over_a_pipe() {
         let mut command = command(site.path());
         command.args(["ingest", "--data", "data", "--progress", "never", "--key"]).args(arguments).arg("-");
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        // A server that knows enough hangs up before the end.
+        // The server may close the connection before it has read everything.
         let _ = child.stdin.take().unwrap().write_all(&archive);
         child.wait_with_output().unwrap()
     };
@@ -246,7 +246,7 @@ fn an_inventory_is_the_same_each_time_and_there_is_none_of_half_a_bundle() {
     let (one, two) = (made(&["bundle"]), made(&["bundle"]));
     assert!(one.status.success() && one.stdout == two.stdout, "{}", said(&one));
     assert!(!site.path().join("airdock-data").exists(), "it made a data folder");
-    // What lies there already is not about itself.
+    // An existing inventory does not list itself.
     std::fs::write(site.file("inventory.txt"), &one.stdout).unwrap();
     assert_eq!(made(&["bundle"]).stdout, one.stdout);
     let output = made(&["--expires", "yesterday", "bundle"]);

@@ -1,10 +1,10 @@
-//! end-8 and Docker's catalog: lists, whole and in pages.
+//! end-8 and Docker's catalog: complete lists and pages.
 
 use crate::support::client::Client;
 use crate::support::content::{digest, image, push_blob, push_image, put_manifest};
 use crate::support::process::Airdock;
 
-/// Follows the links from `target` to the end; gives all entries of `key` and the number of pages.
+/// Follows the links from `target` to the end. Returns all entries of `key` and the number of pages.
 fn all(client: &Client, target: &str, key: &str) -> (Vec<String>, usize) {
     let (mut found, mut pages, mut next) = (Vec::new(), 0, Some(target.to_owned()));
     while let Some(target) = next {

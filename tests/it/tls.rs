@@ -1,4 +1,4 @@
-//! The same registry over TLS: HTTP/1.1 and HTTP/2, and what happens to those who speak something else.
+//! The registry over TLS with HTTP/1.1 and HTTP/2, and clients that speak another protocol.
 
 use std::io::Write;
 use std::net::TcpStream;
@@ -33,7 +33,7 @@ impl Certificate {
         self.folder.path().join(name)
     }
 
-    /// Has a server speak TLS with it.
+    /// Configures a server with this certificate.
     pub(crate) fn arguments(&self, builder: Builder) -> Builder {
         builder
             .argument("--tls-certificate")
@@ -125,7 +125,7 @@ async fn h2_is_spoken_where_it_is_offered_and_many_requests_share_a_connection()
     assert_eq!((status, headers["content-length"].to_str().unwrap()), (206, &*body.len().to_string()));
     let (status, headers, body) = ask("HEAD", blob, None, Vec::new()).await;
     assert_eq!((status, headers["content-length"].to_str().unwrap(), body.len()), (200, "3000000", 0));
-    // An answer before the whole body: refused by its size, and the connection lives on.
+    // A response before the whole body was sent: refused by its size, and the connection stays open.
     let (status, ..) = ask("PUT", "/v2/a/manifests/v1".into(), None, vec![b' '; (4 << 20) + 1]).await;
     assert_eq!(status, 413);
     let pushed = format!("/v2/a/blobs/uploads/?digest={}", digest("pushed over h2"));

@@ -1,4 +1,4 @@
-//! end-4, end-5, end-6, end-11, end-13, end-14: blobs coming in, in every way clients send them, and cut off in every
+//! end-4, end-5, end-6, end-11, end-13, end-14: blob uploads, in every way clients send them, and interrupted in every
 //! way networks do.
 
 use std::fs;
@@ -18,7 +18,7 @@ fn finish(client: &Client, location: &str, digest: &str, body: &[u8]) -> Respons
     client.send(&Request::new("PUT", &format!("{location}?digest={}", digest.replace(':', "%3A"))).body(body))
 }
 
-/// How many bytes the registry says it has: what `Range` says, which is 0-0 for none and for one.
+/// How many bytes of an upload the registry has, from `Range`, which is `0-0` for both none and one.
 fn status(client: &Client, location: &str) -> u64 {
     let answer = client.get(location).expect(204);
     answer.header("range").unwrap().strip_prefix("0-").unwrap().parse().unwrap()
@@ -116,7 +116,7 @@ fn h6_of_two_requests_at_once_the_second_is_refused_and_the_first_goes_on() {
     let location = start_upload(&client, "a");
     let mut first = client.connect();
     first.write(format!("PATCH {location} HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n01234").as_bytes()).unwrap();
-    // Until the server has begun with it.
+    // Wait until the server has begun to read it.
     while status(&client, &location) < 4 {
         thread::sleep(Duration::from_millis(5));
     }
@@ -138,7 +138,7 @@ fn h7_a_client_that_drops_within_a_chunk_goes_on_where_the_status_says() {
     for part in 1..8 {
         let end = part * 64 * 1024;
         let mut connection = client.connect();
-        // Announces everything that is left and sends up to the next boundary.
+        // Announces the whole rest and sends up to the next boundary.
         let head = format!("PATCH {location} HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n", content.len() - have);
         connection.write(head.as_bytes()).unwrap();
         connection.write(&content[have..end]).unwrap();
@@ -147,7 +147,7 @@ fn h7_a_client_that_drops_within_a_chunk_goes_on_where_the_status_says() {
         }
         drop(connection);
         have = end;
-        // It is held until the server sees that the client is gone.
+        // The upload is busy until the server notices that the client is gone.
         let until = Instant::now() + PATIENCE;
         while patch(&client, &location, None, b"").status == 416 {
             assert!(Instant::now() < until, "held for ever");
@@ -194,13 +194,13 @@ fn end_11_h20_a_mount_is_made_or_becomes_an_upload_and_tells_nothing_else() {
         client.delete(&format!("/v2/b/blobs/{absent}")).expect(202);
     }
     assert_eq!(mount("mount=sha256:abc&from=a").expect(400).error_code(), "DIGEST_INVALID");
-    // As crane spells the source: with its upstream, encoded; and with `origin`, which means nothing here.
+    // As crane sends it: the source with its upstream, encoded, and with `origin`, which is ignored.
     let made =
         mount(&format!("from=docker.io%2Flibrary%2Falpine&mount={}&origin=x", there.replace(':', "%3A"))).expect(201);
     assert_eq!(made.header("location"), Some(&*format!("/v2/b/blobs/{there}")));
     assert_eq!(made.header("docker-content-digest"), Some(&*there));
     assert_eq!(client.get(&format!("/v2/b/blobs/{there}")).expect(200).text(), "shared");
-    // As regctl asks for every blob: from anywhere.
+    // As regctl asks for every blob: from any repository.
     let anywhere = client.send(&Request::new("POST", &format!("/v2/c/blobs/uploads/?mount={there}")).body(""));
     anywhere.expect(201);
 }

@@ -1,4 +1,4 @@
-//! `<method> <target>`: parsed or refused, and what is parsed names a repository that stays in its folder.
+//! Input: `<method> <target>`. It is parsed or refused, and every name it may mean is safe as a folder path.
 #![no_main]
 
 use airdock_registry::api::Endpoint;

@@ -1,4 +1,4 @@
-//! Bytes as a manifest: read or refused, within the limits clients have, and never changed.
+//! Input: a manifest. It is parsed or refused, within the size limit, and its bytes are never changed.
 #![no_main]
 
 use airdock_registry::oci::{MAX_MANIFEST_SIZE, Manifest};

@@ -1,4 +1,4 @@
-//! `<size> <range header>`: every part lies within the blob.
+//! Input: `<size> <Range header>`. Every part is within the blob.
 #![no_main]
 
 use airdock_registry::oci::{ContentRange, RangeSet, RequestedRanges};

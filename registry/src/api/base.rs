@@ -1,4 +1,4 @@
-//! end-1: the answer that says this is a registry.
+//! end-1: the response that identifies a registry.
 
 use http::{HeaderValue, Response, header};
 
@@ -7,7 +7,7 @@ use super::headers::json;
 
 pub(super) fn check() -> Response<Body> {
     let mut response = json(b"{}".as_slice().into());
-    // Docker asks through proxies that would keep it.
+    // Docker may ask through caching proxies.
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     response
 }

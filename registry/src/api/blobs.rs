@@ -1,4 +1,4 @@
-//! end-2, end-10: blobs going out, whole or in ranges.
+//! end-2, end-10: pulling blobs, whole or in ranges, and deleting them.
 
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 
@@ -23,8 +23,8 @@ pub(super) async fn pull(
         return Ok(response);
     }
     if blob.unverified().is_some() {
-        // Whole or not at all: only all of it can be held against its digest. Ranges may be ignored (RFC 9110, 14.2), and
-        // nobody is told that they would not be.
+        // Only the whole blob can be checked against its digest. `Range` may be ignored (RFC 9110, 14.2), and this
+        // response does not send `Accept-Ranges`.
         let mut response = send(StatusCode::OK, Body::checked(blob));
         identify(&mut response, digest);
         return Ok(response);
@@ -65,7 +65,7 @@ fn ranges(headers: &HeaderMap, digest: &Digest, size: u64) -> RangeSet {
         return RangeSet::Whole;
     }
     match requested.of(size) {
-        // A thousand overlapping ranges of a large blob would be a thousand large blobs (RFC 9110, 14.2).
+        // Overlapping ranges could ask for a large blob a thousand times over (RFC 9110, 14.2).
         RangeSet::Parts(parts) if parts.iter().map(ByteRange::len).fold(0, u64::saturating_add) > size => {
             RangeSet::Whole
         }
@@ -73,7 +73,7 @@ fn ranges(headers: &HeaderMap, digest: &Digest, size: u64) -> RangeSet {
     }
 }
 
-/// One part for each range, in the order asked for: podman counts them.
+/// One part per range, in the requested order: podman relies on it.
 fn several(blob: Blob, parts: &[ByteRange], arrival: &Arrival) -> Response<Body> {
     let (body, boundary) = multipart(blob, parts, arrival);
     let mut response = send(StatusCode::PARTIAL_CONTENT, body);

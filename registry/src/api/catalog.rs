@@ -1,4 +1,4 @@
-//! Docker's list of repositories.
+//! Docker's `_catalog`: the list of repositories.
 
 use http::Response;
 

@@ -1,4 +1,5 @@
-//! The classic Helm repository: its index, and the archives and provenance files it names. The same blobs as by `/v2/`.
+//! The classic Helm repository: its index, and the archives and provenance files it lists. They are the same blobs that
+//! `/v2/` serves.
 
 use http::{HeaderMap, HeaderValue, Response, header};
 

@@ -1,4 +1,4 @@
-//! Conditional requests (RFC 9110, 13). Content addressed by digest never changes, so its digest is a strong tag.
+//! Conditional requests (RFC 9110, 13). Content addressed by digest never changes, so its digest is a strong `ETag`.
 
 use http::{HeaderMap, Response, StatusCode, header};
 
@@ -6,7 +6,7 @@ use super::body::Body;
 use super::headers::{empty, identify};
 use crate::oci::Digest;
 
-/// The 304 for a client that has `digest` already.
+/// A 304 if the client already has `digest`.
 pub(super) fn not_modified(headers: &HeaderMap, digest: &Digest) -> Option<Response<Body>> {
     if !headers.contains_key(header::IF_NONE_MATCH) {
         return None;
@@ -22,12 +22,12 @@ pub(super) fn not_modified(headers: &HeaderMap, digest: &Digest) -> Option<Respo
     })
 }
 
-/// Whether ranges are wanted of this content: `If-Range` with another tag, a weak one or a date asks for the whole.
+/// Whether `Range` applies to this content. `If-Range` with another tag, a weak tag or a date asks for the whole.
 pub(super) fn ranges_apply(headers: &HeaderMap, digest: &Digest) -> bool {
     headers.get(header::IF_RANGE).is_none_or(|value| value.to_str().is_ok_and(|tag| tag == format!("\"{digest}\"")))
 }
 
-/// Docker's clients also send the bare digest.
+/// Docker clients also send the digest without quotes.
 fn unquoted(tag: &str) -> &str {
     tag.strip_prefix('"').and_then(|tag| tag.strip_suffix('"')).unwrap_or(tag)
 }

@@ -1,7 +1,7 @@
 //! The only place where an error becomes a status, a code and a body.
 //!
-//! What a client is told says what failed, on what, and what to do next. What only the operator may know (paths, causes)
-//! goes to the log, and the client gets the request's name to find it by.
+//! The message for the client says what failed, on what, and what to do next. Paths and causes are for the operator
+//! only: they go to the log, and the client gets the request id that finds them there.
 
 use std::error::Error as StdError;
 use std::fmt::Write as _;
@@ -14,13 +14,12 @@ use super::body::Body;
 use super::endpoint::InvalidRequest;
 use super::headers;
 use super::request_body::BodyError;
-use super::uploads::stand;
 use crate::oci::{
     ContentRange, Digest, ErrorCode, InvalidContentRange, InvalidManifest, InvalidMediaType, RepositoryName, UploadId,
 };
 use crate::{Error as RegistryError, MediumError};
 
-/// Why a request has no better answer.
+/// Why a request failed.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Error {
     #[error(transparent)]
@@ -51,7 +50,7 @@ impl Error {
         if status.is_server_error() {
             log(&self, request);
             let mut response = match &self {
-                // Only whoever has the medium can do something about it, and it is named as they know it.
+                // Only an operator with the medium can fix this, so the response names the file on it.
                 Self::Registry(RegistryError::Medium(problem)) => body(status, code, &problem.to_string(), None),
                 _ => failure(status, code, request),
             };
@@ -66,7 +65,9 @@ impl Error {
             Self::Request(InvalidRequest::Method(allowed)) => {
                 response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allowed));
             }
-            Self::OutOfOrder { repository, id, size } => stand(&mut response, repository, *id, *size),
+            Self::OutOfOrder { repository, id, size } => {
+                headers::upload_progress(&mut response, repository, *id, *size)
+            }
             Self::RangeNotSatisfiable { size, .. } => {
                 headers::insert(&mut response, header::CONTENT_RANGE, format!("bytes */{size}"));
             }
@@ -78,7 +79,7 @@ impl Error {
         response
     }
 
-    /// The status and the code. The same code has several statuses, so neither follows from the other.
+    /// The status and the code. A code can go with several statuses, so neither follows from the other.
     fn meaning(&self) -> (StatusCode, ErrorCode) {
         match self {
             Self::Request(refused) => match refused {
@@ -90,7 +91,7 @@ impl Error {
                 InvalidRequest::Digest(_) | InvalidRequest::NoDigest => {
                     (StatusCode::BAD_REQUEST, ErrorCode::DigestInvalid)
                 }
-                // Not MANIFEST_INVALID, at which podman pushes the manifest again as another type.
+                // Not MANIFEST_INVALID: podman answers that by pushing the manifest again as another type.
                 InvalidRequest::Tag(_) => (StatusCode::BAD_REQUEST, ErrorCode::NameInvalid),
                 InvalidRequest::NoManifest(_) => (StatusCode::NOT_FOUND, ErrorCode::ManifestUnknown),
                 InvalidRequest::Upload => (StatusCode::NOT_FOUND, ErrorCode::BlobUploadUnknown),
@@ -135,15 +136,15 @@ fn registry_status(error: &RegistryError) -> StatusCode {
         | RegistryError::DigestMismatch { .. }
         | RegistryError::SizeInvalid { .. } => StatusCode::BAD_REQUEST,
         RegistryError::UploadBusy => StatusCode::RANGE_NOT_SATISFIABLE,
-        // 400 and 409 would be failures to the conformance suite; this says: not this way.
+        // The conformance suite takes 400 and 409 as failures, and 405 as "not supported".
         RegistryError::DeleteDisabled | RegistryError::BlobInUse { .. } | RegistryError::ReadOnly { .. } => {
             StatusCode::METHOD_NOT_ALLOWED
         }
-        // No request of a client leads to these.
+        // No client request leads to these.
         RegistryError::Conflicts(_) | RegistryError::Release(_) => StatusCode::CONFLICT,
         RegistryError::TooManyUploads(_) => StatusCode::TOO_MANY_REQUESTS,
         RegistryError::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
-        // A medium that is out may be put in again; one that is damaged stays so.
+        // A medium that was removed may come back: 503. A damaged one stays damaged: 500.
         RegistryError::Medium(MediumError::Damaged { .. }) => StatusCode::INTERNAL_SERVER_ERROR,
         RegistryError::Medium(_) => StatusCode::SERVICE_UNAVAILABLE,
         _ if error.is_no_space() => StatusCode::INSUFFICIENT_STORAGE,
@@ -151,7 +152,7 @@ fn registry_status(error: &RegistryError) -> StatusCode {
     }
 }
 
-/// The answer to a failure that is not the client's, without its cause.
+/// The response to a failure on the server's side, without its cause.
 pub(crate) fn failure(status: StatusCode, code: ErrorCode, request: Option<RequestId>) -> Response<Body> {
     let message = match status {
         StatusCode::SERVICE_UNAVAILABLE => "the registry is starting or stopping; try again in a moment",
@@ -167,7 +168,7 @@ fn log(error: &Error, request: Option<RequestId>) {
     tracing::error!(request, error = causes(error), "a request failed");
 }
 
-/// An error and what caused it, in one line.
+/// An error and its chain of causes, in one line.
 fn causes(error: &dyn StdError) -> String {
     let mut text = error.to_string();
     let mut next = error.source();
@@ -183,7 +184,7 @@ fn body(status: StatusCode, code: ErrorCode, message: &str, detail: Option<Value
     if let Some(detail) = detail {
         error["detail"] = detail;
     }
-    // Docker reads the body only under this type.
+    // Docker reads an error body only when it has the JSON content type.
     let mut response = headers::json(json!({ "errors": [error] }).to_string().into());
     *response.status_mut() = status;
     response

@@ -1,6 +1,6 @@
-//! The header fields of the two specifications, and how their values are written. Locations and links are paths that
-//! begin with `/`: every client resolves them against the address it used, so neither `Host` nor a proxy's headers are
-//! ever looked at.
+//! The header fields of the OCI and Docker specifications, and how their values are written. Locations and links are
+//! absolute paths without a host: every client resolves them against the address it used, so neither `Host` nor a
+//! proxy's headers are ever read.
 
 use std::fmt::{Display, Write as _};
 
@@ -14,7 +14,7 @@ use crate::names::RequestedName;
 use crate::oci::{Digest, MediaType, RepositoryName, UploadId};
 
 pub(super) const DOCKER_CONTENT_DIGEST: HeaderName = HeaderName::from_static("docker-content-digest");
-pub(super) const DOCKER_UPLOAD_UUID: HeaderName = HeaderName::from_static("docker-upload-uuid");
+const DOCKER_UPLOAD_UUID: HeaderName = HeaderName::from_static("docker-upload-uuid");
 pub(super) const OCI_FILTERS_APPLIED: HeaderName = HeaderName::from_static("oci-filters-applied");
 pub(super) const OCI_NAMESPACE: HeaderName = HeaderName::from_static("oci-namespace");
 pub(super) const OCI_SUBJECT: HeaderName = HeaderName::from_static("oci-subject");
@@ -22,49 +22,49 @@ pub(super) const OCI_TAG: HeaderName = HeaderName::from_static("oci-tag");
 pub(super) const AIRDOCK_PROVENANCE: HeaderName = HeaderName::from_static("airdock-provenance");
 const DOCKER_DISTRIBUTION_API_VERSION: HeaderName = HeaderName::from_static("docker-distribution-api-version");
 
-/// What stays as it is in a query's value (RFC 3986, unreserved).
+/// Everything but RFC 3986's unreserved characters is percent-encoded in a query value.
 const QUERY_VALUE: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-/// What every answer carries.
+/// Adds the header that every response has.
 pub(super) fn complete(headers: &mut HeaderMap) {
     headers.insert(DOCKER_DISTRIBUTION_API_VERSION, HeaderValue::from_static("registry/2.0"));
 }
 
-/// Sets a field to a text made of names, tags, digests and numbers, none of which can break a header.
+/// Sets a header to text made of names, tags, digests and numbers, which are always valid in a header.
 pub(super) fn insert(response: &mut Response<Body>, name: HeaderName, value: impl Into<String>) {
     let value = HeaderValue::try_from(value.into()).expect("names, tags, digests and numbers are visible ASCII");
     response.headers_mut().insert(name, value);
 }
 
-/// An answer with a body of known type.
+/// A 200 response with a body.
 pub(super) fn content(media_type: HeaderValue, bytes: Bytes) -> Response<Body> {
     let length = HeaderValue::from(bytes.len());
     let mut response = Response::new(Body::full(bytes));
     response.headers_mut().insert(header::CONTENT_TYPE, media_type);
-    // Stated, not left to the server: an answer to HEAD has the length and no body.
+    // Set here rather than by the server: a response to HEAD has the length but no body.
     response.headers_mut().insert(header::CONTENT_LENGTH, length);
     response
 }
 
-/// A JSON answer.
+/// A 200 response with a JSON body.
 pub(super) fn json(bytes: Bytes) -> Response<Body> {
     content(HeaderValue::from_static("application/json"), bytes)
 }
 
-/// An answer without a body.
+/// A response without a body.
 pub(super) fn empty(status: StatusCode) -> Response<Body> {
     let mut response = Response::new(Body::empty());
     *response.status_mut() = status;
-    // RFC 9110, 8.6: not with these two.
+    // RFC 9110, 8.6: neither of these two has a `Content-Length`.
     if !matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) {
         response.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from_static("0"));
     }
     response
 }
 
-/// The digest as clients verify it, and as a cache's tag.
+/// Adds the digest twice: for clients to verify, and as the `ETag` for caches.
 pub(super) fn identify(response: &mut Response<Body>, digest: &Digest) {
-    // One text for both: this is written for every pull.
+    // One allocation for both headers: every pull does this.
     let quoted = Bytes::from(format!("\"{digest}\""));
     let digest = HeaderValue::from_maybe_shared(quoted.slice(1..quoted.len() - 1)).expect("a digest is visible ASCII");
     let tag = HeaderValue::from_maybe_shared(quoted).expect("a quoted digest is visible ASCII");
@@ -72,13 +72,13 @@ pub(super) fn identify(response: &mut Response<Body>, digest: &Digest) {
     response.headers_mut().insert(DOCKER_CONTENT_DIGEST, digest);
 }
 
-/// Where a tag came from.
+/// Adds where the tag came from.
 pub(super) fn provenance(response: &mut Response<Body>, provenance: Bytes) {
     let value = HeaderValue::from_maybe_shared(provenance).expect("the registry writes it in visible ASCII");
     response.headers_mut().insert(AIRDOCK_PROVENANCE, value);
 }
 
-/// A manifest's type; the usual ones without writing them anew for each answer.
+/// A manifest's media type; the common ones without an allocation.
 pub(super) fn media_type(media_type: &MediaType) -> HeaderValue {
     for known in
         [MediaType::IMAGE_MANIFEST, MediaType::IMAGE_INDEX, MediaType::DOCKER_MANIFEST, MediaType::DOCKER_MANIFEST_LIST]
@@ -98,12 +98,20 @@ pub(super) fn manifest_location(repository: &RepositoryName, digest: &Digest) ->
     format!("/v2/{repository}/manifests/{digest}")
 }
 
-/// The same for every answer about an upload: nothing about its state is in it, so an old one still works.
-pub(super) fn upload_location(repository: &RepositoryName, id: UploadId) -> String {
+/// The same for every response about an upload: it carries no progress, so a client may use an old one.
+fn upload_location(repository: &RepositoryName, id: UploadId) -> String {
     format!("/v2/{repository}/blobs/uploads/{id}")
 }
 
-/// The link to the rest of a list.
+/// How far an upload has come and where it continues.
+pub(super) fn upload_progress(response: &mut Response<Body>, repository: &RepositoryName, id: UploadId, size: u64) {
+    insert(response, header::LOCATION, upload_location(repository, id));
+    insert(response, DOCKER_UPLOAD_UUID, id.to_string());
+    // The offset of the last byte. Docker expects `0-0` for an empty upload too.
+    insert(response, header::RANGE, format!("0-{}", size.saturating_sub(1)));
+}
+
+/// Builds the `Link` to the next page of a list: the path so far, and the separator of the next parameter.
 pub(super) struct Next(String, char);
 
 impl Next {
@@ -113,7 +121,7 @@ impl Next {
 
     pub(super) fn of(name: &RequestedName, list: impl Display) -> Self {
         let next = Self(format!("/v2/{}/{list}", name.path), '?');
-        // The next page has to be asked for by the same name.
+        // The next page must be requested by the same name and upstream.
         match &name.ns {
             Some(ns) => next.with("ns", &ns.to_string()),
             None => next,
@@ -156,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_that_may_have_no_length_has_none() {
+    fn a_204_has_no_content_length_and_a_202_has_one() {
         assert!(!empty(StatusCode::NO_CONTENT).headers().contains_key(header::CONTENT_LENGTH));
         assert_eq!(empty(StatusCode::ACCEPTED).headers()[header::CONTENT_LENGTH], "0");
     }

@@ -1,5 +1,5 @@
-//! end-3, end-7, end-9: manifests. Their bytes are served as they were received, whatever `Accept` says: another
-//! representation would have another digest.
+//! end-3, end-7, end-9: manifests. Their bytes are served exactly as received, whatever `Accept` says: any conversion
+//! would change the digest.
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, Response, StatusCode, header};
@@ -16,10 +16,10 @@ use crate::names::RequestedName;
 use crate::oci::{InvalidManifest, MAX_MANIFEST_SIZE, Manifest, MediaType, Tag, TagOrDigest};
 use crate::{Provenance, PutReference, Registry};
 
-/// What the largest manifest takes of the memory for manifests.
+/// The share of the manifest memory that the largest manifest takes, in KiB.
 pub(super) const LARGEST_KIB: u32 = (MAX_MANIFEST_SIZE / 1024) as u32;
 
-/// From this size on, reading a manifest takes longer than a runtime thread should be held.
+/// From this size in bytes on, a manifest is parsed on a blocking thread: parsing would hold a runtime thread too long.
 const PARSE_ELSEWHERE: usize = 128 * 1024;
 
 pub(super) async fn pull(
@@ -56,7 +56,7 @@ pub(super) async fn push(
         if body.length().is_some_and(|length| length > MAX_MANIFEST_SIZE as u64) {
             return Err(InvalidManifest::TooLarge.into());
         }
-        // Taken before the first byte is read and in one piece, so that pushes wait for each other and never in a ring.
+        // Reserved in one step before the first byte is read, so that concurrent pushes cannot deadlock.
         let size = body.length().map_or(LARGEST_KIB, |length| (length / 1024 + 1) as u32).min(LARGEST_KIB);
         _held = shared.manifest_memory.acquire_many(size).await.expect("the semaphore is never closed");
         receive(body).await?
@@ -73,7 +73,7 @@ pub(super) async fn push(
     insert(&mut response, header::LOCATION, manifest_location(repository.name(), &put.digest));
     insert(&mut response, DOCKER_CONTENT_DIGEST, put.digest.to_string());
     if let Some(subject) = put.subject {
-        // Without it clients write the fallback tag themselves.
+        // Without this header clients push the referrers fallback tag themselves.
         insert(&mut response, OCI_SUBJECT, subject.to_string());
     }
     if by_digest && !put.tags.is_empty() {
@@ -91,14 +91,14 @@ pub(super) async fn delete(
     Ok(empty(StatusCode::ACCEPTED))
 }
 
-/// The type the client says it is; what cannot be read as one is refused rather than guessed.
+/// The media type the client gives. An invalid one is refused rather than guessed.
 fn media_type(headers: &HeaderMap) -> Result<Option<MediaType>, Error> {
     let Some(value) = headers.get(header::CONTENT_TYPE) else { return Ok(None) };
     let text = String::from_utf8_lossy(value.as_bytes());
     Ok(Some(text.parse()?))
 }
 
-/// The whole body, counted: a chunked one does not say how long it will be.
+/// The whole body, with its size checked as it arrives: a chunked body does not announce its length.
 async fn receive(body: &mut RequestBody) -> Result<Bytes, Error> {
     let mut whole = BytesMut::new();
     while let Some(bytes) = body.next().await? {

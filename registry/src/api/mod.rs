@@ -1,9 +1,9 @@
 //! The HTTP API as a `tower` service: request in, [`Endpoint`], one handler, response out.
 //!
-//! A handler reads headers, asks the registry, writes headers; what it may be asked is decided before, by the parsed
-//! endpoint, and what a failure looks like is decided after, in `error`. Invariants: every answer is one a client of the
-//! specification can read (JSON for every failure, path-only locations, exact lengths), nothing is compressed, and no
-//! body is read without a bound in size and a deadline. Knows neither sockets nor TLS nor where content lies.
+//! A handler reads request headers, calls the registry and writes response headers. The parsed endpoint has already
+//! decided what is asked; `error` decides how a failure looks. Invariants: every client of the specification can read
+//! every response (JSON for every failure, path-only locations, exact lengths), nothing is compressed, and no body is
+//! read without a size limit and a deadline. Knows neither sockets nor TLS nor where content is stored.
 
 mod base;
 mod blobs;
@@ -41,17 +41,18 @@ use body::FileWindows;
 use error::Error;
 use request_body::RequestBody;
 
-/// An error of whoever carries a request's body.
+/// An error from the transport of a request body.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
-/// What the API may be told.
+/// The settings of the HTTP API.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
-    /// How long a request's body may take to bring `minimum_rate` bytes for each of its seconds.
+    /// The window over which `minimum_rate` is measured, in whole seconds.
     pub stall: Duration,
-    /// Bytes per second a request's body has to come at, measured over `stall`.
+    /// The slowest a request body may arrive, in bytes per second, averaged over `stall`. A slower request gets 408.
     pub minimum_rate: u64,
-    /// Bytes of manifests that may be held in memory at once while they are pushed.
+    /// The most memory used for manifests being pushed, over all requests, in bytes. Further pushes wait. Never less
+    /// than one manifest of the largest size.
     pub manifest_memory: usize,
 }
 
@@ -61,21 +62,21 @@ impl Default for Settings {
     }
 }
 
-/// What a server says of the connection a request came by, as an extension of the request. All of it may be missing.
+/// What the server knows of a request's connection, passed as a request extension. Every field is optional.
 #[derive(Clone, Debug, Default)]
 pub struct Arrival {
-    /// Names the request in logs.
+    /// Identifies the request in logs and in error bodies.
     pub request: Option<RequestId>,
-    /// Where the connection can send parts of files by itself; without it, bodies are read here.
+    /// Set when the connection can send ranges of files itself; without it, bodies are read into memory.
     pub windows: Option<Arc<FileWindows>>,
 }
 
-/// Names one request in logs: the connection's number and the request's on it.
+/// Identifies one request in logs: `<connection>-<request>`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RequestId {
-    /// The connection, counted from the start of the process.
+    /// The number of the connection, counted since the process started.
     pub connection: u64,
-    /// The request on that connection.
+    /// The number of the request on that connection.
     pub request: u64,
 }
 
@@ -93,7 +94,7 @@ pub struct Api(Arc<Shared>);
 struct Shared {
     registry: Registry,
     settings: Settings,
-    // In KiB, so that the whole of it fits the semaphore's counter.
+    // In KiB, so that any limit fits the semaphore's counter.
     manifest_memory: Semaphore,
 }
 
@@ -138,14 +139,14 @@ where
     let answered = match Endpoint::parse(&parts.method, &parts.uri, shared.registry.names()) {
         Ok(endpoint) => {
             namespace = endpoint.name().and_then(|name| name.ns.clone());
-            // Whoever authorises does it here, by `endpoint.access()`: the last place no handler has run.
+            // Authorisation belongs here, on `endpoint.access()`: no handler has run yet.
             handle(shared, endpoint, &parts, &arrival, &mut body).await
         }
         Err(refused) => Err(Error::Request(refused)),
     };
     let mut response = answered.unwrap_or_else(|error| error.into_response(arrival.request));
     if !body.settle().await && parts.version < Version::HTTP_2 {
-        // What is left of the body would be read as the next request.
+        // HTTP/1.1 would read the rest of the body as the next request.
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     headers::complete(response.headers_mut());
@@ -158,8 +159,8 @@ where
     response
 }
 
-/// One handler for each endpoint. All but the pulls are boxed: the state of a push would be allocated, and moved about,
-/// for every pull as well.
+/// One handler per endpoint. All but the pulls are boxed: otherwise every pull would allocate and move the larger state
+/// of a push.
 async fn handle(
     shared: &Shared,
     endpoint: Endpoint,

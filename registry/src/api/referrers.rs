@@ -1,4 +1,4 @@
-//! end-12: the manifests that are about another one.
+//! end-12: the manifests that refer to another one as their subject.
 
 use http::{HeaderValue, Response};
 
@@ -17,7 +17,7 @@ pub(super) async fn list(
     after: Option<&Digest>,
 ) -> Result<Response<Body>, Error> {
     let page = registry.referrers(name, subject, artifact_types, after).await?;
-    // Exactly this type: clients take any other for a registry without the endpoint.
+    // Exactly this type: at any other, clients assume that the registry has no referrers API.
     let mut response = content(HeaderValue::from_static(MediaType::IMAGE_INDEX), page.json);
     if !artifact_types.is_empty() {
         response.headers_mut().insert(OCI_FILTERS_APPLIED, HeaderValue::from_static("artifactType"));

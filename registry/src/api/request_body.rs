@@ -1,5 +1,5 @@
-//! A request's body, read in pieces under a deadline: a client that stalls or trickles is given up on, and what it sent
-//! so far stays useful to whoever appended it.
+//! A request body, read frame by frame under a deadline. A client that stalls or trickles gets an error; the bytes it
+//! sent before that are kept by the upload.
 
 use std::time::Duration;
 
@@ -10,27 +10,27 @@ use tokio::time::Instant;
 
 use super::{BoxError, Settings};
 
-/// Of a body nobody wanted, so much is read to keep the connection; a longer one ends it.
+/// How much of an unread body is discarded to keep the connection, in bytes. A longer one closes it.
 const DRAIN_BYTES: u64 = 256 * 1024;
 
-/// And no longer than this.
+/// The longest that discarding may take.
 const DRAIN_TIME: Duration = Duration::from_secs(2);
 
 pub(super) struct RequestBody {
-    // `None` at the end, also when that came early.
+    // `None` after the last frame, or after an error.
     body: Option<UnsyncBoxBody<Bytes, BoxError>>,
     length: Option<u64>,
-    // The client waits for `100 Continue`, which the server sends when the body is first asked for.
+    // The client waits for `100 Continue`, which hyper sends when the body is first polled.
     awaits_continue: bool,
     broken: bool,
     received: u64,
     settings: Settings,
-    /// How long the current window may still be waited for, and what came in it.
+    /// How much longer to wait in the current window, and the bytes received in it.
     patience: Duration,
     in_window: u64,
 }
 
-/// Why a body ended before its end.
+/// Why a body could not be read to its end.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum BodyError {
     #[error(
@@ -52,7 +52,7 @@ impl RequestBody {
         B: http_body::Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
     {
-        // The server's own reading of `Content-Length`, and of its absence.
+        // From hyper, which has already validated `Content-Length`.
         let length = body.size_hint().exact();
         let body = (!body.is_end_stream()).then(|| body.map_err(Into::into).boxed_unsync());
         let awaits_continue = body.is_some()
@@ -69,13 +69,13 @@ impl RequestBody {
         }
     }
 
-    /// How long the body will be, where that is known before it came.
+    /// The length of the body in bytes, if the client announced it.
     pub(super) const fn length(&self) -> Option<u64> {
         self.length
     }
 
-    /// The next piece, or `None` at the end. Only the waiting counts against the deadline, not what is done with the
-    /// pieces meanwhile.
+    /// The next bytes, or `None` at the end. Only time spent waiting for the client counts against the deadline, not
+    /// time the caller spends with the bytes.
     pub(super) async fn next(&mut self) -> Result<Option<Bytes>, BodyError> {
         loop {
             let Some(body) = &mut self.body else { return Ok(None) };
@@ -94,7 +94,7 @@ impl RequestBody {
                 }
                 Ok(Some(Ok(frame))) => {
                     self.awaits_continue = false;
-                    // Trailers say nothing here.
+                    // Trailers are ignored.
                     let Ok(bytes) = frame.into_data() else { continue };
                     self.patience = self.patience.saturating_sub(began.elapsed());
                     self.in_window += bytes.len() as u64;
@@ -117,19 +117,19 @@ impl RequestBody {
         self.broken = true;
     }
 
-    /// Reads what a handler left of the body, if it is little; says whether the connection can take another request.
-    /// Without this a client that is still sending would see a reset connection instead of the answer.
+    /// Discards the unread rest of the body if it is small, and returns whether the connection can be reused. Without
+    /// this, a client that is still sending would see a connection reset instead of the response.
     pub(super) async fn settle(&mut self) -> bool {
         match self.body {
             None => !self.broken,
-            // Boxed: nearly every request has no body, and none of them should carry this about.
+            // Boxed: most requests have no body, and their future should stay small.
             Some(_) => Box::pin(self.drain()).await,
         }
     }
 
     async fn drain(&mut self) -> bool {
         let rest = self.length.map(|length| length.saturating_sub(self.received));
-        // Asking for the body of a client that waits would make it send all of it.
+        // Polling the body would send `100 Continue`, and the client would send all of it.
         if self.awaits_continue || rest.is_some_and(|rest| rest > DRAIN_BYTES) {
             return false;
         }
@@ -159,7 +159,7 @@ mod tests {
 
     use super::*;
 
-    /// Brings a piece of `size` bytes every `every`, `count` times.
+    /// A body of `count` frames of `size` bytes, one each `every`.
     struct Dripping {
         size: usize,
         every: Duration,
@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_time_a_handler_takes_is_not_the_clients() {
+    async fn time_spent_in_the_handler_does_not_count_against_the_client() {
         let mut body = dripping(50, Duration::ZERO, 10);
         while body.next().await.unwrap().is_some() {
             tokio::time::sleep(Duration::from_secs(60)).await;
@@ -222,7 +222,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_is_left_is_read_when_it_is_little() {
+    async fn a_small_unread_body_is_discarded_and_a_large_one_closes_the_connection() {
         let of = |size: usize, headers: &HeaderMap| {
             RequestBody::new(Full::new(Bytes::from(vec![0; size])), headers, &Settings::default())
         };

@@ -18,10 +18,10 @@ struct TagList<'a> {
 
 pub(super) async fn list(registry: &Registry, name: &RequestedName, page: &Page) -> Result<Response<Body>, Error> {
     let found = registry.tags(name, page.after.as_deref(), page.limit).await?;
-    // The name as it was asked for: a mirror's client knows no other.
+    // The name as requested: a client of a mirror knows no other.
     let list = TagList { name: &name.path, tags: &found.tags };
     let mut response = json(serde_json::to_vec(&list).expect("names and tags are text").into());
-    // Helm resolves versions from this list: what is left out is always linked. Never for `n=0`, which has no last.
+    // Helm resolves versions from this list, so a truncated page always has a link. Except for `n=0`, which has no last.
     if let Some(last) = found.tags.last().filter(|_| found.more) {
         Next::of(name, "tags/list").after(page, last.as_str()).link(&mut response);
     }

@@ -1,5 +1,5 @@
-//! The service asked as any tower service is, over a real registry on a real disk. What needs a socket is tested in
-//! `server`, what needs the binary in `tests/it`.
+//! The API called as a tower service, with a real registry on a real disk. Tests that need a socket are in `server`, those
+//! that need the binary in `tests/it`.
 
 use http_body_util::{BodyExt, Full};
 use serde_json::{Value, json};
@@ -106,7 +106,7 @@ async fn end_3_a_manifest_is_served_as_it_was_pushed() {
     let (digest, manifest) = world.image("a", "v1").await;
     for reference in ["v1".to_owned(), digest.to_string()] {
         let uri = format!("/v2/a/manifests/{reference}");
-        // Whatever the client says it accepts.
+        // Whatever `Accept` says.
         let answer = world.ask("GET", &uri, &[("accept", "text/html")], "").await;
         assert_eq!((answer.status, &answer.body), (200, &manifest));
         assert_eq!(answer.header("content-type"), MediaType::IMAGE_MANIFEST);
@@ -312,6 +312,43 @@ async fn end_8_lists_are_cut_only_with_a_link_to_the_rest() {
 }
 
 #[tokio::test]
+async fn responses_read_as_the_specifications_types() {
+    use oci_spec::distribution::{ErrorCode as SpecCode, ErrorResponse, RepositoryList, TagList};
+    use oci_spec::image::ImageIndex;
+    let world = World::new().await;
+    let (digest, _) = world.image("a", "v1").await;
+    let about = image(&Algorithm::Sha256.digest(b"{}")).replacen(
+        '{',
+        &format!(
+            r#"{{"annotations":{{"k":"v"}},"subject":{{"mediaType":"{}","digest":"{digest}","size":1}},"#,
+            MediaType::IMAGE_MANIFEST
+        ),
+        1,
+    );
+    assert_eq!(world.ask("PUT", "/v2/a/manifests/sig", &[], about.clone()).await.status, 201);
+
+    let tags: TagList = serde_json::from_slice(&world.get("/v2/a/tags/list").await.body).unwrap();
+    assert_eq!((tags.name().as_str(), tags.tags()), ("a", &vec!["sig".to_owned(), "v1".to_owned()]));
+    let repositories: RepositoryList = serde_json::from_slice(&world.get("/v2/_catalog").await.body).unwrap();
+    assert_eq!(repositories.repositories(), &["a"]);
+    let referrers: ImageIndex =
+        serde_json::from_slice(&world.get(&format!("/v2/a/referrers/{digest}")).await.body).unwrap();
+    let [referrer] = referrers.manifests().as_slice() else { panic!("{referrers:?}") };
+    assert_eq!(referrer.digest().to_string(), Algorithm::Sha256.digest(about.as_bytes()).to_string());
+    assert_eq!(referrer.artifact_type().as_ref().unwrap().as_ref(), MediaType::EMPTY);
+    assert_eq!(referrer.annotations().as_ref().unwrap()["k"], "v");
+    for (uri, code) in [
+        ("/v2/a/manifests/absent", SpecCode::ManifestUnknown),
+        ("/v2/never/tags/list", SpecCode::NameUnknown),
+        ("/v2/a/blobs/sha256:0", SpecCode::DigestInvalid),
+        ("/v2/A/manifests/v1", SpecCode::NameInvalid),
+    ] {
+        let error: ErrorResponse = serde_json::from_slice(&world.get(uri).await.body).unwrap();
+        assert_eq!(error.detail()[0].code(), &code, "{uri}");
+    }
+}
+
+#[tokio::test]
 async fn end_9_end_10_what_is_deleted_is_gone_at_once() {
     let world = World::new().await;
     let (digest, _) = world.image("a", "v1").await;
@@ -380,10 +417,10 @@ async fn the_upstream_of_a_request_is_named_in_its_answer() {
     assert_eq!(list.json()["name"], "library/alpine", "as it was asked for");
 }
 
-/// Method, target, headers, body; status and error of the answer.
+/// Method, target, headers, body; status and error of the response.
 type Row<'a> = (&'a str, String, &'a [(&'a str, &'a str)], String, u16, Value);
 
-/// What clients show people. Whole, because a change of any word here is a change to them.
+/// The error bodies that clients show to users. Compared word for word: a changed word is a change for users.
 #[tokio::test]
 async fn error_bodies_are_these() {
     let world = World::with(|settings| (settings.references, settings.max_uploads) = (References::Strict, 1)).await;
@@ -633,7 +670,7 @@ async fn error_bodies_are_these() {
     }
 }
 
-/// The operator finds the cause in the log; the client finds the request's name to ask the operator with.
+/// The operator finds the cause in the log by the request id that the client shows.
 #[tokio::test]
 async fn a_failure_of_the_disk_is_500_without_its_paths() {
     let world = World::new().await;
@@ -659,7 +696,7 @@ async fn a_failure_of_the_disk_is_500_without_its_paths() {
 async fn a_pull_is_a_small_future() {
     let world = World::new().await;
     let request = Request::get("/v2/").body(Full::<Bytes>::default()).unwrap();
-    // It is allocated and moved for every request; what pushes need is allocated when there is a push.
+    // This future is allocated and moved for every request; a push allocates its own state.
     let size = size_of_val(&answer(&world.api.0, request));
     assert!(size < 2560, "{size} bytes");
 }

@@ -1,12 +1,12 @@
-//! end-4, end-5, end-6, end-11, end-13, end-14: blobs coming in. The state of an upload is its id and the bytes it has;
-//! nothing of it is in the URL, so a client may use any `Location` it was ever given.
+//! end-4, end-5, end-6, end-11, end-13, end-14: blob uploads. An upload is identified by its id alone and its progress is
+//! on disk, not in the URL, so a client may use any `Location` it was ever given.
 
 use http::{HeaderMap, Response, StatusCode, header};
 
 use super::body::Body;
 use super::endpoint::MountSource;
 use super::error::Error;
-use super::headers::{DOCKER_CONTENT_DIGEST, DOCKER_UPLOAD_UUID, blob_location, empty, insert, upload_location};
+use super::headers::{DOCKER_CONTENT_DIGEST, blob_location, empty, insert, upload_progress};
 use super::request_body::RequestBody;
 use crate::names::RequestedName;
 use crate::oci::{Algorithm, ContentRange, Digest, RepositoryName, UploadId};
@@ -37,7 +37,7 @@ pub(super) async fn mount(
     if mounted {
         return Ok(created(repository.name(), digest));
     }
-    // Not there, or not to be known: in both cases the client uploads it.
+    // Absent, or not visible to this client: either way it uploads the blob.
     start(registry, name, Some(digest.algorithm())).await
 }
 
@@ -56,7 +56,7 @@ pub(super) async fn push(
         Ok(upload.finish(digest).await?)
     };
     if let Err(error) = pushed.await {
-        // The client was told of no upload, so nobody could go on with this one.
+        // The client never got this upload's location, so it cannot resume it.
         if let Err(error) = repository.cancel_upload(id).await {
             tracing::debug!(%error, upload = %id, "a refused blob's upload was not removed; the sweep will do it");
         }
@@ -104,7 +104,7 @@ pub(super) async fn cancel(registry: &Registry, name: &RequestedName, id: Upload
     Ok(empty(StatusCode::NO_CONTENT))
 }
 
-/// Takes an upload for this request alone. Of two at once the second is out of order by definition.
+/// Opens an upload for exclusive use. Of two concurrent requests the second is out of order.
 async fn take(repository: &Repository, id: UploadId) -> Result<Upload, Error> {
     match repository.upload(id).await {
         Err(RegistryError::UploadBusy) => {
@@ -115,8 +115,8 @@ async fn take(repository: &Repository, id: UploadId) -> Result<Upload, Error> {
     }
 }
 
-/// Appends the body, which must be what `Content-Range` announces, if it does. What was appended before a failure stays:
-/// the client asks how much is there (end-13) and goes on.
+/// Appends the body, which must match `Content-Range` if the request has one. Bytes appended before a failure are kept:
+/// the client asks for the upload's size (end-13) and resumes.
 async fn receive(
     repository: &Repository,
     upload: &mut Upload,
@@ -152,16 +152,8 @@ async fn receive(
 
 fn progress(status: StatusCode, repository: &RepositoryName, id: UploadId, size: u64) -> Response<Body> {
     let mut response = empty(status);
-    stand(&mut response, repository, id, size);
+    upload_progress(&mut response, repository, id, size);
     response
-}
-
-/// How far an upload is and where it goes on.
-pub(super) fn stand(response: &mut Response<Body>, repository: &RepositoryName, id: UploadId, size: u64) {
-    insert(response, header::LOCATION, upload_location(repository, id));
-    insert(response, DOCKER_UPLOAD_UUID, id.to_string());
-    // The last byte's offset. Docker wants `0-0` also where there is none yet.
-    insert(response, header::RANGE, format!("0-{}", size.saturating_sub(1)));
 }
 
 fn created(repository: &RepositoryName, digest: &Digest) -> Response<Body> {

@@ -25,7 +25,7 @@ const MAX_INDEX: usize = 16 * 1024 * 1024;
 const MAX_CONFIG: usize = 256 * 1024;
 
 /// When a chart was made, by the manifest.
-const CREATED: &str = "org.opencontainers.image.created";
+const CREATED: &str = crate::oci::annotation::CREATED;
 
 /// The repository's index and what its files are.
 #[derive(Debug)]

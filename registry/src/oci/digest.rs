@@ -1,14 +1,14 @@
 //! Content digests: `sha256:<64 lower-case hex>` and `sha512:<128 lower-case hex>`.
 //!
-//! Grammar: OCI image-spec `descriptor.md`, "Digests". Unknown algorithms are refused at the door, so a `Digest` can be
-//! turned into a file name without a second thought.
+//! Grammar: OCI image-spec `descriptor.md`, "Digests". Unknown algorithms are refused when parsing, so every `Digest` is
+//! safe as a file name.
 
 use std::fmt;
 use std::str::FromStr;
 
 use sha2::Digest as _;
 
-/// A registered digest algorithm this registry computes.
+/// A registered digest algorithm that this registry supports.
 #[derive(Clone, Copy, Debug, Hash, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Algorithm {
     /// SHA-256, 32 bytes.
@@ -18,7 +18,7 @@ pub enum Algorithm {
 }
 
 impl Algorithm {
-    /// Every algorithm, in the order they are stored on disk.
+    /// Every supported algorithm.
     pub const ALL: [Self; 2] = [Self::Sha256, Self::Sha512];
 
     /// The name before the colon.
@@ -73,11 +73,11 @@ impl fmt::Display for Algorithm {
     }
 }
 
-/// The digest of some content: an algorithm and its bytes. `Copy`, compared as bytes.
+/// The digest of some content: an algorithm and the hash. Compared as bytes.
 #[derive(Clone, Copy, Hash, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Digest {
     algorithm: Algorithm,
-    // Bytes beyond the algorithm's length stay zero, so the derived comparisons hold.
+    // Bytes beyond the algorithm's length stay zero, so that the derived comparisons are right.
     bytes: [u8; 64],
 }
 
@@ -94,7 +94,7 @@ impl Digest {
         &self.bytes[..self.algorithm.len()]
     }
 
-    /// A digest from an algorithm and exactly its number of bytes.
+    /// A digest from an algorithm and its hash; `None` if the length does not fit the algorithm.
     #[must_use]
     pub fn from_bytes(algorithm: Algorithm, bytes: &[u8]) -> Option<Self> {
         if bytes.len() != algorithm.len() {
@@ -117,7 +117,7 @@ impl Digest {
         text
     }
 
-    /// The first twelve hex characters, for people.
+    /// The first twelve hex characters, for display.
     #[must_use]
     pub fn short(&self) -> String {
         let mut text = self.encoded();
@@ -147,7 +147,7 @@ impl FromStr for Digest {
     }
 }
 
-/// Upper-case hex is invalid: one content must have one spelling.
+/// Upper-case hex is invalid: a digest must have exactly one spelling.
 const fn nibble(character: u8) -> Option<u8> {
     match character {
         b'0'..=b'9' => Some(character - b'0'),
@@ -156,7 +156,7 @@ const fn nibble(character: u8) -> Option<u8> {
     }
 }
 
-/// What a stranger sent may be long; an error repeats only its start.
+/// The start of a text from outside, for an error message.
 fn excerpt(text: &str) -> String {
     text.chars().take(80).collect()
 }
@@ -191,20 +191,20 @@ pub enum InvalidDigest {
     NotHex(String),
 }
 
-/// Computes a [`Digest`] piece by piece. Feed it pieces of up to 1 MiB while they are still in the processor's cache:
-/// larger ones hash at less than half the speed.
+/// Computes a [`Digest`] incrementally. Feed it up to 1 MiB at a time, while the data is in the CPU cache: larger pieces
+/// hash at less than half the speed.
 #[derive(Clone, Debug)]
 pub struct Hasher(Inner);
 
 #[derive(Clone, Debug)]
 enum Inner {
     Sha256(sha2::Sha256),
-    // Boxed: its state is twice as large and it is the rare one.
+    // Boxed: its state is twice as large, and it is rarely used.
     Sha512(Box<sha2::Sha512>),
 }
 
 impl Hasher {
-    /// Takes in the next piece.
+    /// Adds the next bytes.
     pub fn update(&mut self, bytes: &[u8]) {
         match &mut self.0 {
             Inner::Sha256(state) => state.update(bytes),
@@ -212,7 +212,7 @@ impl Hasher {
         }
     }
 
-    /// The digest of everything taken in.
+    /// The digest of all bytes added.
     #[must_use]
     pub fn finish(self) -> Digest {
         let mut bytes = [0; 64];
@@ -229,7 +229,7 @@ impl Hasher {
         Digest { algorithm, bytes }
     }
 
-    /// The algorithm being computed.
+    /// The algorithm.
     #[must_use]
     pub const fn algorithm(&self) -> Algorithm {
         match self.0 {
@@ -254,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn h09_strings_that_are_no_digest_are_refused() {
+    fn h09_strings_that_are_not_a_digest_are_refused() {
         let hex = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
         for bad in [
             "",

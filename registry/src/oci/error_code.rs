@@ -1,7 +1,7 @@
-//! The error codes of the distribution specification (code-1 to code-14) and the three of Docker's registry that
-//! clients know.
+//! The error codes of the distribution specification (code-1 to code-14), and three of Docker's registry that clients
+//! know.
 
-/// What went wrong, in the words clients switch on. The HTTP status that goes with each is `api::error`'s business.
+/// The machine-readable reason of a failure. `api::error` chooses the HTTP status that goes with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[allow(missing_docs, reason = "each variant is its code's name in the specification's table")]
 pub enum ErrorCode {
@@ -19,16 +19,16 @@ pub enum ErrorCode {
     Denied,
     Unsupported,
     TooManyRequests,
-    /// Docker: `n` of a list is no number.
+    /// Docker: `n` of a list is not a number.
     PaginationNumberInvalid,
-    /// Docker: the server cannot serve just now.
+    /// Docker: the server cannot serve the request at the moment.
     Unavailable,
-    /// Docker: something failed that is not the client's fault.
+    /// Docker: an internal error.
     Unknown,
 }
 
 impl ErrorCode {
-    /// The code as it stands in the error body.
+    /// The code as written in the error body.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -49,6 +49,42 @@ impl ErrorCode {
             Self::PaginationNumberInvalid => "PAGINATION_NUMBER_INVALID",
             Self::Unavailable => "UNAVAILABLE",
             Self::Unknown => "UNKNOWN",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_fourteen_codes_of_the_specification_are_spelled_as_it_spells_them() {
+        use ErrorCode::{
+            BlobUnknown, BlobUploadInvalid, BlobUploadUnknown, Denied, DigestInvalid, ManifestBlobUnknown,
+            ManifestInvalid, ManifestUnknown, NameInvalid, NameUnknown, SizeInvalid, TooManyRequests, Unauthorized,
+            Unsupported,
+        };
+        let mut spec = Vec::new();
+        for code in [
+            BlobUnknown,
+            BlobUploadInvalid,
+            BlobUploadUnknown,
+            DigestInvalid,
+            ManifestBlobUnknown,
+            ManifestInvalid,
+            ManifestUnknown,
+            NameInvalid,
+            NameUnknown,
+            SizeInvalid,
+            Unauthorized,
+            Denied,
+            Unsupported,
+            TooManyRequests,
+        ] {
+            let text = serde_json::Value::from(code.as_str());
+            let read: oci_spec::distribution::ErrorCode = serde_json::from_value(text).unwrap();
+            assert!(!spec.contains(&read), "{code:?}");
+            spec.push(read);
         }
     }
 }

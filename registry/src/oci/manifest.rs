@@ -1,7 +1,7 @@
 //! A manifest: the bytes as received, and a checked view of what they refer to.
 //!
-//! The bytes are served exactly as they came; parsing is for checking and never for writing again. A manifest that could
-//! mean two things is refused (GHSA-mc8v-mgrf-8f4m: one JSON with `layers` and with `manifests`).
+//! The bytes are served exactly as received; parsing is only for checking, and nothing is ever re-serialised. An
+//! ambiguous manifest is refused (GHSA-mc8v-mgrf-8f4m: one JSON document with both `layers` and `manifests`).
 
 use std::collections::BTreeMap;
 
@@ -10,13 +10,13 @@ use serde::{Deserialize, Serialize};
 
 use super::{Digest, ManifestKind, MediaType};
 
-/// Largest manifest taken, in bytes: the largest that every client still pulls.
+/// The largest manifest accepted, in bytes: the largest that every client can pull.
 pub const MAX_MANIFEST_SIZE: usize = 4 * 1024 * 1024;
 
-/// Deepest nesting of objects and arrays taken: what clients' recursive parsers still read.
+/// The deepest nesting of objects and arrays accepted: what the recursive parsers of clients can read.
 const MAX_DEPTH: usize = 100;
 
-/// What is needed to name and check some content: media type, digest and size in bytes.
+/// A content descriptor: media type, digest and size.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Descriptor {
@@ -28,7 +28,7 @@ pub struct Descriptor {
     pub size: u64,
 }
 
-/// The platform an index gives for a manifest.
+/// The platform that an index states for a manifest.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct Platform {
     /// Such as `amd64`; `unknown` for attestations.
@@ -52,13 +52,13 @@ impl std::fmt::Display for Platform {
 pub enum Reference {
     /// A config or layer that must be in the repository.
     Blob(Descriptor),
-    /// A layer that may be absent: non-distributable, or with `urls` of its own.
+    /// A layer that may be absent: it is non-distributable, or has `urls`.
     ForeignBlob(Descriptor),
-    /// A manifest an index lists.
+    /// A manifest that an index lists.
     Manifest(Descriptor, Option<Platform>),
 }
 
-/// A manifest's bytes and what was read from them.
+/// A manifest: its bytes, and what was parsed from them.
 #[derive(Clone, Debug)]
 pub struct Manifest {
     bytes: Bytes,
@@ -71,12 +71,12 @@ pub struct Manifest {
 }
 
 impl Manifest {
-    /// Checks `bytes` as a manifest of the `content_type` it was pushed with, or of the type it states itself when it
-    /// was pushed without one.
+    /// Parses and checks `bytes` as a manifest of type `content_type`, or, if that is `None`, of the type that it states
+    /// or that its fields imply.
     ///
     /// # Errors
-    /// [`InvalidManifest`] when it is too large, no JSON object, of another type than it says, could be read two ways,
-    /// or has a reference that is not a descriptor.
+    /// [`InvalidManifest`] if it is too large or too deep, is not a JSON object, states another type, is ambiguous, or
+    /// has a reference that is not a descriptor.
     pub fn parse(bytes: Bytes, content_type: Option<MediaType>) -> Result<Self, InvalidManifest> {
         if bytes.len() > MAX_MANIFEST_SIZE {
             return Err(InvalidManifest::TooLarge);
@@ -118,19 +118,19 @@ impl Manifest {
         &self.bytes
     }
 
-    /// The type it is stored and served with.
+    /// The media type it is stored and served with.
     #[must_use]
     pub const fn media_type(&self) -> &MediaType {
         &self.media_type
     }
 
-    /// What it refers to, config first, then layers or listed manifests, in its own order.
+    /// Everything it refers to except the subject: the config first, then layers or manifests in their order.
     #[must_use]
     pub fn references(&self) -> &[Reference] {
         &self.references
     }
 
-    /// The digests of the blobs it refers to, foreign ones included.
+    /// The blobs it refers to, including foreign layers.
     pub fn blobs(&self) -> impl Iterator<Item = &Descriptor> {
         self.references.iter().filter_map(|reference| match reference {
             Reference::Blob(descriptor) | Reference::ForeignBlob(descriptor) => Some(descriptor),
@@ -154,19 +154,19 @@ impl Manifest {
         })
     }
 
-    /// The config, when it has one.
+    /// The config, if it has one.
     #[must_use]
     pub const fn config(&self) -> Option<&Descriptor> {
         self.config.as_ref()
     }
 
-    /// The manifest this one is about (end-12).
+    /// The manifest that this one refers to as its subject (end-12).
     #[must_use]
     pub const fn subject(&self) -> Option<&Descriptor> {
         self.subject.as_ref()
     }
 
-    /// The type a referrers list gives it: its own `artifactType`, else, for an image manifest, its config's type.
+    /// The artifact type for the referrers list: its `artifactType`, else the media type of its config.
     #[must_use]
     pub fn artifact_type(&self) -> Option<&str> {
         self.artifact_type.as_deref().or_else(|| self.config.as_ref().map(|config| config.media_type.as_str()))
@@ -179,7 +179,7 @@ impl Manifest {
     }
 }
 
-/// The JSON parser skips unknown fields at any depth without recursion; clients' parsers may not.
+/// Our JSON parser skips unknown fields at any depth without recursion; the parsers of clients may not.
 fn nests_deeper_than(json: &[u8], limit: usize) -> bool {
     let (mut depth, mut in_string, mut escaped) = (0_usize, false, false);
     for byte in json {
@@ -221,7 +221,7 @@ struct Raw {
     subject: Option<RawDescriptor>,
     #[serde(default)]
     annotations: Option<BTreeMap<String, String>>,
-    // Only schema 1 has these.
+    // Only schema 1 has this field.
     #[serde(default, rename = "fsLayers")]
     fs_layers: Option<serde::de::IgnoredAny>,
 }
@@ -240,7 +240,7 @@ struct RawDescriptor {
 
 impl RawDescriptor {
     fn descriptor(&self) -> Result<Descriptor, InvalidManifest> {
-        // Go's int64, which every client reads it into.
+        // Clients read it into Go's int64.
         if self.size > i64::MAX as u64 {
             return Err(InvalidManifest::Size(self.digest));
         }
@@ -256,7 +256,7 @@ impl Raw {
             }
             (Some(pushed), _) => Ok(pushed),
             (None, Some(stated)) => Ok(stated.clone()),
-            // Manifests without a type of their own are legal: Helm writes them.
+            // `mediaType` is optional: Helm leaves it out.
             (None, None) if self.manifests.is_some() => {
                 MediaType::IMAGE_INDEX.parse().map_err(|_| InvalidManifest::NoType)
             }
@@ -287,19 +287,19 @@ impl Raw {
     }
 }
 
-/// Why bytes are not a manifest that is taken.
+/// Why a manifest is refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidManifest {
     /// Over [`MAX_MANIFEST_SIZE`].
     #[error("a manifest has at most {MAX_MANIFEST_SIZE} bytes")]
     TooLarge,
-    /// Nested deeper than clients can read.
+    /// Nested deeper than clients can parse.
     #[error("the manifest nests objects or arrays deeper than {MAX_DEPTH} levels")]
     TooDeep,
     /// Not the JSON of a manifest.
     #[error("the manifest is not the JSON object it must be: {0}")]
     Json(String),
-    /// Pushed as one type, stating another.
+    /// Pushed as one type, but states another.
     #[error("the manifest was pushed as `{pushed}` but says it is `{stated}`")]
     TypeMismatch {
         /// The request's `Content-Type`.
@@ -307,10 +307,10 @@ pub enum InvalidManifest {
         /// The body's `mediaType`.
         stated: MediaType,
     },
-    /// Neither pushed with a type nor stating one, nor of a known shape.
+    /// Pushed without a type, states none, and its fields do not imply one.
     #[error("the manifest states no `mediaType` and was pushed without a `Content-Type`")]
     NoType,
-    /// An image and an index at once.
+    /// Both an image and an index.
     #[error("the manifest has `config` or `layers` and also `manifests`, so it could be read two ways")]
     Ambiguous,
     /// `schemaVersion` is not 2.
@@ -319,10 +319,10 @@ pub enum InvalidManifest {
     /// Docker's first schema.
     #[error("Docker manifests of schema 1 are not supported; push the image with a current client")]
     Schema1,
-    /// A field its type must have.
+    /// A required field is missing.
     #[error("a manifest of this type must have {0}")]
     Missing(&'static str),
-    /// A size beyond what clients can read.
+    /// A size larger than clients can represent.
     #[error("the size given for `{0}` is out of range")]
     Size(Digest),
 }
@@ -350,6 +350,43 @@ mod tests {
         assert_eq!(manifest.media_type().as_str(), MediaType::IMAGE_MANIFEST);
         assert_eq!(manifest.blobs().count(), 1);
         assert_eq!(manifest.artifact_type(), Some(MediaType::EMPTY));
+    }
+
+    #[test]
+    fn what_the_specifications_types_write_is_read_with_the_same_descriptors() {
+        use oci_spec::image as spec;
+        let described = |media_type: spec::MediaType, content: &[u8]| {
+            let digest: spec::Digest = super::super::Algorithm::Sha256.digest(content).to_string().parse().unwrap();
+            spec::Descriptor::new(media_type, content.len() as u64, digest)
+        };
+        let (config, layer) =
+            (described(spec::MediaType::ImageConfig, b"{}"), described(spec::MediaType::ImageLayer, b"x"));
+        let image = spec::ImageManifestBuilder::default()
+            .schema_version(2u32)
+            .media_type(spec::MediaType::ImageManifest)
+            .config(config.clone())
+            .layers(vec![layer.clone()])
+            .subject(described(spec::MediaType::ImageManifest, b"subject"))
+            .annotations([(spec::ANNOTATION_CREATED.to_owned(), "2026-11-01T00:00:00Z".to_owned())])
+            .build()
+            .unwrap()
+            .to_string()
+            .unwrap();
+        let read = parse(&image).unwrap();
+        let found: Vec<_> = read.blobs().map(|blob| (blob.digest.to_string(), blob.size)).collect();
+        assert_eq!(found, [&config, &layer].map(|blob| (blob.digest().to_string(), blob.size())));
+        assert_eq!(read.subject().unwrap().digest, super::super::Algorithm::Sha256.digest(b"subject"));
+        assert!(read.annotations().unwrap().contains_key(crate::oci::annotation::CREATED));
+
+        let platform =
+            spec::PlatformBuilder::default().os(spec::Os::Linux).architecture(spec::Arch::ARM64).variant("v8");
+        let mut child = described(spec::MediaType::ImageManifest, image.as_bytes());
+        child.set_platform(Some(platform.build().unwrap()));
+        let index = spec::ImageIndexBuilder::default().schema_version(2u32).media_type(spec::MediaType::ImageIndex);
+        let index = parse(&index.manifests(vec![child]).build().unwrap().to_string().unwrap()).unwrap();
+        let (child, platform) = index.children().next().unwrap();
+        assert_eq!(child.digest, super::super::Algorithm::Sha256.digest(image.as_bytes()));
+        assert_eq!(platform.unwrap().to_string(), "linux/arm64/v8");
     }
 
     #[test]

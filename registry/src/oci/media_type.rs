@@ -1,9 +1,10 @@
-//! Media types: stored and served as they came, and the few whose meaning the registry must know.
+//! Media types: stored and served as received, and the few that the registry interprets.
 
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
+/// The longest media type accepted, in bytes.
 const MAX_LEN: usize = 255;
 
 /// A media type without parameters (RFC 6838, 4.2). Cheap to clone.
@@ -35,7 +36,7 @@ impl MediaType {
     pub const HELM_CHART: &'static str = "application/vnd.cncf.helm.chart.content.v1.tar+gzip";
     /// Helm provenance file.
     pub const HELM_PROVENANCE: &'static str = "application/vnd.cncf.helm.chart.provenance.v1.prov";
-    /// What a blob is served as.
+    /// The type every blob is served as.
     pub const OCTET_STREAM: &'static str = "application/octet-stream";
 
     /// The type as text.
@@ -44,7 +45,7 @@ impl MediaType {
         &self.0
     }
 
-    /// What a manifest of this type is.
+    /// What kind of manifest this type is.
     #[must_use]
     pub fn manifest_kind(&self) -> ManifestKind {
         match self.as_str() {
@@ -64,24 +65,24 @@ impl MediaType {
     }
 }
 
-/// What the registry understands of a manifest.
+/// How the registry interprets a manifest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ManifestKind {
     /// A config and layers.
     Image,
     /// A list of manifests.
     Index,
-    /// Docker's signed first schema: refused, as current clients refuse to pull it.
+    /// Docker's first schema. Refused, since current clients refuse to pull it.
     Schema1,
-    /// Some other JSON object: kept and served, its references checked as far as they can be read.
+    /// Another JSON object: stored and served; references in known fields are checked.
     Other,
 }
 
 impl FromStr for MediaType {
     type Err = InvalidMediaType;
 
-    /// Takes a media type and drops its parameters: clients compare the stored type as a string, and
-    /// `; charset=utf-8` would make it another one.
+    /// Parses a media type and drops its parameters: clients compare the stored type as a string, so
+    /// `; charset=utf-8` would make it a different type.
     fn from_str(text: &str) -> Result<Self, InvalidMediaType> {
         let essence = text.split(';').next().unwrap_or_default().trim();
         let token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$&-^_.+".contains(&byte);
@@ -106,7 +107,7 @@ impl fmt::Display for MediaType {
     }
 }
 
-/// A text that is not a media type; holds its start.
+/// A text that is not a media type. Holds its start.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` is not a media type")]
 pub struct InvalidMediaType(String);
@@ -114,6 +115,26 @@ pub struct InvalidMediaType(String);
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_constants_are_those_of_the_specifications_types() {
+        use oci_spec::image::{MediaType as Spec, ToDockerV2S2};
+        for (ours, spec) in [
+            (MediaType::IMAGE_MANIFEST, Spec::ImageManifest),
+            (MediaType::IMAGE_INDEX, Spec::ImageIndex),
+            (MediaType::IMAGE_CONFIG, Spec::ImageConfig),
+            (MediaType::IMAGE_LAYER, Spec::ImageLayer),
+            (MediaType::IMAGE_LAYER_GZIP, Spec::ImageLayerGzip),
+            (MediaType::IMAGE_LAYER_ZSTD, Spec::ImageLayerZstd),
+            (MediaType::EMPTY, Spec::EmptyJSON),
+        ] {
+            assert_eq!(ours, spec.as_ref());
+        }
+        assert_eq!(MediaType::DOCKER_MANIFEST, Spec::ImageManifest.to_docker_v2s2().unwrap());
+        assert_eq!(MediaType::DOCKER_MANIFEST_LIST, Spec::ImageIndex.to_docker_v2s2().unwrap());
+        let foreign: MediaType = Spec::ImageLayerNonDistributableGzip.as_ref().parse().unwrap();
+        assert!(foreign.is_non_distributable());
+    }
 
     #[test]
     fn parameters_are_dropped() {

@@ -1,7 +1,7 @@
-//! The vocabulary of the OCI specifications as types that are valid once made.
+//! The vocabulary of the OCI specifications, as types that are valid by construction.
 //!
-//! Pure: no runtime, no file system, no HTTP. Everything here is parsed at the edge and trusted from there on; nothing
-//! in this room can be deserialised round its own check.
+//! Pure: no runtime, no file system, no HTTP. Input is parsed into these types at the edge and trusted from there on.
+//! Deserialising one of them runs the same checks as parsing it.
 
 mod digest;
 mod error_code;
@@ -22,7 +22,12 @@ pub use range::{ByteRange, ContentRange, InvalidContentRange, RangeSet, Requeste
 pub use tag::{InvalidTag, InvalidTagOrDigest, Tag, TagOrDigest};
 pub use upload_id::{InvalidUploadId, UploadId};
 
-/// A [`Digest`] from a literal, for tests and constants.
+/// The annotation keys of the image specification that the registry or an ingest reads.
+pub mod annotation {
+    pub use oci_spec::image::{ANNOTATION_CREATED as CREATED, ANNOTATION_REF_NAME as REF_NAME};
+}
+
+/// A [`Digest`] from a literal, for tests.
 ///
 /// # Panics
 /// When the literal is not a digest.

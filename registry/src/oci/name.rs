@@ -1,13 +1,13 @@
 //! Repository names.
 //!
-//! Grammar: OCI distribution-spec, "Pulling manifests", `<name>`. Being valid, a name has no empty, `.` or `..`
-//! component and none that begins with `_`, so it can be a folder below which our own `_…` folders stand.
+//! Grammar: OCI distribution-spec, "Pulling manifests", `<name>`. A valid name has no empty, `.` or `..` component and
+//! none that begins with `_`, so it is safe as a folder path, and our own `_…` folders below it cannot collide with one.
 
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
-/// Longest name taken, in bytes. Many clients cap `host/name` at 255.
+/// The longest name accepted, in bytes. Many clients limit `host/name` to 255.
 const MAX_LEN: usize = 255;
 
 /// A valid repository name such as `zenml/zenml` or `docker.io/library/alpine`. Cheap to clone.
@@ -73,7 +73,7 @@ pub enum InvalidName {
     /// More than 255 bytes.
     #[error("a repository name has at most {MAX_LEN} bytes, found {0}")]
     TooLong(usize),
-    /// Not the specification's grammar.
+    /// Not in the specification's grammar.
     #[error("repository name `{0}` is not lower-case letters and digits, separated by `.`, `_`, `__`, `-` or `/`")]
     Grammar(String),
 }

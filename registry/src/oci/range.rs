@@ -1,17 +1,17 @@
-//! Byte ranges: the `Range` of a request for a blob (RFC 9110, 14), and the `Content-Range` of a chunk, which the
-//! distribution specification writes in its own way (`0-99`, no unit, no total).
+//! Byte ranges: the `Range` of a request for a blob (RFC 9110, 14), and the `Content-Range` of an upload chunk, which the
+//! distribution specification writes without unit and total (`0-99`).
 
 use std::str::FromStr;
 
-/// Most ranges one request may ask for; podman's partial pulls send up to 1024.
+/// The most ranges in one request. Podman's partial pulls send up to 1024.
 const MAX_RANGES: usize = 1024;
 
-/// Some bytes of a blob that exist: `start < end <= size`.
+/// A range of bytes of a blob: `start < end <= size`, until all of it was sent and `start` has reached `end`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ByteRange {
-    /// First byte.
+    /// Offset of the first byte.
     pub start: u64,
-    /// One past the last byte.
+    /// Offset one past the last byte.
     pub end: u64,
 }
 
@@ -22,7 +22,7 @@ impl ByteRange {
         self.end - self.start
     }
 
-    /// Never: a range has at least one byte.
+    /// Whether no bytes are left.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.end == self.start
@@ -35,30 +35,31 @@ impl ByteRange {
     }
 }
 
-/// What a `Range` header asked of a blob of a known size.
+/// What a `Range` header asks for, given the size of the blob.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RangeSet {
-    /// The whole blob with 200: no header, another unit, or one that cannot be read, which RFC 9110 says to ignore.
+    /// The whole blob, with 200: no header, another unit, or a malformed one, which RFC 9110 says to ignore.
     Whole,
-    /// These, in the order asked for, with 206.
+    /// These ranges in the requested order, with 206.
     Parts(Vec<ByteRange>),
-    /// None of them exists: 416.
+    /// None of the ranges exists: 416.
     Unsatisfiable,
 }
 
-/// A `Range` header as it was sent.
+/// A `Range` header as sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RequestedRanges(Vec<Requested>);
+pub struct RequestedRanges(Vec<RangeSpec>);
 
+/// One range as RFC 9110, 14.1.1, writes it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Requested {
+enum RangeSpec {
     FromTo(u64, u64),
     From(u64),
     Last(u64),
 }
 
 impl RequestedRanges {
-    /// Reads a `Range` header; `None` when it is not of bytes, cannot be read, or names over 1024 ranges.
+    /// Parses a `Range` header; `None` if its unit is not bytes, it is malformed, or it has over 1024 ranges.
     #[must_use]
     pub fn parse(header: &str) -> Option<Self> {
         let (unit, list) = header.split_once('=')?;
@@ -72,29 +73,29 @@ impl RequestedRanges {
             }
             let (first, last) = item.trim().split_once('-')?;
             ranges.push(match (first, last) {
-                ("", last) => Requested::Last(number(last)?),
-                (first, "") => Requested::From(number(first)?),
-                (first, last) => Requested::FromTo(number(first)?, number(last)?),
+                ("", last) => RangeSpec::Last(number(last)?),
+                (first, "") => RangeSpec::From(number(first)?),
+                (first, last) => RangeSpec::FromTo(number(first)?, number(last)?),
             });
         }
         Some(Self(ranges))
     }
 
-    /// What is asked of a blob of `size` bytes.
+    /// The ranges of a blob of `size` bytes.
     #[must_use]
     pub fn of(&self, size: u64) -> RangeSet {
-        // containerd sends `bytes=0-` for every blob and gives up at a 416, so an empty blob is always whole.
+        // containerd sends `bytes=0-` for every blob and fails at a 416, so an empty blob is always served whole.
         if size == 0 {
             return RangeSet::Whole;
         }
         let mut parts = Vec::with_capacity(self.0.len());
         for requested in &self.0 {
             let range = match *requested {
-                // `500-0` is no range; the conformance suite wants 416 rather than the 200 of RFC 9110.
-                Requested::FromTo(first, last) if first > last => return RangeSet::Unsatisfiable,
-                Requested::FromTo(first, last) => ByteRange { start: first, end: last.saturating_add(1).min(size) },
-                Requested::From(first) => ByteRange { start: first, end: size },
-                Requested::Last(count) => ByteRange { start: size - count.min(size), end: size },
+                // `500-0` is not a valid range. The conformance suite expects 416, where RFC 9110 would have 200.
+                RangeSpec::FromTo(first, last) if first > last => return RangeSet::Unsatisfiable,
+                RangeSpec::FromTo(first, last) => ByteRange { start: first, end: last.saturating_add(1).min(size) },
+                RangeSpec::From(first) => ByteRange { start: first, end: size },
+                RangeSpec::Last(count) => ByteRange { start: size - count.min(size), end: size },
             };
             if range.start < range.end {
                 parts.push(range);
@@ -104,12 +105,12 @@ impl RequestedRanges {
     }
 }
 
-/// Digits only: Rust's own parser also takes a `+`.
+/// Digits only: Rust's own parser also accepts a `+`.
 fn number(text: &str) -> Option<u64> {
     if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_digit()) { None } else { text.parse().ok() }
 }
 
-/// The `Content-Range` of an upload's chunk: first and last byte, both included.
+/// The `Content-Range` of an upload chunk: first and last byte, both included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ContentRange {
     /// Offset of the first byte.
@@ -125,7 +126,7 @@ impl ContentRange {
         (self.last - self.start).saturating_add(1)
     }
 
-    /// Never: a chunk's range has at least one byte.
+    /// Always false: a chunk has at least one byte.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         false
@@ -135,7 +136,7 @@ impl ContentRange {
 impl FromStr for ContentRange {
     type Err = InvalidContentRange;
 
-    /// Takes `0-99`, and also HTTP's own `bytes 0-99/100` and `bytes 0-99/*`, which some clients send.
+    /// Parses `0-99`, and also HTTP's `bytes 0-99/100` and `bytes 0-99/*`, which some clients send.
     fn from_str(text: &str) -> Result<Self, InvalidContentRange> {
         let bare = text.strip_prefix("bytes ").map_or(text, |rest| rest.split('/').next().unwrap_or(rest));
         bare.split_once('-')
@@ -145,7 +146,7 @@ impl FromStr for ContentRange {
     }
 }
 
-/// A text that is not a chunk's range.
+/// A text that is not the range of a chunk. Holds its start.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`Content-Range: {0}` is not `<first byte>-<last byte>`")]
 pub struct InvalidContentRange(String);

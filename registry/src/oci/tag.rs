@@ -1,6 +1,6 @@
-//! Tags, and what may stand where the specification writes `<tag-or-digest>`.
+//! Tags, and the specification's `<reference>`: a tag or a digest.
 //!
-//! Grammar: OCI distribution-spec, "Pulling manifests". Anything with a colon is a digest, everything else a tag.
+//! Grammar: OCI distribution-spec, "Pulling manifests". A reference with a colon is a digest, any other is a tag.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,9 +8,10 @@ use std::sync::Arc;
 
 use super::{Digest, InvalidDigest};
 
+/// The longest tag, in bytes.
 const MAX_LEN: usize = 128;
 
-/// A valid tag: `[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}`. Cheap to clone; ordered bytewise, as lists are (end-8).
+/// A valid tag: `[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}`. Cheap to clone. Ordered bytewise, like tag lists (end-8).
 #[derive(Clone, Hash, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Tag(Arc<str>);
 
@@ -21,7 +22,7 @@ impl Tag {
         &self.0
     }
 
-    /// The tag clients without the referrers API list the referrers of `subject` under:
+    /// The tag under which clients without the referrers API store the referrers of `subject`:
     /// `<algorithm>-<first 64 characters of the encoded part>` (distribution-spec, "Referrers Tag Schema").
     #[must_use]
     pub fn referrers_fallback(subject: &Digest) -> Self {
@@ -56,25 +57,25 @@ impl fmt::Display for Tag {
     }
 }
 
-/// A text that is not a tag; holds its start.
+/// A text that is not a tag. Holds its start.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("tag `{0}` is not 1 to {MAX_LEN} letters, digits, `_`, `.` or `-`, beginning with a letter, digit or `_`")]
 pub struct InvalidTag(String);
 
-/// A manifest's name within a repository.
+/// A reference to a manifest within a repository.
 #[derive(Clone, Debug, Hash, PartialEq, Eq)]
 pub enum TagOrDigest {
-    /// By tag: may move.
+    /// By tag, which may move.
     Tag(Tag),
-    /// By digest: never changes.
+    /// By digest, which never changes.
     Digest(Digest),
 }
 
 impl TagOrDigest {
-    /// Reads what a path holds.
+    /// Parses a reference.
     ///
     /// # Errors
-    /// A digest error when there is a colon, a tag error otherwise.
+    /// A digest error if there is a colon, a tag error otherwise.
     pub fn parse(text: &str) -> Result<Self, InvalidTagOrDigest> {
         if text.contains(':') { Ok(Self::Digest(text.parse()?)) } else { Ok(Self::Tag(text.parse()?)) }
     }
@@ -89,13 +90,13 @@ impl fmt::Display for TagOrDigest {
     }
 }
 
-/// Why a text names no manifest.
+/// Why a text is not a reference.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidTagOrDigest {
-    /// It has a colon and is no digest.
+    /// It has a colon and is not a digest.
     #[error(transparent)]
     Digest(#[from] InvalidDigest),
-    /// It has no colon and is no tag.
+    /// It has no colon and is not a tag.
     #[error(transparent)]
     Tag(#[from] InvalidTag),
 }

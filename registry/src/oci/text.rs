@@ -1,7 +1,7 @@
-//! What the types of this room share that are a text which was checked: shown, written and read as that text, and read
-//! only through the check.
+//! The traits shared by the types that are validated text: printed and serialised as that text, and deserialised through
+//! the same validation.
 
-/// Gives such types, which have `Display` and `FromStr`, the rest.
+/// Implements `Debug`, `Serialize` and `Deserialize` by way of `Display` and `FromStr`.
 macro_rules! written_as_text {
     ($($name:ty),+) => {$(
         impl std::fmt::Debug for $name {

@@ -1,4 +1,4 @@
-//! The name of an upload in progress: a random UUID, so that nobody guesses another's.
+//! The id of an upload in progress: a random UUID, so that no client can guess another client's upload.
 
 use std::fmt;
 use std::str::FromStr;
@@ -19,7 +19,7 @@ impl FromStr for UploadId {
     type Err = InvalidUploadId;
 
     fn from_str(text: &str) -> Result<Self, InvalidUploadId> {
-        // Only the spelling we hand out: the id is a folder's name, and one upload must have one name.
+        // Only the spelling we issue: the id is a folder name, and an upload must have exactly one.
         match uuid::Uuid::try_parse(text) {
             Ok(id) if text.len() == 36 && !text.bytes().any(|byte| byte.is_ascii_uppercase()) => Ok(Self(id)),
             _ => Err(InvalidUploadId),
@@ -33,7 +33,7 @@ impl fmt::Display for UploadId {
     }
 }
 
-/// A text that is not an upload's id.
+/// A text that is not an upload id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("an upload is named by the UUID of its `Location`")]
 pub struct InvalidUploadId;
@@ -43,7 +43,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_the_spelling_handed_out_is_taken() {
+    fn only_the_spelling_we_issue_is_accepted() {
         let id = UploadId::random();
         assert_eq!(id.to_string().parse(), Ok(id));
         assert!(id.to_string().replace('-', "").parse::<UploadId>().is_err());

@@ -1,4 +1,4 @@
-//! One connection, from accepted to closed: TLS if it is to be, HTTP as the client speaks it, and the watchdog.
+//! One connection, from accept to close: TLS if configured, HTTP/1.1 or HTTP/2, and the watchdog.
 
 use std::io;
 use std::sync::Arc;
@@ -24,10 +24,10 @@ use super::tls;
 use crate::api::BoxError;
 use crate::api::body::FileWindows;
 
-/// HTTP/2's bytes of one answer held before the client takes them.
+/// How many bytes of one HTTP/2 response are buffered until the client takes them.
 const HTTP2_SEND_BUFFER: usize = 256 * 1024;
 
-/// What all connections of a server have in common.
+/// What all connections of a server share.
 pub(super) struct Common<S> {
     service: S,
     tls: Option<TlsAcceptor>,
@@ -39,7 +39,7 @@ impl<S> Common<S> {
     pub(super) fn new(service: S, tls: Option<TlsAcceptor>, limits: Limits) -> Self {
         let mut http = auto::Builder::new(TokioExecutor::new());
         http.http1()
-            // The watchdog's business: hyper would set and clear a timer for every request.
+            // The watchdog does this: hyper would set and clear a timer for every request.
             .header_read_timeout(None)
             .max_buf_size(limits.max_header_bytes.max(MINIMUM_BUFFER));
         http.http2()
@@ -53,10 +53,10 @@ impl<S> Common<S> {
     }
 }
 
-/// The least hyper takes.
+/// The smallest buffer hyper accepts, in bytes.
 const MINIMUM_BUFFER: usize = 8192;
 
-/// Serves one connection to its end. Every way it can hang has a deadline.
+/// Serves one connection until it closes. Every way it can hang has a deadline.
 pub(super) async fn serve<S, B>(tcp: TcpStream, number: u64, common: Arc<Common<S>>, stop: Stop)
 where
     S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
@@ -76,7 +76,7 @@ where
                 speak(stream, number, &common, activity, Some(windows), watcher).await;
             }
             Some(acceptor) => {
-                // Nothing is lost by a handshake that is broken off.
+                // Aborting a handshake loses nothing.
                 let handshake = tokio::time::timeout(limits.first_byte, tls::accept(acceptor, tcp));
                 let accepted = tokio::select! {
                     accepted = handshake => accepted,
@@ -84,9 +84,9 @@ where
                 };
                 match accepted {
                     Ok(Ok(Some(stream))) => speak(stream, number, &common, activity, None, watcher).await,
-                    Ok(Ok(None)) => tracing::debug!(connection = number, "closed: it does not speak TLS"),
-                    Ok(Err(error)) => tracing::debug!(connection = number, %error, "closed: no TLS handshake"),
-                    Err(_) => tracing::debug!(connection = number, "closed: its TLS handshake did not end"),
+                    Ok(Ok(None)) => tracing::debug!(connection = number, "closed: the client does not speak TLS"),
+                    Ok(Err(error)) => tracing::debug!(connection = number, %error, "closed: the TLS handshake failed"),
+                    Err(_) => tracing::debug!(connection = number, "closed: the TLS handshake timed out"),
                 }
             }
         }
@@ -96,7 +96,7 @@ where
         overdue = missed(&watched, limits) => {
             tracing::debug!(connection = number, "closed: {}", overdue.reason());
         }
-        () = cut.cancelled() => tracing::debug!(connection = number, "cut: the server stops"),
+        () = cut.cancelled() => tracing::debug!(connection = number, "aborted: the server is stopping"),
     }
 }
 
@@ -119,7 +119,7 @@ async fn speak<I, S, B>(
     let io = TokioIo::new(Watched::new(stream, activity));
     let connection = common.http.serve_connection(io, stack).into_owned();
     if let Err(error) = watcher.watch(connection).await {
-        // Clients hang up as they please: containerd does in the middle of every range it reads in parallel.
+        // Clients close early as a matter of course: containerd does in the middle of every range it reads in parallel.
         let hung_up = error.downcast_ref::<io::Error>().is_some();
         tracing::debug!(connection = number, %error, hung_up, "closed early");
     }

@@ -1,7 +1,7 @@
-//! One watchdog per connection. hyper has no deadline before a request's first byte, none for a partial HTTP/2 preface,
-//! none for a client that stops reading; this has, for all of them, and costs a request nothing but counters.
+//! One watchdog per connection. hyper has no deadline before a request's first byte, for a partial HTTP/2 preface, or for
+//! a client that stops reading. The watchdog has one for each, and costs a request no more than a few counters.
 //!
-//! The body of a request is not its business: whoever reads it has a deadline of its own (`api::request_body`).
+//! Request bodies are not covered: their reader has a deadline of its own (`api::request_body`).
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
@@ -11,23 +11,23 @@ use tokio::time::Instant;
 
 use super::settings::Limits;
 
-/// What happened on a connection so far. Written by whoever does it, read by the watchdog now and then.
+/// What has happened on a connection so far. Written by the I/O and request code, polled by the watchdog.
 #[derive(Debug, Default)]
 pub(super) struct Activity {
-    /// Requests that began.
+    /// Requests begun.
     requests: AtomicU64,
-    /// Requests being worked on.
+    /// Requests being handled.
     working: AtomicU32,
-    /// Answers whose body is not handed over yet.
+    /// Responses whose body hyper has not taken completely.
     sending: AtomicU32,
-    /// Bytes that came in and went out.
+    /// Bytes received and sent.
     read: AtomicU64,
     written: AtomicU64,
-    /// The last attempt to write found no room.
+    /// The last write would have blocked.
     blocked: AtomicBool,
-    /// HTTP/2 has frames between requests that mean nothing here.
+    /// The connection speaks HTTP/2, which has frames between requests that are no sign of a request.
     http2: AtomicBool,
-    /// The answer before the close was given with a request's body unread.
+    /// The last response was sent with the request's body unread.
     unread: AtomicBool,
 }
 
@@ -45,7 +45,7 @@ impl Activity {
         self.blocked.store(true, Relaxed);
     }
 
-    /// Counts a request; it is being worked on until the guard is dropped.
+    /// Counts a request; it is being handled until the guard is dropped. Returns its number on this connection.
     pub(super) fn request(self: &Arc<Self>, http2: bool) -> (u64, Working) {
         self.working.fetch_add(1, Relaxed);
         if http2 {
@@ -63,12 +63,12 @@ impl Activity {
     }
 }
 
-/// A request is being worked on.
+/// A guard: a request is being handled.
 #[derive(Debug)]
 pub(super) struct Working(Arc<Activity>);
 
 impl Working {
-    /// The request is answered; the answer's body is on its way until what is returned is dropped.
+    /// The handler is done; the response body is being sent until the returned guard is dropped.
     pub(super) fn answered(self) -> Sending {
         self.0.sending.fetch_add(1, Relaxed);
         Sending(self.0.clone())
@@ -81,7 +81,7 @@ impl Drop for Working {
     }
 }
 
-/// An answer's body is on its way.
+/// A guard: a response body is being sent.
 #[derive(Debug)]
 pub(super) struct Sending(Arc<Activity>);
 
@@ -91,22 +91,22 @@ impl Drop for Sending {
     }
 }
 
-/// What a connection is doing, and so which deadline it has.
+/// What a connection is doing, which decides its deadline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
-    /// Connected, and nothing came.
+    /// Connected; nothing received yet.
     Silent,
-    /// Something came that is no whole request yet.
+    /// Part of a request header received.
     Header,
-    /// A handler runs: it may wait for the disk, and it has the deadline of the request's body.
+    /// A handler runs: it may wait for the disk, and the request's body has its own deadline.
     Working,
-    /// An answer is being read by the client.
+    /// A response is being sent.
     Sending,
     /// Between two requests.
     Idle,
 }
 
-/// Which deadline a connection missed.
+/// The deadline that a connection missed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Overdue {
     FirstByte,
@@ -118,16 +118,16 @@ pub(super) enum Overdue {
 impl Overdue {
     pub(super) const fn reason(self) -> &'static str {
         match self {
-            Self::FirstByte => "it sent nothing",
-            Self::Header => "its request's header did not end",
-            Self::Stalled => "it does not read its answer",
-            Self::Idle => "it was idle",
+            Self::FirstByte => "the client sent nothing",
+            Self::Header => "the request header was not completed",
+            Self::Stalled => "the client does not read the response",
+            Self::Idle => "the connection was idle",
         }
     }
 }
 
-/// Returns when the connection missed a deadline. Looks at it a few times per deadline, so it may return late by a
-/// quarter of the shortest one, at most by five seconds.
+/// Returns when the connection has missed a deadline. It polls, so it may return late by up to a quarter of the shortest
+/// deadline, and by five seconds at most.
 pub(super) async fn missed(activity: &Activity, limits: &Limits) -> Overdue {
     let shortest = limits.first_byte.min(limits.header).min(limits.idle).min(limits.stall);
     let tick = (shortest / 4).clamp(Duration::from_millis(5), Duration::from_secs(5));
@@ -140,14 +140,14 @@ pub(super) async fn missed(activity: &Activity, limits: &Limits) -> Overdue {
     }
 }
 
-/// What the watchdog remembers between two looks.
+/// The watchdog's state between two polls.
 struct Watch {
     phase: Phase,
     requests: u64,
     since: Instant,
-    /// Bytes written when the phase began, or its last window.
+    /// Bytes sent when the phase, or its current window, began.
     written: u64,
-    /// Bytes read when the last request was over.
+    /// Bytes received when the last request ended.
     read: u64,
 }
 
@@ -173,7 +173,7 @@ impl Watch {
         if phase != Phase::Header {
             self.read = read;
         }
-        // Another request is progress, whatever the phase is again.
+        // Another request is progress, even if the phase is the same again.
         if phase != self.phase || requests != self.requests {
             (self.phase, self.requests, self.since, self.written) = (phase, requests, now, written);
             return None;
@@ -214,7 +214,7 @@ mod tests {
         }
     }
 
-    /// Looks every second; says after how many the connection was given up.
+    /// Polls every second; returns after how many seconds the connection missed which deadline.
     fn seconds(
         activity: &Activity,
         watch: &mut Watch,
@@ -228,7 +228,7 @@ mod tests {
                 return (second, overdue);
             }
         }
-        panic!("never given up");
+        panic!("no deadline was missed");
     }
 
     #[test]
@@ -284,12 +284,12 @@ mod tests {
         assert_eq!(
             seconds(&activity, &mut watch, &mut now, |_| ()).1,
             Overdue::Stalled,
-            "also what hyper holds already"
+            "also for what hyper has buffered"
         );
     }
 
     #[test]
-    fn frames_between_http2_requests_are_neither_header_nor_sign_of_life() {
+    fn frames_between_http2_requests_neither_start_a_request_nor_keep_the_connection_alive() {
         let activity = Arc::new(Activity::default());
         let mut now = Instant::now();
         let mut watch = Watch::new(now);

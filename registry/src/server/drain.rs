@@ -1,4 +1,4 @@
-//! The goodbye: no new connections, the requests that run may finish, and what is left at the deadline is cut.
+//! Graceful shutdown: no new connections, running requests may finish, and what is left at the deadline is aborted.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-/// Everything that has to end before the server has.
+/// Everything that must end before the server is stopped.
 #[derive(Debug)]
 pub(super) struct Drain {
     graceful: GracefulShutdown,
@@ -16,19 +16,19 @@ pub(super) struct Drain {
 }
 
 impl Drop for Drain {
-    /// Whoever stops waiting for the server stops its connections too.
+    /// Aborts every connection when the server's future is dropped.
     fn drop(&mut self) {
         self.cut.cancel();
     }
 }
 
-/// How a connection learns of the end.
+/// How a connection learns of the shutdown.
 pub(super) struct Stop {
-    /// Asks HTTP to finish what it has begun.
+    /// Asks HTTP to finish the running requests.
     pub(super) watcher: Watcher,
-    /// The server takes nothing new.
+    /// Cancelled when the server accepts no more connections.
     pub(super) stopping: CancellationToken,
-    /// The deadline has passed.
+    /// Cancelled when the deadline has passed.
     pub(super) cut: CancellationToken,
 }
 
@@ -50,16 +50,16 @@ impl Drain {
         &self.connections
     }
 
-    /// Waits for the connections to finish, for `limit` at most, then cuts those that are left.
+    /// Waits up to `limit` for the connections to finish, then aborts the rest.
     pub(super) async fn finish(mut self, limit: Duration) {
         self.connections.close();
         let finished = async {
             std::mem::take(&mut self.graceful).shutdown().await;
-            // Those that never came to speak HTTP.
+            // Connections that never reached HTTP.
             self.connections.wait().await;
         };
         if tokio::time::timeout(limit, finished).await.is_err() {
-            tracing::warn!(connections = self.connections.len(), "cutting connections that did not finish in time");
+            tracing::warn!(connections = self.connections.len(), "aborting connections that did not finish in time");
             self.cut.cancel();
             self.connections.wait().await;
         }

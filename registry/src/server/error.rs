@@ -7,11 +7,11 @@ use std::path::PathBuf;
 /// A server that cannot listen.
 #[derive(Debug, thiserror::Error)]
 pub enum ServerError {
-    /// No address was given.
+    /// No address is configured.
     #[error("no address to listen on is set; give at least one, such as `127.0.0.1:5000`")]
     NoAddress,
-    /// The system refuses an address.
-    #[error("cannot listen on `{address}`; another process may have it, or it is not of this machine")]
+    /// The system refuses to listen on an address.
+    #[error("cannot listen on `{address}`; another process may use it, or this machine does not have it")]
     Listen {
         /// The address.
         address: SocketAddr,
@@ -19,7 +19,7 @@ pub enum ServerError {
         #[source]
         source: io::Error,
     },
-    /// The certificate or its key is of no use.
+    /// The certificate or its key cannot be used.
     #[error(transparent)]
     Tls(#[from] TlsError),
 }
@@ -27,7 +27,7 @@ pub enum ServerError {
 /// A certificate or key that cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
-    /// The file cannot be read, or is not PEM.
+    /// The file cannot be read, or is not valid PEM.
     #[error("cannot read the TLS {what} from `{path}`")]
     Read {
         /// `certificate` or `key`.
@@ -38,17 +38,17 @@ pub enum TlsError {
         #[source]
         source: rustls_pki_types::pem::Error,
     },
-    /// A PEM file without what it is for.
+    /// The file has no PEM section of the expected kind.
     #[error("`{path}` holds no {what} in PEM (looked for `-----BEGIN {label}-----`)")]
     Absent {
         /// `certificate` or `private key`.
         what: &'static str,
-        /// How it would begin.
+        /// The PEM label that was looked for.
         label: &'static str,
         /// The file.
         path: PathBuf,
     },
-    /// The two do not belong together, or rustls cannot use them.
+    /// Certificate and key do not match, or rustls does not support them.
     #[error("the certificate in `{certificate}` and the key in `{key}` cannot be used together")]
     Refused {
         /// The certificate's file.

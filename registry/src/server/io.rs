@@ -1,4 +1,4 @@
-//! What every connection runs over: counts for the watchdog what moves, and closes so that the last answer arrives.
+//! The stream under every connection: it counts bytes for the watchdog, and closes so that the last response arrives.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -11,12 +11,12 @@ use tokio::time::Sleep;
 
 use super::deadlines::Activity;
 
-/// After an answer that left a body unread, so much more of it is taken in, and for so long, before the close. A socket
-/// closed with bytes unread is reset, and the answer may be lost with it.
+/// How many bytes of an unread request body are discarded, and for how long, before the connection is closed. Closing a
+/// socket with unread bytes resets the connection, and the client may lose the response.
 const LINGER_BYTES: usize = 8 * 1024 * 1024;
 const LINGER_TIME: Duration = Duration::from_secs(2);
 
-/// A watched connection.
+/// A stream that reports to the watchdog.
 pub(super) struct Watched<I> {
     io: I,
     activity: Arc<Activity>,
@@ -85,7 +85,7 @@ impl<I: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Watched<I> {
             let mut buf = ReadBuf::new(&mut space);
             match Pin::new(&mut *io).poll_read(cx, &mut buf) {
                 Poll::Ready(Ok(())) if !buf.filled().is_empty() => *left = left.saturating_sub(buf.filled().len()),
-                // The client is done, one way or the other.
+                // The client has closed, or the connection failed.
                 Poll::Ready(_) => return Poll::Ready(Ok(())),
                 Poll::Pending => return until.as_mut().poll(cx).map(Ok),
             }

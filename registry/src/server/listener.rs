@@ -1,4 +1,4 @@
-//! Sockets that listen, and the loop that takes connections from one.
+//! Listening sockets, and the loop that accepts connections.
 
 use std::io;
 use std::net::SocketAddr;
@@ -12,15 +12,15 @@ use tokio_util::sync::CancellationToken;
 
 use super::error::ServerError;
 
-/// Connections the system may hold for us. It takes less where its own limit is lower.
+/// How many connections the system may queue. The system may enforce a lower limit.
 const BACKLOG: i32 = 1024;
 
-/// How long to wait when the process has no descriptors left: first, and at most.
+/// How long to wait when accepting fails, as when the process has no file descriptors left: at first, and at most.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(1));
 
-/// A socket that listens on `address`, one of `all` that are listened on.
+/// A socket that listens on `address`, one of `all` configured addresses.
 pub(super) fn listen(address: SocketAddr, all: &[SocketAddr], stall: Duration) -> Result<TcpListener, ServerError> {
-    // `[::]` takes IPv4 as well, and could not stand beside `0.0.0.0`.
+    // `[::]` would accept IPv4 as well, and so conflict with `0.0.0.0` at the same port.
     let shared = all.iter().any(|other| other.is_ipv4() && other.port() == address.port());
     open(address, shared, stall).map_err(|source| ServerError::Listen { address, source })
 }
@@ -30,11 +30,11 @@ fn open(address: SocketAddr, shared: bool, stall: Duration) -> io::Result<TcpLis
     if address.is_ipv6() && shared {
         socket.set_only_v6(true)?;
     }
-    // A restart must not wait for the connections of the process before.
+    // A restart must not wait for connections of the previous process.
     socket.set_reuse_address(true)?;
-    // Accepted connections inherit these. Answers are written whole, so waiting for more of them only costs time.
+    // Accepted connections inherit these options. Responses are written whole, so Nagle's algorithm would only add delay.
     socket.set_tcp_nodelay(true)?;
-    // Peers that are gone without a word, also while bytes of an answer lie in the system's buffers.
+    // Detects peers that vanished, also while unacknowledged bytes are in the system's buffers.
     socket.set_keepalive(true)?;
     socket.set_tcp_user_timeout(Some(stall))?;
     socket.bind(&address.into())?;
@@ -42,8 +42,8 @@ fn open(address: SocketAddr, shared: bool, stall: Duration) -> io::Result<TcpLis
     TcpListener::from_std(socket.into())
 }
 
-/// Takes connections until `stopping`, each with its permit. At the limit the next ones wait in the system's queue, and
-/// so do all when the process has no descriptors left.
+/// Accepts connections until `stopping`, each with a permit. At the connection limit, and when the process has no file
+/// descriptors left, further connections wait in the system's queue.
 pub(super) async fn accept(
     listener: TcpListener,
     permits: Arc<Semaphore>,
@@ -64,12 +64,12 @@ pub(super) async fn accept(
                 pause = PAUSE.0;
                 connected(tcp, permit);
             }
-            // One that was gone before it was taken.
+            // The client closed before the connection was accepted.
             Err(error) if matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset) => {
             }
             Err(error) => {
                 if pause == PAUSE.0 {
-                    tracing::error!(%error, "cannot take connections; trying again until it works");
+                    tracing::error!(%error, "cannot accept connections; retrying");
                 }
                 tokio::select! {
                     () = tokio::time::sleep(pause) => {}

@@ -1,9 +1,8 @@
-//! The listener: sockets, TLS, deadlines, the sending of files, and the drain.
+//! The HTTP server: sockets, TLS, deadlines, sending files, and graceful shutdown.
 //!
-//! Serves any `tower` service; what is asked and answered is not its business. Invariants: every connection has a
-//! deadline in every state, every count has a bound, and a connection whose body cannot be finished is aborted, never
-//! ended as if it were whole. Knows nothing of the registry but how its bodies ask for files to be sent
-//! ([`api::Arrival`](crate::api::Arrival)).
+//! Serves any `tower` service. Invariants: a connection has a deadline in every phase, every resource has a limit, and a
+//! response whose body cannot be completed aborts the connection instead of ending it cleanly. All it knows of the
+//! registry is how response bodies ask for files to be sent ([`api::Arrival`](crate::api::Arrival)).
 
 mod connection;
 mod deadlines;
@@ -39,10 +38,10 @@ use drain::Drain;
 #[cfg(test)]
 mod tests;
 
-/// Connections, counted over all servers of the process so that each has one name in the log.
+/// Counts connections over all servers of the process, so that each has a unique number in the log.
 static CONNECTIONS: AtomicU64 = AtomicU64::new(0);
 
-/// A server that listens and does not answer yet.
+/// A server that listens but does not serve yet.
 pub struct Server {
     listeners: Vec<TcpListener>,
     addresses: Vec<SocketAddr>,
@@ -51,11 +50,11 @@ pub struct Server {
 }
 
 impl Server {
-    /// Reads the certificate and listens on every address. Connections wait from now on.
+    /// Reads the certificate and listens on every address. From now on the system queues connections.
     ///
     /// # Errors
-    /// [`ServerError`] naming the address or the file that is of no use.
-    #[allow(clippy::unused_async, reason = "sockets are registered with the runtime, which must be there")]
+    /// [`ServerError`], which names the address or file that cannot be used.
+    #[allow(clippy::unused_async, reason = "registering sockets needs a runtime")]
     pub async fn bind(settings: Settings) -> Result<Self, ServerError> {
         if settings.listen.is_empty() {
             return Err(ServerError::NoAddress);
@@ -70,7 +69,7 @@ impl Server {
         Ok(Self { listeners, addresses, tls, limits: settings.limits })
     }
 
-    /// Where it listens, in the order asked for, with the ports that were found free.
+    /// The addresses it listens on, in the configured order, with the actual port where 0 was configured.
     #[must_use]
     pub fn addresses(&self) -> &[SocketAddr] {
         &self.addresses
@@ -82,13 +81,13 @@ impl Server {
         if self.tls.is_some() { "https" } else { "http" }
     }
 
-    /// Serves until `shutdown`, then lets the requests that run finish, for as long as the limits say.
+    /// Serves until `shutdown` is cancelled, then lets running requests finish for up to [`Limits::drain`].
     ///
     /// # Errors
-    /// None at present: what goes wrong on a connection ends that connection.
+    /// None at present: a failure on a connection ends that connection only.
     ///
     /// # Cancel safety
-    /// Dropped, it stops listening and cuts every connection at once.
+    /// If dropped, it stops listening and aborts every connection at once.
     pub async fn serve<S, B>(self, service: S, shutdown: CancellationToken) -> Result<(), ServerError>
     where
         S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + Sync + 'static,
@@ -98,7 +97,7 @@ impl Server {
         B::Error: Into<BoxError>,
     {
         let Self { listeners, tls, limits, .. } = self;
-        // Ends the listeners when this is dropped, too.
+        // Stops the listeners when this future is dropped, too.
         let stopping = shutdown.child_token();
         let _dropped = stopping.clone().drop_guard();
         let drain = Drain::new(stopping.clone());

@@ -1,15 +1,15 @@
-//! Blobs from the page cache to a plain connection without passing through this process.
+//! Sends blobs from the page cache to a plain HTTP/1.1 connection with `sendfile`, without copying them into this process.
 //!
-//! hyper is handed one frame whose address stands for a file ([`FileWindows`]); here, at the socket, the address is
-//! recognised and the kernel sends the file. The pages behind the address are never touched on this way.
+//! hyper gets one frame whose address stands for a file ([`FileWindows`]). At the socket the address is recognised, and the
+//! kernel sends the file. The mapped pages are never touched.
 //!
-//! This is the one place of the crate with `unsafe`, and it is the mapping: memory that another process could change or
-//! cut would be no memory Rust knows. It is sound here because a blob's file is written once, under another name, and
-//! then only ever unlinked; an operator who cuts a blob's file under a running server gets a signal rather than wrong
-//! bytes, and only if the look-up of the address failed as well. A file on a mounted medium is not ours and may well be
-//! cut or pulled out: sending it by its number then fails, and so does, should the look-up fail, handing its address to the
-//! kernel, which answers `EFAULT`. Neither raises a signal, because nothing in this process reads a lent address: a blob on a
-//! medium is hashed, and copied for TLS, through ordinary reads.
+//! This is the only module of the crate with `unsafe`, for the mapping: Rust's rules do not allow memory that another
+//! process may change or truncate. It is sound for stored blobs because a blob's file is written once, under another name,
+//! and after that only unlinked. If an operator truncates one under a running server, and the address look-up fails as
+//! well, the process gets a signal rather than wrong bytes. A file on a mounted medium is not ours and may be truncated or
+//! removed: then `sendfile` fails, and so would, if the look-up failed, writing from its address (`EFAULT`). Neither raises
+//! a signal, because nothing in this process reads a lent address: a blob on a medium is hashed, and copied for TLS, with
+//! ordinary reads.
 
 use std::fs::File;
 use std::io::{self, IoSlice};
@@ -28,38 +28,38 @@ use tokio::task::JoinHandle;
 use crate::Blob;
 use crate::api::body::{FileWindows, cut_short};
 
-/// Most bytes of one system call: more is not faster, and holds a runtime thread (measured). The socket is not corked:
-/// at this size the short segment at the end of each call costs less than corking does (measured, one stream and many).
+/// The most bytes per system call: more is not faster and holds a runtime thread (measured). The socket is not corked: at
+/// this size the short segment at the end of each call costs less than corking (measured, with one stream and many).
 const WINDOW: usize = 1024 * 1024;
 
-/// Files are sent in pages of this size, whatever larger ones the machine may have.
+/// The page size that windows are aligned to, in bytes.
 const PAGE: u64 = 4096;
 
-/// What is read ahead when a window is not in memory, so that the disk is asked for more than one window at a time.
+/// How many bytes to read ahead when a window is not cached, so that the disk gets more than one window at a time.
 const READ_AHEAD: u64 = 2 * 1024 * 1024;
 
-/// After so many windows in a row other connections get their turn.
+/// After this many consecutive windows the task yields to other connections.
 const TURN: u32 = 4;
 
-/// An address for every byte of a blob in its file, or `None` when the system has none to give.
+/// Maps a range of a blob's file, or `None` if the system refuses.
 #[allow(unsafe_code, reason = "blobs are immutable files; see the head of this module")]
 pub(super) fn map(file: &File, offset: u64, size: u64) -> Option<Bytes> {
     let len = usize::try_from(size).ok()?;
-    // SAFETY: the file is a blob's: never written again, never truncated, whoever else has it open. On a medium it may
-    // be, and then nobody in this process touches the memory: see the head of this module.
+    // SAFETY: a stored blob's file is never written or truncated once it has its name. A file on a medium may be, and
+    // then nothing in this process touches the memory: see the head of this module.
     let mapping = unsafe { memmap2::MmapOptions::new().offset(offset).len(len).map(file) };
     mapping.ok().map(Bytes::from_owner)
 }
 
-/// A plain connection that sends files by itself.
+/// A plain TCP connection that sends lent files with `sendfile`.
 pub(super) struct SendfileStream {
     tcp: TcpStream,
     windows: Arc<FileWindows>,
-    /// Windows sent since another connection had its turn.
+    /// Windows sent since the task last yielded.
     turn: u32,
-    /// A thread is waiting for the disk.
+    /// A blocking thread that reads the next window from the disk.
     reading: Option<JoinHandle<io::Result<()>>>,
-    /// The next window has been waited for.
+    /// The next window was just read, so it is in the page cache.
     in_memory: bool,
 }
 
@@ -83,7 +83,7 @@ impl SendfileStream {
             if let Some(reading) = &mut self.reading {
                 let read = ready!(Pin::new(reading).poll(cx));
                 self.reading = None;
-                // Sending would wait for the same disk once more, and on a thread of the runtime.
+                // On an error do not send: `sendfile` would wait for the same disk again, on a runtime thread.
                 read.map_err(io::Error::other).flatten()?;
                 self.in_memory = true;
             }
@@ -91,8 +91,8 @@ impl SendfileStream {
             let (tcp, in_memory) = (&self.tcp, self.in_memory);
             let attempt = self.windows.find(bytes, |window| {
                 let (blob, offset) = window.locate(bytes.as_ptr() as usize);
-                // To the end of a page: a call that begins within one, as the layers of a tar do, would end in a scrap of
-                // the next, and so would every call after it.
+                // End at a page boundary: a range that begins within a page, as layers in a tar do, would otherwise leave
+                // every call unaligned.
                 let len = bytes.len().min(WINDOW - (offset % PAGE) as usize);
                 if !in_memory && !is_in_memory(blob, offset + len as u64 - 1) {
                     return Ok(Attempt::NotInMemory(blob.clone(), offset, len));
@@ -150,7 +150,7 @@ impl AsyncWrite for SendfileStream {
             None => Pin::new(&mut this.tcp).poll_write_vectored(cx, bufs),
             Some(0) => this.poll_send_file(cx, &bufs[0]),
             Some(plain) => {
-                // A header before a file: the file's first bytes go into the same segment.
+                // Headers before a file: `MORE` lets the file's first bytes share their segment.
                 loop {
                     ready!(this.tcp.poll_write_ready(cx))?;
                     let sent = this.tcp.try_io(Interest::WRITABLE, || {
@@ -179,8 +179,8 @@ impl AsyncWrite for SendfileStream {
     }
 }
 
-/// Whether reading the byte at `offset` would not wait for the disk. Where the file system cannot tell, sending may wait
-/// for the store's disk, but not for a medium: discs, sticks and shares have just those file systems, and take their time.
+/// Whether the byte at `offset` is in the page cache. Some file systems cannot tell: then sending may wait for the store's
+/// disk, but not for a medium, since optical discs, USB sticks and network shares have such file systems and are slow.
 fn is_in_memory(blob: &Blob, offset: u64) -> bool {
     let mut byte = [0];
     match preadv2(blob.file(), &mut [io::IoSliceMut::new(&mut byte)], offset, ReadWriteFlags::NOWAIT) {
@@ -190,7 +190,7 @@ fn is_in_memory(blob: &Blob, offset: u64) -> bool {
     }
 }
 
-/// Whether sending failed for a reason that is no file's.
+/// Whether sending failed because of the socket rather than the file.
 const fn is_of_the_socket(kind: io::ErrorKind) -> bool {
     use io::ErrorKind::{
         BrokenPipe, ConnectionAborted, ConnectionReset, HostUnreachable, NetworkDown, NetworkUnreachable, NotConnected,
@@ -210,12 +210,12 @@ const fn is_of_the_socket(kind: io::ErrorKind) -> bool {
     )
 }
 
-/// Brings a window into memory and starts on what comes after it.
+/// Reads a window into the page cache and starts reading ahead.
 ///
 /// # Errors
-/// When it cannot be read; that is in the log then.
+/// When it cannot be read. The failure is recorded with the blob.
 fn read_ahead(blob: &Blob, offset: u64, len: usize) -> io::Result<()> {
-    // Only advice: what it cannot do, the reading does.
+    // Only a hint: the reads below do the work if it fails.
     let _ = fadvise(blob.file(), offset, std::num::NonZeroU64::new(READ_AHEAD), Advice::WillNeed);
     let mut space = vec![0; 64 * 1024];
     let (mut offset, end) = (offset, offset + len as u64);
@@ -234,7 +234,7 @@ fn read_ahead(blob: &Blob, offset: u64, len: usize) -> io::Result<()> {
     Ok(())
 }
 
-/// What a client receives over a real socket, and by which of the two ways it came.
+/// What a client receives over a real socket, and by which of the two ways it was sent.
 #[cfg(test)]
 mod tests {
     use std::io::Write;
@@ -249,7 +249,7 @@ mod tests {
     use crate::blobs::{MediumBlob, MediumFile};
     use crate::oci::{Algorithm, ByteRange};
 
-    /// An address for the file with bytes the file does not have, so that it shows which of the two was sent.
+    /// Stands in for a mapping, with bytes that are not the file's, so that a test sees which of the two was sent.
     fn not_the_file(_: &File, _: u64, size: u64) -> Option<Bytes> {
         Some(vec![0xEE; size as usize].into())
     }
@@ -269,7 +269,7 @@ mod tests {
         (client.unwrap(), accepted.unwrap().0)
     }
 
-    /// Writes a header and a lent frame the way hyper does; says what arrives.
+    /// Writes a header and a lent frame as hyper does; returns what arrives.
     async fn sent(windows: Arc<FileWindows>, frame: Bytes) -> (io::Result<()>, Vec<u8>) {
         let (mut client, server) = pair().await;
         let mut stream = SendfileStream::new(server, windows);
@@ -310,10 +310,10 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_address_nobody_lent_is_sent_from_the_mapping() {
+    async fn an_address_that_was_not_lent_is_sent_from_the_mapping() {
         let (_file, blob, content) = blob(300_000);
         let frame = map(blob.file(), 0, blob.size()).unwrap();
-        // Something else is lent, so that the look-up is made and fails.
+        // Another blob is lent, so that the look-up runs and fails.
         let windows = Arc::new(FileWindows::new(not_the_file));
         let (_other_file, other, _) = self::blob(100_000);
         let _lent = lent(&windows, &other, 0, 100_000).await;
@@ -326,7 +326,7 @@ mod tests {
     async fn what_is_not_in_memory_is_read_first_and_sent_the_same() {
         let (file, blob, content) = blob(2 * 1024 * 1024);
         file.as_file().sync_all().unwrap();
-        // Advice, but on a local disk it is taken.
+        // Only a hint, but local file systems follow it.
         fadvise(file.as_file(), 0, None, Advice::DontNeed).unwrap();
         let windows = Arc::new(FileWindows::new(not_the_file));
         let (written, received) = sent(windows.clone(), lent(&windows, &blob, 0, content.len()).await).await;
@@ -335,11 +335,11 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_medium_s_file_that_cannot_be_read_fails_the_connection_and_is_looked_at_anew() {
+    async fn a_medium_s_file_that_cannot_be_read_fails_the_connection_and_is_probed_again() {
         let (file, of, content) = blob(2 * 1024 * 1024);
         let medium = Arc::new(MediumFile::new(file.as_file(), file.path(), "disc/layer.tar".into()).unwrap());
         let medium = Arc::new(MediumBlob::located(of.digest(), medium, 0, of.size(), true));
-        // Opened for writing only it cannot be read, as one of a medium that was pulled out.
+        // A file opened for writing only cannot be read, like one on a medium that was removed.
         let stale = File::options().write(true).open(file.path()).unwrap();
         let stale = Blob::on_medium(stale, 0, medium.clone());
         let windows = Arc::new(FileWindows::new(not_the_file));

@@ -1,4 +1,4 @@
-//! What the listener may be told.
+//! The settings of the server.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -9,11 +9,11 @@ use crate::api;
 /// The settings of one server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
-    /// The addresses to listen on; port 0 asks the system for a free one.
+    /// The addresses to listen on; with port 0 the system chooses a free one.
     pub listen: Vec<SocketAddr>,
-    /// TLS on every listener, from these files; plain HTTP when absent.
+    /// The certificate and key for TLS on every listener; plain HTTP without.
     pub tls: Option<TlsFiles>,
-    /// How much of everything a client may use.
+    /// The limits on what clients may use.
     pub limits: Limits,
 }
 
@@ -23,40 +23,40 @@ impl Default for Settings {
     }
 }
 
-/// Where the certificate chain and its key lie, both PEM.
+/// The paths of the certificate chain and its key, both PEM.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TlsFiles {
-    /// The chain, the server's own certificate first.
+    /// The chain, with the server's own certificate first.
     pub certificate: PathBuf,
     /// The private key.
     pub key: PathBuf,
 }
 
-/// Every bound a connection lives under.
+/// The limits of a connection. Durations are precise to a quarter of the shortest one, at worst to five seconds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
-    /// Connections open at once; more wait in the system's queue.
+    /// The most connections open at once; more wait in the system's queue.
     pub connections: usize,
-    /// From accepted to the first byte (with TLS: to the end of the handshake).
+    /// The longest time from accept to the first byte; with TLS also to the end of the handshake.
     pub first_byte: Duration,
-    /// From the first byte of a request to the end of its header.
+    /// The longest time from the first byte of a request to the end of its header.
     pub header: Duration,
-    /// Between two requests on one connection.
+    /// The longest time between two requests on one connection.
     pub idle: Duration,
-    /// Without one byte moved in either direction while a request is being answered.
+    /// The window over which `minimum_rate` is measured, in whole seconds.
     pub stall: Duration,
-    /// Bytes per second a body has to move at, measured over a window of `stall`.
+    /// The slowest a request or response body may move, in bytes per second, averaged over `stall`.
     pub minimum_rate: u64,
-    /// From the signal to stop until connections are cut.
+    /// How long running requests may finish after the shutdown began, before their connections are aborted.
     pub drain: Duration,
     /// The largest request header in bytes.
     pub max_header_bytes: usize,
-    /// Requests open at once on one HTTP/2 connection.
+    /// The most requests open at once on one HTTP/2 connection.
     pub max_streams: u32,
 }
 
 impl Limits {
-    /// The part of them that the API keeps: how fast a request's body has to come.
+    /// The limits that the API enforces: how fast a request body must arrive.
     #[must_use]
     pub fn api(&self) -> api::Settings {
         api::Settings { stall: self.stall, minimum_rate: self.minimum_rate, ..api::Settings::default() }

@@ -1,13 +1,13 @@
-//! What lies between hyper and the service, outermost first:
+//! The layers between hyper and the service, outermost first:
 //!
-//! 1. *count* - the watchdog must know of a request before anything can hang;
-//! 2. *arrival* - everything inside may name the request, and send files by this connection;
-//! 3. *catch panic* - inside of the counting, so that a panic ends one request and no connection;
-//! 4. *log* - outside of the panic, so that its answer is logged as well; nothing is formatted unless it is wanted;
+//! 1. *count*: the watchdog must know of a request before anything can hang;
+//! 2. *arrival*: everything inside can log the request's id, and send files over this connection;
+//! 3. *log*: outside the panic handler, so that its response is logged too; formats nothing unless debug logs are on;
+//! 4. *catch panic*: inside the count, so that a panic ends one request and not the connection;
 //! 5. *the service*.
 //!
-//! On the way back the answer's body carries the count of answers on their way, and an answer that closes the connection
-//! with a body unread says so to whoever closes it.
+//! On the way back the response body keeps the request counted as being sent, and a response that closes the connection
+//! with the request body unread is noted for the closing code.
 
 use std::convert::Infallible;
 use std::panic::AssertUnwindSafe;
@@ -28,7 +28,7 @@ use crate::api::body::FileWindows;
 use crate::api::{self, Arrival, BoxError, RequestId};
 use crate::oci::ErrorCode;
 
-/// One connection's way to the service.
+/// The service with its layers, for one connection.
 #[derive(Debug)]
 pub(super) struct Stack<S> {
     pub(super) service: S,
@@ -45,7 +45,7 @@ where
     B: http_body::Body<Data = Bytes> + Send + Unpin + 'static,
     B::Error: Into<BoxError>,
 {
-    type Response = Response<Answer<B>>;
+    type Response = Response<CountedBody<B>>;
     type Error = Infallible;
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
 
@@ -53,22 +53,22 @@ where
         let http2 = request.version() >= Version::HTTP_2;
         let (number, working) = self.activity.request(http2);
         let id = RequestId { connection: self.connection, request: number };
-        // HTTP/2 frames a body itself, and so its pieces can have no addresses.
+        // HTTP/2 splits a body into frames itself, so a whole file cannot be passed through by address.
         let windows = if http2 { None } else { self.windows.clone() };
         request.extensions_mut().insert(Arrival { request: Some(id), windows });
         let line = tracing::enabled!(Level::DEBUG).then(|| (request.method().clone(), request.uri().clone()));
         let (service, activity) = (self.service.clone(), self.activity.clone());
         Box::pin(async move {
-            // `oneshot` within, so that a panic of `poll_ready` or `call` is caught too.
+            // `oneshot` is inside, so that a panic in `poll_ready` or `call` is caught too.
             let answered = AssertUnwindSafe(async { service.oneshot(request).await }).catch_unwind().await;
             let response = match answered {
-                Ok(Ok(response)) => response.map(Content::Service),
+                Ok(Ok(response)) => response.map(ServiceOrFailure::Service),
                 Ok(Err(error)) => {
                     tracing::error!(request = %id, error = %error.into(), "a service failed");
                     failure(id)
                 }
                 Err(_) => {
-                    // The panic's own message and place are on standard error already.
+                    // The panic hook has already written the message and location to standard error.
                     tracing::error!(request = %id, "a request panicked; this is a defect");
                     failure(id)
                 }
@@ -80,7 +80,7 @@ where
                 activity.leaves_body_unread();
             }
             let sending = working.answered();
-            Ok(response.map(|content| Answer { content, _sending: sending }))
+            Ok(response.map(|body| CountedBody { body, _sending: sending }))
         })
     }
 }
@@ -89,27 +89,27 @@ fn closes<B>(response: &Response<B>) -> bool {
     response.headers().get(header::CONNECTION) == Some(&HeaderValue::from_static("close"))
 }
 
-fn failure<B>(id: RequestId) -> Response<Content<B>> {
+fn failure<B>(id: RequestId) -> Response<ServiceOrFailure<B>> {
     let mut response = api::failure(StatusCode::INTERNAL_SERVER_ERROR, ErrorCode::Unknown, Some(id));
-    // How much of the request's body was read, nobody knows any more.
+    // It is unknown how much of the request's body was read.
     response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
-    response.map(Content::Failure)
+    response.map(ServiceOrFailure::Failure)
 }
 
-/// The body of an answer, counted until hyper has all of it.
+/// A response body, counted as being sent until hyper has taken all of it.
 #[derive(Debug)]
-pub(super) struct Answer<B> {
-    content: Content<B>,
+pub(super) struct CountedBody<B> {
+    body: ServiceOrFailure<B>,
     _sending: Sending,
 }
 
 #[derive(Debug)]
-enum Content<B> {
+enum ServiceOrFailure<B> {
     Service(B),
     Failure(api::Body),
 }
 
-impl<B> http_body::Body for Answer<B>
+impl<B> http_body::Body for CountedBody<B>
 where
     B: http_body::Body<Data = Bytes> + Unpin,
     B::Error: Into<BoxError>,
@@ -118,23 +118,23 @@ where
     type Error = BoxError;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        match &mut self.content {
-            Content::Service(body) => Pin::new(body).poll_frame(cx).map_err(Into::into),
-            Content::Failure(body) => Pin::new(body).poll_frame(cx).map_err(Into::into),
+        match &mut self.body {
+            ServiceOrFailure::Service(body) => Pin::new(body).poll_frame(cx).map_err(Into::into),
+            ServiceOrFailure::Failure(body) => Pin::new(body).poll_frame(cx).map_err(Into::into),
         }
     }
 
     fn is_end_stream(&self) -> bool {
-        match &self.content {
-            Content::Service(body) => body.is_end_stream(),
-            Content::Failure(body) => body.is_end_stream(),
+        match &self.body {
+            ServiceOrFailure::Service(body) => body.is_end_stream(),
+            ServiceOrFailure::Failure(body) => body.is_end_stream(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
-        match &self.content {
-            Content::Service(body) => body.size_hint(),
-            Content::Failure(body) => body.size_hint(),
+        match &self.body {
+            ServiceOrFailure::Service(body) => body.size_hint(),
+            ServiceOrFailure::Failure(body) => body.size_hint(),
         }
     }
 }

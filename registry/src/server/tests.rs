@@ -1,4 +1,4 @@
-//! The server with a real registry behind it, over real sockets, with limits so small that a test can wait for them.
+//! The server with a real registry behind it, over real sockets, with limits short enough for a test to wait for them.
 
 use std::io;
 use std::time::{Duration, Instant};
@@ -13,7 +13,7 @@ use crate::api::Api;
 use crate::oci::{Algorithm, Digest};
 use crate::{Registry, Settings as RegistrySettings};
 
-/// Longer than any of the limits below, and short enough that a test that waits in vain is noticed.
+/// Longer than any of the limits below, and short enough that a hanging test is noticed.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 fn limits() -> Limits {
@@ -67,7 +67,7 @@ impl Running {
     }
 }
 
-/// Sends, then reads to the end; fails when the server keeps the connection.
+/// Sends, then reads to the end; fails if the server keeps the connection open.
 async fn exchange(stream: &mut TcpStream, request: &str) -> String {
     stream.write_all(request.as_bytes()).await.unwrap();
     rest(stream).await
@@ -76,7 +76,7 @@ async fn exchange(stream: &mut TcpStream, request: &str) -> String {
 async fn rest(stream: &mut TcpStream) -> String {
     let mut received = Vec::new();
     match tokio::time::timeout(PATIENCE, stream.read_to_end(&mut received)).await.expect("the connection stays open") {
-        // Cut without a goodbye.
+        // Aborted.
         Err(error) if error.kind() == io::ErrorKind::ConnectionReset => {}
         read => {
             read.unwrap();
@@ -114,7 +114,7 @@ async fn r1_trickled_headers_are_closed_on_the_first_request_and_on_the_second()
         let (mut reader, mut writer) = server.connect().await.into_split();
         writer.write_all(before.as_bytes()).await.unwrap();
         let trickling = tokio::spawn(async move {
-            // In vain once the connection is closed.
+            // Fails once the connection is closed.
             while writer.write_all(b"G").await.is_ok() {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
@@ -143,7 +143,7 @@ async fn an_idle_connection_is_closed_and_a_busy_one_is_not() {
 #[tokio::test]
 async fn r1_a_client_that_stops_reading_is_closed() {
     let server = Running::start(limits()).await;
-    // More than the system's buffers of both sides take.
+    // More than the system's buffers on both sides hold.
     let digest = server.push(vec![7; 64 * 1024 * 1024]).await;
     let mut stream = server.connect().await;
     stream.write_all(format!("GET /v2/a/blobs/{digest} HTTP/1.1\r\nHost: x\r\n\r\n").as_bytes()).await.unwrap();
@@ -237,7 +237,7 @@ async fn a_drain_lets_a_request_finish_and_ends_idle_connections() {
     read_until(&mut idle, "{}").await;
     let mut busy = server.connect().await;
     busy.write_all(b"PUT /v2/a/manifests/v1 HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{").await.unwrap();
-    // Until the handler has it.
+    // Wait until the handler has it.
     tokio::time::sleep(Duration::from_millis(200)).await;
     server.shutdown.cancel();
     assert_eq!(rest(&mut idle).await, "");
@@ -288,7 +288,7 @@ async fn t12_plain_http_at_a_tls_port_is_told_so() {
 #[tokio::test]
 async fn a_service_that_panics_answers_500_and_the_server_goes_on() {
     let service = tower::service_fn(|request: Request<Incoming>| async move {
-        assert!(request.uri().path() != "/panic", "as the test wants it");
+        assert!(request.uri().path() != "/panic", "the test wants a panic");
         Ok::<_, std::convert::Infallible>(Response::new(http_body_util::Full::new(Bytes::from_static(b"fine"))))
     });
     let listen = vec!["127.0.0.1:0".parse().unwrap()];
@@ -305,7 +305,7 @@ async fn a_service_that_panics_answers_500_and_the_server_goes_on() {
 }
 
 #[tokio::test]
-async fn an_address_that_cannot_be_had_is_named() {
+async fn an_address_that_is_taken_is_named() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let listen = vec![taken.local_addr().unwrap()];
     let Err(error) = Server::bind(Settings { listen, ..Settings::default() }).await else { panic!("bound twice") };
@@ -324,7 +324,7 @@ async fn s6_a_blob_whose_file_was_cut_ends_the_connection_early() {
     let file = walk(server.folder.path()).into_iter().find(whole).unwrap();
     let mut stream = server.connect().await;
     let request = format!("GET /v2/a/blobs/{digest} HTTP/1.1\r\nHost: x\r\n\r\n");
-    // The first time it is opened and kept open at its full size.
+    // The first pull opens the file and keeps it open at its full size.
     stream.write_all(request.as_bytes()).await.unwrap();
     read_until(&mut stream, "\r\n\r\n").await;
     stream.read_exact(&mut vec![0; 3_000_000]).await.unwrap();
@@ -349,12 +349,12 @@ async fn every_address_of_both_families_can_be_listened_on_at_one_port() {
         let listen = listen.map(|ip| SocketAddr::new(ip.parse().unwrap(), port)).to_vec();
         Server::bind(Settings { listen, ..Settings::default() })
     };
-    // A port that was free may be taken a moment later, by another test; not ten times in a row.
+    // Another test may take the free port in the meantime, but not ten times in a row.
     for _ in 0..10 {
         let port = std::net::TcpListener::bind("0.0.0.0:0").unwrap().local_addr().unwrap().port();
         if bind(["0.0.0.0", "::"], port).await.is_ok() {
             return;
         }
     }
-    panic!("`[::]` is in the way of `0.0.0.0`");
+    panic!("`[::]` conflicts with `0.0.0.0`");
 }

@@ -1,4 +1,4 @@
-//! TLS from PEM files, and what to say to a client that speaks plain HTTP to a TLS port.
+//! TLS from PEM files, and the response to a client that sends plain HTTP to the TLS port.
 
 use std::io;
 use std::path::Path;
@@ -17,15 +17,15 @@ use super::settings::TlsFiles;
 /// The first byte of every TLS connection: a handshake record (RFC 8446, 5.1).
 const HANDSHAKE: u8 = 22;
 
-/// Docker and Go show the first line of what they get; this is to be understood there.
+/// The response to plain HTTP. Docker and Go show its message to the user.
 const NOT_TLS: &[u8] = b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: 96\r\n\r\n{\"errors\":[{\"code\":\"UNSUPPORTED\",\"message\":\"this port speaks HTTPS; use https:// to reach it\"}]}";
 
-/// Reads certificate and key, and checks that they belong together.
+/// Reads certificate and key, and checks that they match.
 pub(super) fn acceptor(files: &TlsFiles) -> Result<TlsAcceptor, TlsError> {
     let certificates = certificates(&files.certificate)?;
     let key = key(&files.key)?;
     let refused = |source| TlsError::Refused { certificate: files.certificate.clone(), key: files.key.clone(), source };
-    // Named, not taken from the process: a program that embeds the registry may have installed another.
+    // Set explicitly: a program that embeds the registry may have installed another process-wide provider.
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let mut config = rustls::ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
@@ -55,17 +55,17 @@ fn key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
     })
 }
 
-/// The handshake. `None` when the client turned out to speak something else.
+/// Performs the handshake. `None` if the client does not speak TLS.
 ///
 /// # Errors
-/// When the client hangs up, or the two cannot agree.
+/// When the client closes the connection, or the handshake fails.
 pub(super) async fn accept(acceptor: &TlsAcceptor, mut tcp: TcpStream) -> io::Result<Option<TlsStream<TcpStream>>> {
     let mut first = [0];
     if tcp.peek(&mut first).await? == 1 && first[0] != HANDSHAKE {
         if first[0].is_ascii_alphabetic() {
             tcp.write_all(NOT_TLS).await?;
             tcp.shutdown().await?;
-            // Closing with the request unread would reset the connection before the client has read the answer.
+            // Closing with the request unread would reset the connection before the client has read the response.
             let mut rest = vec![0; 16 * 1024];
             let _ = tokio::io::AsyncReadExt::read(&mut tcp, &mut rest).await;
         }
@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn each_file_that_is_of_no_use_is_named() {
+    fn each_file_that_cannot_be_used_is_named() {
         let folder = tempfile::tempdir().unwrap();
         let good = pair(folder.path());
         assert!(acceptor(&good).is_ok());

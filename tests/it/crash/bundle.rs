@@ -1,5 +1,5 @@
-//! Bundles in the documented layout, each with its own version of the same images, and whether what is served of them
-//! is one release or another, and never a mixture.
+//! Bundles in the documented layout, each with its own version of the same images, and the check that what is served is
+//! exactly one release and never a mixture.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -13,7 +13,7 @@ use super::verify::{get, tags};
 use crate::support::bundle::{append, save};
 use crate::support::client::Connection;
 
-/// The images of a bundle as they are named in it, and every repository they are served from.
+/// The images of a bundle by the name in it, and every repository they are served from.
 const IMAGES: [(&str, &str, [&str; 2]); 3] = [
     (
         "zenml-pro-api.tar",
@@ -28,17 +28,17 @@ const IMAGES: [(&str, &str, [&str; 2]); 3] = [
     ("zenml-client.tar", "zenmldocker/zenml", ["docker.io/zenmldocker/zenml", "zenml/zenml"]),
 ];
 
-/// A tag every version of the bundle moves.
+/// A tag that every version of the bundle moves.
 const MOVING: &str = "current";
 
-/// The bundles made for one data folder, and what was told of them.
+/// The bundles made for one data folder, and which were acknowledged.
 #[derive(Default)]
 pub(super) struct Bundles {
     /// The configurations of each version's images, in the order of [`IMAGES`].
     versions: Vec<[String; 3]>,
-    /// The version that was acknowledged last.
+    /// The last acknowledged version.
     now: Option<usize>,
-    /// A version that was begun and not acknowledged.
+    /// A version whose ingest was begun and not acknowledged.
     perhaps: Option<usize>,
 }
 
@@ -59,7 +59,7 @@ impl Bundles {
         folder
     }
 
-    /// When the ingest of the last version was acknowledged.
+    /// Records that the ingest of the last version was acknowledged.
     pub(super) fn acknowledge(&mut self) {
         self.now = self.perhaps.take();
         assert!(self.now.is_some(), "made before");
@@ -70,14 +70,14 @@ impl Bundles {
         self.perhaps.is_some()
     }
 
-    /// After a crash: all tags of the last version are there or none, as acknowledged; it counts from here on. Returns
-    /// whether a version in doubt turned out to be there.
+    /// After a crash: checks that all tags of the last version are there, or none, as acknowledged, and records which.
+    /// Returns whether a version in doubt turned out to be there.
     pub(super) fn settle(&mut self, address: SocketAddr) -> bool {
         let mut connection = connect(address).unwrap();
         let current = self.current(&mut connection);
         let there = current == self.perhaps && current.is_some();
         assert!(there || current == self.now, "{current:?} is served, {:?} was, {:?} came", self.now, self.perhaps);
-        // A version that came in stays, also when the next one moved the common tag; one that did not has no tag.
+        // A version that was ingested keeps its own tag when the next one moves the shared tag; any other has no tag.
         let last = self.versions.len().checked_sub(1);
         for version in [last, current].into_iter().flatten() {
             let in_part = self.perhaps == Some(version) && !there;
@@ -102,7 +102,7 @@ impl Bundles {
         there
     }
 
-    /// The version the moving tag of every repository points at; every blob of its images is fetched and hashed.
+    /// The version that the moving tag of every repository points at. Fetches and hashes every blob of its images.
     fn current(&self, connection: &mut Connection) -> Option<usize> {
         let mut found = BTreeMap::new();
         for (image, (_, _, repositories)) in IMAGES.iter().enumerate() {
@@ -121,7 +121,7 @@ impl Bundles {
     }
 }
 
-/// The digest of the configuration of a tagged image, after its manifest and all its blobs were fetched and hashed.
+/// The digest of the config of a tagged image. Fetches and hashes its manifest and all its blobs.
 fn config_of(connection: &mut Connection, repository: &str, tag: &str) -> Option<String> {
     let bytes = get(connection, &format!("{repository}/manifests/{tag}")).unwrap()?;
     let by_digest = get(connection, &format!("{repository}/manifests/{}", digest(&bytes))).unwrap();
@@ -137,7 +137,7 @@ fn config_of(connection: &mut Connection, repository: &str, tag: &str) -> Option
     Some(config)
 }
 
-/// One layer: a tar with one file of noise.
+/// One layer: a tar with one file of random bytes.
 fn layer_of(random: &mut Random, size: usize) -> Vec<u8> {
     let mut layer = tar::Builder::new(Vec::new());
     let content = random.bytes(size);

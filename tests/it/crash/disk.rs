@@ -1,7 +1,7 @@
 //! A disk of our own whose power can be cut: an ext4 file system on a loop device over a file in memory.
 //!
-//! The cut is the file system's own shutdown (`FS_IOC_SHUTDOWN`, by way of `xfs_io`): what was not synced is lost, the
-//! journal's open transaction too, and whoever goes on gets EIO. Mounting again replays the journal, as after a real one.
+//! The power cut is the file system's own shutdown (`FS_IOC_SHUTDOWN`, by `xfs_io`): unsynced data and the journal's open
+//! transaction are lost, and further I/O fails with EIO. Mounting again replays the journal, as after a real power cut.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -9,12 +9,12 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
-/// Set to anything, it leaves out the tests that need a disk of their own.
+/// If this variable is set, tests that need a disk of their own are skipped.
 const SKIP: &str = "AIRDOCK_SKIP_POWER_CUTS";
 
-/// A mounted disk. Dropped, it is unmounted and detached and nothing of it is left.
+/// A mounted disk. Unmounted, detached and deleted when dropped.
 pub(super) struct Disk {
-    // What is unmounted at the end, the inner one first.
+    // The mounts to undo at the end, inner one first.
     memory: Mount,
     disk: Option<Mount>,
     options: String,
@@ -24,8 +24,8 @@ pub(super) struct Disk {
 struct Mount(PathBuf);
 
 impl Disk {
-    /// An empty disk of so many MiB, or `None` when these tests are to be left out. Where disks cannot be made the test
-    /// fails: a power cut that was never made has shown nothing.
+    /// An empty disk of `mib` MiB, or `None` if these tests are skipped. Fails if a disk cannot be made: a test without a
+    /// power cut proves nothing.
     pub(super) fn new(mib: u64) -> Option<Self> {
         Self::with(mib, &[])
     }
@@ -69,19 +69,19 @@ impl Disk {
         &self.disk.as_ref().expect("mounted").0
     }
 
-    /// Cuts the power. Whoever uses the disk gets errors from here on.
+    /// Cuts the power. From now on all I/O on the disk fails.
     pub(super) fn cut(&self) {
         run("xfs_io", &["-x", "-c", "shutdown", text(self.path())]);
     }
 
-    /// Gives the power back. Nobody may have the disk open any more.
+    /// Restores the power. No process may have the disk open.
     pub(super) fn recover(&mut self) {
         let at = self.path().to_owned();
         drop(self.disk.take());
         self.mount(at);
     }
 
-    /// Makes the file system find an error in itself, at which it turns read-only, as an ailing disk does.
+    /// Makes the file system detect an error in itself and turn read-only, as on a failing disk.
     pub(super) fn turn_read_only(&self) {
         let mounts = std::fs::read_to_string("/proc/self/mounts").unwrap();
         let device = mounts.lines().find(|line| line.split(' ').nth(1) == Some(text(self.path()))).unwrap();
@@ -89,23 +89,23 @@ impl Disk {
         std::fs::write(format!("/sys/fs/ext4/{device}/trigger_fs_error"), "a test's").unwrap();
     }
 
-    /// Mounts it so that nobody can write, as a medium is.
+    /// Remounts it read-only, as a medium is.
     pub(super) fn remount_read_only(&self) {
         run("mount", &["-o", "remount,ro", text(self.path())]);
     }
 
-    /// Bytes that are free.
+    /// The free space in bytes.
     pub(super) fn free(&self) -> u64 {
         let stat = rustix::fs::statvfs(self.path()).unwrap();
         stat.f_bavail * stat.f_frsize
     }
 
-    /// Takes space away until only about `free` bytes are left. [`Disk::give_back`] makes room again.
+    /// Fills the disk until only about `free` bytes are left. [`Disk::give_back`] frees the space again.
     pub(super) fn fill(&self, free: u64) -> PathBuf {
         let ballast = self.path().join("ballast");
         let file = std::fs::File::create(&ballast).unwrap();
         let (mut size, mut piece) = (0, self.free().saturating_sub(free));
-        // The file system keeps some blocks for its own bookkeeping and does not say how many.
+        // The file system reserves some blocks and does not report how many.
         while piece >= 4096 && self.free() > free {
             piece = piece.min(self.free() - free);
             match rustix::fs::fallocate(&file, rustix::fs::FallocateFlags::empty(), size, piece) {
@@ -116,8 +116,8 @@ impl Disk {
         ballast
     }
 
-    /// Makes room again. What was removed can be used only once the file system's journal has it: until then some of what
-    /// needs a block, such as a folder that grows, still finds none.
+    /// Frees the space again. Freed blocks are usable only after the journal's commit: until then some operations, such as
+    /// growing a folder, still fail.
     pub(super) fn give_back(&self, ballast: PathBuf) {
         std::fs::remove_file(ballast).unwrap();
         rustix::fs::syncfs(std::fs::File::open(self.path()).unwrap()).unwrap();
@@ -132,14 +132,14 @@ impl Drop for Disk {
 
 impl Drop for Mount {
     fn drop(&mut self) {
-        // A process that was just killed may not have let go yet.
+        // A process that was just killed may still have it open.
         for _ in 0..100 {
             if succeeds("umount", &[text(&self.0)]) {
                 return;
             }
             std::thread::sleep(Duration::from_millis(20));
         }
-        // Out of sight at least, and gone with the last process that has it open.
+        // At least detached, and released when the last process closes it.
         succeeds("umount", &["--lazy", text(&self.0)]);
     }
 }
@@ -150,7 +150,7 @@ fn text(path: &Path) -> &str {
 
 fn command(program: &str, arguments: &[&str]) -> Command {
     let mut command = Command::new(program);
-    // These programs are for administrators, and not on everybody's path.
+    // These programs are for administrators, and not on every user's path.
     let path = std::env::var("PATH").unwrap_or_default();
     command.args(arguments).env("PATH", format!("{path}:/usr/sbin:/sbin")).stdin(std::process::Stdio::null());
     command

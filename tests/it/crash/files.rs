@@ -1,4 +1,4 @@
-//! The limit of open files is reached: the server waits for one to be free, and does not spin (S17).
+//! At the limit of open files the server waits for a free one and does not spin (S17).
 
 use std::time::Duration;
 
@@ -26,12 +26,12 @@ fn s17_a_server_out_of_open_files_waits_without_spinning_and_recovers() {
     pushers[0].work_for(airdock.address(), 30);
 }
 
-/// How long the processor has worked for a process.
+/// The CPU time of a process.
 fn processor_time(process: u32) -> Duration {
     let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap();
-    // After the name, which may hold anything, come the state and then numbers: the 12th and 13th are user's and system's.
+    // After the name, which may contain anything, come the state and then numbers: the 12th and 13th are user and system time.
     let fields: Vec<_> = stat[stat.rfind(')').unwrap() + 2..].split(' ').collect();
     let ticks: u64 = fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap();
-    // Linux counts in hundredths for every program (USER_HZ).
+    // In hundredths of a second (USER_HZ).
     Duration::from_millis(ticks * 10)
 }

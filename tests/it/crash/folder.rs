@@ -1,4 +1,4 @@
-//! A data folder that cannot be used is refused in words, and nothing is made in its place (S09, S10).
+//! A data folder that cannot be used is refused with a clear error, and no new one is created (S09, S10).
 
 use std::fs;
 use std::io::Read;
@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use super::site::Process;
 use crate::support::process::{self, Airdock, PATIENCE};
 
-/// Starts a server that must refuse; its exit code and what it says.
+/// Starts a server that must refuse; returns its exit code and standard error.
 fn refused(data: &Path) -> (Option<i32>, String) {
     let mut command = process::command(Path::new("/"));
     command.args(["serve", "--listen", "127.0.0.1:0", "--data"]).arg(data).stdin(Stdio::null());
@@ -35,7 +35,7 @@ fn s10_a_second_process_on_a_data_folder_is_refused_and_the_first_goes_on() {
     assert!(message.contains("is in use by another airdock process"), "{message}");
     airdock.client().get("/v2/").expect(200);
     let data = airdock.data().to_owned();
-    // A lock whose owner was killed is nobody's.
+    // The lock of a killed process is released.
     let folder = tempfile::tempdir().unwrap();
     let copy = folder.path().join("data");
     let first = Airdock::over(&copy);
@@ -46,7 +46,7 @@ fn s10_a_second_process_on_a_data_folder_is_refused_and_the_first_goes_on() {
 }
 
 #[test]
-fn s09_a_folder_of_somebody_elses_is_refused_and_left_as_it_is() {
+fn s09_a_folder_that_is_not_a_data_folder_is_refused_and_left_unchanged() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("thesis.txt"), "x").unwrap();
     let (code, message) = refused(folder.path());

@@ -1,5 +1,5 @@
-//! A disk that is full, at every step of filling it, or that has turned read-only: the request fails in words, what was
-//! there is served, and work goes on once there is room, without a restart (A14, S05, S08, S09).
+//! A disk that becomes full at any step, or turns read-only: the request fails with a clear error, stored content is still
+//! served, and work continues without a restart once there is space (A14, S05, S08, S09).
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -20,7 +20,7 @@ use crate::support::process::{self, Airdock, PATIENCE};
 const MIB: u64 = 1 << 20;
 const KEEP_FREE: &str = "AIRDOCK__INGEST__LIMITS__KEEP_FREE";
 
-/// A server on a disk of its own, with content that must survive, and room to fill.
+/// A server on a disk of its own, with content that must survive, and free space to fill.
 struct Site {
     airdock: Airdock,
     pushers: Vec<Pusher>,
@@ -34,7 +34,7 @@ impl Site {
     fn new(test: &str, disk: Disk) -> Self {
         let mut random = Random::seeded(test);
         let mut pushers = Pusher::several(2, &mut random);
-        // What does not fit is to be met while it is written; `room.rs` is about seeing it before.
+        // The disk is to become full while writing; `room.rs` tests the check before writing.
         let airdock = Airdock::builder().data(disk.path().join("data")).variable(KEEP_FREE, "0B").start();
         for pusher in &mut pushers {
             pusher.work_for(airdock.address(), 30);
@@ -48,19 +48,19 @@ impl Site {
         self.airdock.address()
     }
 
-    /// Everything acknowledged is served.
+    /// Checks that everything acknowledged is served.
     fn check(&mut self) {
         verify(&mut self.pushers, self.airdock.address(), &self.disk.path().join("data"), After::PowerCut);
-        // What a refused ingest had written is removed beside it.
+        // What a refused ingest had written is removed in the background.
         let incoming = || fs::read_dir(self.disk.path().join("data/incoming")).unwrap().count();
         let patience = Instant::now() + PATIENCE;
         while incoming() > 0 {
-            assert!(Instant::now() < patience, "{} files that nobody writes any more", incoming());
+            assert!(Instant::now() < patience, "{} files that nothing writes any more", incoming());
             std::thread::sleep(Duration::from_millis(10));
         }
     }
 
-    /// Takes the next version of the bundle in.
+    /// Ingests the next version of the bundle.
     fn ingest(&mut self, layer: usize) -> Output {
         let bundle = self.bundles.make(&mut self.random, self.folder.path(), layer);
         let mut ingest = process::command(self.folder.path());
@@ -80,7 +80,7 @@ fn a14_an_ingest_that_fills_the_disk_at_any_mib_says_so_and_changes_nothing() {
     let mut succeeded = 0;
     for free in 0..=10 {
         let ballast = site.disk.fill(free * MIB);
-        // Four layers that are not there yet: some six MiB.
+        // Four layers that are not stored yet: about six MiB.
         let output = site.ingest(1_500_000);
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         if output.status.success() {
@@ -99,7 +99,7 @@ fn a14_an_ingest_that_fills_the_disk_at_any_mib_says_so_and_changes_nothing() {
     assert!(output.status.success(), "with room again: {}", String::from_utf8_lossy(&output.stderr));
     site.bundles.acknowledge();
     site.bundles.settle(site.airdock.address());
-    // The same where no server does the work.
+    // The same without a server.
     site.airdock.signal("KILL");
     site.airdock.wait();
     let ballast = site.disk.fill(2 * MIB);
@@ -135,7 +135,7 @@ fn s05_an_upload_that_fills_the_disk_at_any_mib_goes_on_when_there_is_room() {
         assert!(matches!(gone, Gone::Failed { status: 507, .. }), "with {free} MiB: {gone:?}");
         site.check();
 
-        // A refused piece leaves a part of itself; the client asks how much is there, and goes on from it.
+        // A part of a refused chunk may be stored; the client asks for the upload's size and resumes there.
         site.disk.give_back(ballast);
         let mut connection = connect(site.address()).unwrap();
         let status = connection.send(&Request::new("GET", &upload.location)).expect(204);
@@ -147,7 +147,7 @@ fn s05_an_upload_that_fills_the_disk_at_any_mib_goes_on_when_there_is_room() {
         let path = format!("full/blobs/{}", digest(&upload.content));
         let served = get(&mut connection, &path).unwrap();
         assert_eq!(served.as_deref(), Some(&*upload.content), "with {free} MiB");
-        // The next round needs the room.
+        // The next round needs the space.
         connection.send(&Request::new("DELETE", &format!("/v2/{path}"))).expect(202);
         fs::remove_file(site.disk.path().join("data/blobs/sha256").join(&path[path.len() - 64..])).unwrap();
     }
@@ -168,7 +168,7 @@ fn s05_tags_of_which_the_disk_takes_only_some_are_listed_as_they_are_served() {
         let ballast = site.disk.fill(blocks as u64 * 4096);
         let answer = push(&mut connection, &manifest, &target);
         assert!(matches!(answer.status, 201 | 507), "{} {}", answer.status, answer.text());
-        // Each of these tags was asked for and not acknowledged: it may be there or not, but not both.
+        // None of these tags was acknowledged: each may be there or not, but lists and pulls must agree.
         let mut served = |tag: &String| get(&mut connection, &format!("full/manifests/{tag}")).unwrap().is_some();
         let served: BTreeSet<_> = tags.iter().filter(|tag| served(tag)).cloned().collect();
         let listed = verify::tags(&mut connection, "full").unwrap();
@@ -186,7 +186,7 @@ fn push_config(connection: &mut Connection) {
     connection.send(&Request::new("POST", &upload).body("{}")).expect(201);
 }
 
-/// A manifest of a few blocks, so that every step of its push meets the end of the disk.
+/// A manifest of a few disk blocks, so that every step of its push can hit the full disk.
 fn manifest(number: usize) -> Arc<[u8]> {
     let config = serde_json::json!({
         "mediaType": "application/vnd.oci.empty.v1+json", "digest": digest(b"{}"), "size": 2,
@@ -232,13 +232,13 @@ fn s05_a_manifest_that_does_not_fit_on_the_disk_leaves_its_tag_where_it_was() {
         site.disk.give_back(ballast);
     }
     assert!(refused >= 3 && taken >= 3, "{refused} refused, {taken} taken");
-    // What gives room back needs none.
+    // Deleting needs no space.
     let ballast = site.disk.fill(0);
     connection.send(&Request::new("DELETE", "/v2/full/manifests/2")).expect(202);
     assert_eq!(get(&mut connection, "full/manifests/2").unwrap(), None);
     site.disk.give_back(ballast);
     push(&mut connection, &manifest(99), "1").expect(201);
-    // And what the disk held through it is what a new start finds.
+    // And a restart finds the same.
     site.airdock.kill();
     site.airdock = Airdock::over(&site.disk.path().join("data"));
     let mut connection = connect(site.airdock.address()).unwrap();
@@ -251,7 +251,7 @@ fn s05_a_manifest_that_does_not_fit_on_the_disk_leaves_its_tag_where_it_was() {
 fn s05_a_server_started_on_a_full_disk_serves_what_is_there() {
     let Some(disk) = Disk::new(48) else { return };
     let mut site = Site::new("started on a full disk", disk);
-    // Its metadata must be made anew and finds no room.
+    // Its metadata must be rebuilt, and there is no space for it.
     site.airdock.kill();
     fs::remove_dir_all(site.disk.path().join("data/metadata")).unwrap();
     let ballast = site.disk.fill(0);
@@ -305,7 +305,7 @@ fn s08_a_disk_that_turns_read_only_under_pushes_is_still_read() {
         }
     });
     verify(&mut site.pushers, address, &site.disk.path().join("data"), After::Fault);
-    // Writable again, it is the same; the faults that were met do not stick to the folder.
+    // Once it is writable again, the same is served: the errors leave nothing behind in the folder.
     site.airdock.kill();
     site.disk.recover();
     site.airdock = Airdock::over(&site.disk.path().join("data"));

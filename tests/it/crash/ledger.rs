@@ -1,33 +1,33 @@
-//! What a client was told: for each path, the content that was acknowledged, and the one whose acknowledgement never
-//! came. After a crash the first must be there, or the second, and nothing else.
+//! What a client knows: for each path, the acknowledged content, and the content of a change whose acknowledgement never
+//! came. After a crash one of the two must be there, and nothing else.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use sha2::{Digest as _, Sha256};
 
-/// What a GET of a path answers with; `None` is 404.
+/// The body that a GET of a path returns; `None` is 404.
 pub(super) type Content = Option<Arc<[u8]>>;
 
-/// One path as far as the client was told.
+/// One path, as the client knows it.
 #[derive(Clone, Default)]
 struct Told {
     now: Content,
-    /// What a change without an answer would make of it.
+    /// The content after a change that has no response yet.
     perhaps: Option<Content>,
 }
 
-/// What one client was told. Paths are those below `/v2/`.
+/// What one client knows. Paths are those below `/v2/`.
 #[derive(Clone, Default)]
 pub(super) struct Ledger {
     told: BTreeMap<String, Told>,
-    /// Uploads that were begun and not finished.
+    /// Unfinished uploads.
     pub(super) uploads: Vec<OpenUpload>,
-    /// Changes that were acknowledged, to show that a test had any.
+    /// How many changes were acknowledged, to show that a test made any.
     pub(super) acknowledged: usize,
 }
 
-/// An upload that was begun.
+/// An unfinished upload.
 #[derive(Clone)]
 pub(super) struct OpenUpload {
     pub(super) repository: String,
@@ -35,24 +35,24 @@ pub(super) struct OpenUpload {
     pub(super) content: Arc<[u8]>,
     /// How many bytes were acknowledged.
     pub(super) size: usize,
-    /// Whether its end was asked for and no answer came: then it may be gone.
+    /// Whether finishing was requested and no response came: then it may be gone.
     pub(super) finishing: bool,
 }
 
 impl Ledger {
-    /// Before a change is sent.
+    /// Records a change before it is sent.
     pub(super) fn ask(&mut self, path: &str, content: Content) {
         self.told.entry(path.to_owned()).or_default().perhaps = Some(content);
     }
 
-    /// When the change was acknowledged.
+    /// Records that the change was acknowledged.
     pub(super) fn acknowledge(&mut self, path: &str) {
         let told = self.told.get_mut(path).expect("asked before");
         told.now = told.perhaps.take().expect("asked before");
         self.acknowledged += 1;
     }
 
-    /// Whether any change has no answer yet.
+    /// Whether any change has no response yet.
     pub(super) fn is_in_doubt(&self) -> bool {
         self.told.values().any(|told| told.perhaps.is_some()) || self.uploads.iter().any(|upload| upload.finishing)
     }
@@ -62,17 +62,17 @@ impl Ledger {
         self.told.get(path).map_or(NOTHING, |told| &told.now)
     }
 
-    /// Every path of the kind that is there, or was.
+    /// Every path that exists or existed.
     pub(super) fn paths(&self) -> impl Iterator<Item = &str> {
         self.told.keys().map(String::as_str)
     }
 
-    /// Every path that is there, with its content.
+    /// Every existing path with its content.
     pub(super) fn present(&self) -> impl Iterator<Item = (&str, &Arc<[u8]>)> {
         self.told.iter().filter_map(|(path, told)| Some((path.as_str(), told.now.as_ref()?)))
     }
 
-    /// After a crash: whether what a path answers is what it may answer; it counts from here on.
+    /// After a crash: checks that a path has one of its permitted contents, and records which.
     pub(super) fn settle(&mut self, path: &str, seen: Content) -> Result<(), String> {
         let told = self.told.entry(path.to_owned()).or_default();
         let allowed = seen == told.now || told.perhaps.as_ref() == Some(&seen);
@@ -88,14 +88,14 @@ impl Ledger {
         Ok(())
     }
 
-    /// The tags of a repository that are there.
+    /// The existing tags of a repository.
     pub(super) fn tags(&self, repository: &str) -> BTreeSet<String> {
         let prefix = format!("{repository}/manifests/");
         let tag = |path: &str| path.strip_prefix(&prefix).filter(|tag| !tag.contains(':')).map(str::to_owned);
         self.present().filter_map(|(path, _)| tag(path)).collect()
     }
 
-    /// The manifests of a repository that are there.
+    /// The existing manifests of a repository.
     pub(super) fn manifests(&self, repository: &str) -> Vec<(String, Arc<[u8]>)> {
         let prefix = format!("{repository}/manifests/");
         let digest = |path: &str| path.strip_prefix(&prefix).filter(|digest| digest.contains(':')).map(str::to_owned);
@@ -107,7 +107,7 @@ fn describe(content: &Content) -> String {
     content.as_ref().map_or_else(|| "absent".into(), |bytes| format!("{} bytes of {}", bytes.len(), digest(bytes)))
 }
 
-/// The sha256 digest of `bytes`, as it is written in a path.
+/// The sha256 digest of `bytes`, as written in a path.
 pub(super) fn digest(bytes: &[u8]) -> String {
     let hash = Sha256::digest(bytes);
     hash.iter().fold("sha256:".to_owned(), |text, byte| text + &format!("{byte:02x}"))

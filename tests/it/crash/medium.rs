@@ -1,4 +1,4 @@
-//! A medium that cannot be written to, as most that cross a gap (A13).
+//! A read-only medium, as most that cross an air gap are (A13).
 
 use std::fs;
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! The metadata is derived: whatever happens to its folder, the same is seen after the next start (S13, S14, S15).
+//! The metadata is derived: whatever happens to its folder, the next start serves the same (S13, S14, S15).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
@@ -13,7 +13,7 @@ use super::verify::{After, get, verify};
 use crate::support::client::Request;
 use crate::support::process::{self, Airdock};
 
-/// A data folder with some content, made by clients.
+/// A data folder with content pushed by clients.
 struct Content {
     folder: tempfile::TempDir,
     pushers: Vec<Pusher>,
@@ -35,7 +35,7 @@ impl Content {
         self.folder.path().join("data")
     }
 
-    /// Has the clients do more, notes what is seen then, and stops the server cleanly.
+    /// Has the clients make more changes, records what is served, and stops the server cleanly.
     fn push(&mut self, steps: usize) {
         let airdock = Airdock::over(&self.data());
         let address = airdock.address();
@@ -52,7 +52,7 @@ impl Content {
         assert!(self.data().join("metadata.seal").exists(), "a clean stop seals the metadata");
     }
 
-    /// Starts a server and compares. It is killed at the end if asked, so that nothing is sealed.
+    /// Starts a server and compares. With `kill` it is killed at the end, so that the metadata is not sealed.
     fn compare(&mut self, what: &str, kill: bool) {
         let data = self.data();
         let airdock = Airdock::over(&data);
@@ -65,8 +65,8 @@ impl Content {
     }
 }
 
-/// Everything that can be asked, with a line for each answer: lists, and every manifest and blob in every repository,
-/// also where it is not to be seen.
+/// Everything the API can show, one line per response: lists, and every manifest and blob in every repository, also
+/// where it must not be visible.
 fn see(pushers: &[Pusher], address: SocketAddr) -> BTreeMap<String, String> {
     let mut connection = connect(address).unwrap();
     let repositories: BTreeSet<_> = pushers.iter().flat_map(Pusher::repositories).collect();
@@ -147,7 +147,7 @@ fn s13_the_same_is_seen_whatever_happened_to_the_metadata() {
         ("seal of another folder", |data, _| {
             let other = in_memory();
             let airdock = Airdock::over(&other.path().join("data"));
-            // Until there is metadata there is nothing to seal.
+            // Without metadata there is nothing to seal.
             airdock.client().get("/v2/_catalog").expect(200);
             assert!(airdock.stop().success());
             fs::copy(other.path().join("data/metadata.seal"), data.join("metadata.seal")).unwrap();
@@ -155,7 +155,7 @@ fn s13_the_same_is_seen_whatever_happened_to_the_metadata() {
     ];
     let mut content = Content::new("metadata harm", 30);
     for (what, harm) in harms {
-        // Also after a kill, when there is no seal to begin with.
+        // Also after a kill, which leaves no seal.
         for kill in [true, false] {
             if content.data().join("metadata.seal").exists() {
                 harm(&content.data(), &mut content.random);

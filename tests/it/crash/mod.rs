@@ -1,5 +1,5 @@
-//! Crashes and faults of the disk, against the real program: what was acknowledged survives, nothing is ever half there,
-//! and what fails says so.
+//! Crashes and disk faults, against the real binary: acknowledged changes survive, nothing is ever half visible, and
+//! failures are reported.
 
 #![allow(clippy::disallowed_methods, reason = "the seed and the switch of these tests are not the program's settings")]
 #![allow(clippy::print_stdout, reason = "a failure is repeated from the seed, and a test left out says so")]

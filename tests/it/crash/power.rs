@@ -1,5 +1,5 @@
-//! Power cuts at random moments of push and ingest (A15, S01, S02): what was synced is there, the rest is not, and no
-//! answer counted on the rest.
+//! Power cuts at random moments of push and ingest (A15, S01, S02): synced data survives, the rest is lost, and no response
+//! had relied on the rest.
 
 use super::disk::Disk;
 use super::random::Random;
@@ -31,7 +31,7 @@ fn two_hundred_power_cuts_lose_nothing_that_was_acknowledged_and_leave_nothing_h
     tally.check();
 }
 
-/// The rest of these tests means nothing if the disk forgets nothing, or everything.
+/// Checks the test disk itself: the other tests prove nothing if it loses nothing, or everything.
 #[test]
 fn a_cut_disk_keeps_what_was_synced_and_nothing_else() {
     use std::fs::{self, File};

@@ -1,7 +1,7 @@
-//! A client that pushes, moves and deletes until the server is gone, and writes down what it was told.
+//! A client that pushes, moves and deletes until the server is gone, and records what was acknowledged.
 //!
-//! Each pusher is the only writer of its tags and, in the repository all share, of its manifests, so that what may be
-//! there after a crash is known. Some blobs are the same for all, to meet in the store.
+//! Each pusher is the only writer of its tags and, in the shared repository, of its manifests, so that the permitted state
+//! after a crash is known. Some blobs are the same for all pushers, so that they write them concurrently.
 
 use std::io;
 use std::net::{SocketAddr, TcpStream};
@@ -19,7 +19,7 @@ const LAYER: &str = "application/vnd.oci.image.layer.v1.tar";
 /// The repository all pushers write to.
 const SHARED: &str = "team/shared";
 
-/// A connection that says how it failed instead of ending the test.
+/// A connection that returns its errors instead of failing the test.
 pub(super) fn connect(address: SocketAddr) -> io::Result<Connection> {
     let stream = TcpStream::connect(address)?;
     stream.set_read_timeout(Some(Duration::from_secs(20)))?;
@@ -30,11 +30,11 @@ pub(super) fn connect(address: SocketAddr) -> io::Result<Connection> {
 
 /// Why a pusher stopped.
 #[derive(Debug)]
-#[allow(dead_code, reason = "the message is for whoever reads a failed test")]
+#[allow(dead_code, reason = "the message is shown when a test fails")]
 pub(super) enum Gone {
     /// The connection ended.
     Connection,
-    /// The server said that it failed.
+    /// The server responded with a failure.
     Failed { status: u16, message: String },
 }
 
@@ -48,7 +48,7 @@ pub(super) struct Pusher {
 }
 
 impl Pusher {
-    /// So many pushers over one empty data folder.
+    /// `count` pushers on one empty data folder.
     pub(super) fn several(count: usize, random: &mut Random) -> Vec<Self> {
         let common = Arc::new((0..16).map(|_| content(random)).collect::<Vec<_>>());
         let pusher = |number: usize| Self {
@@ -61,7 +61,7 @@ impl Pusher {
         (0..count).map(pusher).collect()
     }
 
-    /// The repositories it writes to. The last is everybody's.
+    /// The repositories it writes to. The last is shared.
     pub(super) fn repositories(&self) -> [String; 3] {
         [format!("team/{}", self.name), format!("{}/deep/er", self.name), SHARED.to_owned()]
     }
@@ -81,7 +81,7 @@ impl Pusher {
         }
     }
 
-    /// Does so many things, none of which may fail.
+    /// Makes this many changes, none of which may fail.
     pub(super) fn work_for(&mut self, address: SocketAddr, steps: usize) {
         let mut connection = connect(address).unwrap();
         for _ in 0..steps {
@@ -213,7 +213,7 @@ impl Pusher {
         self.delete(connection, &[path])
     }
 
-    /// Deletes the first path; the others go with it.
+    /// Deletes the first path, which removes the others too.
     fn delete(&mut self, connection: &mut Connection, paths: &[String]) -> Result<(), Gone> {
         for path in paths {
             self.ledger.ask(path, None);
@@ -258,7 +258,7 @@ impl Pusher {
         self.finish(connection, upload)
     }
 
-    /// Leaves an upload open, to be gone on with later or after a crash.
+    /// Leaves an upload open, to be resumed later or after a crash.
     fn begin_upload(&mut self, connection: &mut Connection, repository: &str) -> Result<(), Gone> {
         if self.ledger.uploads.len() < 8 {
             let content = self.random.bytes(100_000);
@@ -290,7 +290,7 @@ impl Pusher {
     fn append(&mut self, connection: &mut Connection, upload: usize) -> Result<(), Gone> {
         let upload = &mut self.ledger.uploads[upload];
         let rest = upload.content.len() - upload.size;
-        // More than one byte: `Range: 0-0` says none and one alike.
+        // More than one byte: `Range: 0-0` means both none and one.
         let piece = rest.min(2 + self.random.below(rest));
         if piece < 2 {
             return Ok(());
@@ -324,7 +324,7 @@ pub(super) fn append(connection: &mut Connection, upload: &mut OpenUpload, piece
     Ok(())
 }
 
-/// Sends the rest of an upload and ends it.
+/// Sends the rest of an upload and finishes it.
 pub(super) fn finish(connection: &mut Connection, upload: &mut OpenUpload) -> Result<(), Gone> {
     let separator = if upload.location.contains('?') { '&' } else { '?' };
     let target = format!("{}{separator}digest={}", upload.location, digest(&upload.content));
@@ -332,7 +332,7 @@ pub(super) fn finish(connection: &mut Connection, upload: &mut OpenUpload) -> Re
     send(connection, &Request::new("PUT", &target).body(&upload.content[upload.size..]), 201).map(drop)
 }
 
-/// Sends a request whose answer is known unless the server fails.
+/// Sends a request whose response is known unless the server fails.
 pub(super) fn send(connection: &mut Connection, request: &Request, expected: u16) -> Result<Response, Gone> {
     match connection.try_send(request) {
         Err(_) => Err(Gone::Connection),
@@ -343,7 +343,7 @@ pub(super) fn send(connection: &mut Connection, request: &Request, expected: u16
     }
 }
 
-/// The server's port changes with its process, its paths do not.
+/// The path of a location: a restarted server has another port.
 fn path_of(location: &str) -> String {
     match location.split_once("://") {
         Some((_, rest)) => rest[rest.find('/').unwrap_or(0)..].to_owned(),
@@ -351,7 +351,7 @@ fn path_of(location: &str) -> String {
     }
 }
 
-/// Mostly small, as manifests and configurations are; sometimes large enough to be cut in the middle.
+/// Mostly small, like manifests and configs; sometimes large enough to be interrupted in the middle.
 fn content(random: &mut Random) -> Arc<[u8]> {
     let size = match random.below(20) {
         0 => 700_000,

@@ -1,14 +1,14 @@
-//! Numbers that look random and come again with the same seed, so that a failure can be repeated.
+//! Pseudo-random numbers from a seed, so that a failure can be repeated.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// A splitmix64 generator: small, and good enough to choose moments and contents.
+/// A splitmix64 generator: small, and good enough to choose times and contents.
 #[derive(Clone)]
 pub(super) struct Random(u64);
 
 impl Random {
-    /// From `AIRDOCK_SEED` if it is set, else from the clock; prints the seed either way. What the threads and the disk do
-    /// meanwhile is not repeated, only what is chosen here.
+    /// Seeded from `AIRDOCK_SEED` if it is set, else from the clock; prints the seed. Only the choices made with it are
+    /// repeatable, not the timing of threads and disk.
     pub(super) fn seeded(test: &str) -> Self {
         let clock = || u64::from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().subsec_nanos());
         let seed = std::env::var("AIRDOCK_SEED").map_or_else(|_| clock(), |seed| seed.parse().unwrap());
@@ -16,7 +16,7 @@ impl Random {
         Self(seed)
     }
 
-    /// A generator of its own for a thread.
+    /// A separate generator, for a thread.
     pub(super) fn fork(&mut self) -> Self {
         Self(self.next())
     }
@@ -42,7 +42,7 @@ impl Random {
         (!of.is_empty()).then(|| &of[self.below(of.len())])
     }
 
-    /// A duration between two.
+    /// A duration between the two.
     pub(super) fn between(&mut self, shortest: Duration, longest: Duration) -> Duration {
         let span = usize::try_from((longest - shortest).as_micros()).unwrap();
         shortest + Duration::from_micros(self.below(span + 1) as u64)

@@ -1,5 +1,5 @@
-//! `kill -9` at random moments of ingest, rollback and rm: what is seen after the next start is the table before or the
-//! table after, in every repository at once.
+//! `kill -9` at random moments of ingest, rollback and rm: after the next start every repository shows the tags from
+//! before the change, or every one shows those from after it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -17,7 +17,7 @@ use crate::support::process::{self, Airdock};
 
 const KILLS: usize = 100;
 
-/// The images of each bundle, which has a version of each under a tag of its own, and moves the tag all have.
+/// The images of each bundle. A bundle has one version of each, under a tag of its own, and moves a shared tag.
 const IMAGES: [&str; 2] = ["zenmldocker/zenml", "registry.example/tools/b"];
 
 /// Where they are served from.
@@ -26,14 +26,14 @@ const REPOSITORIES: [(usize, &str); 3] =
 
 const MOVING: &str = "current";
 
-/// What there is to see: versions under their own tags, and the one the moving tag points at.
+/// The visible tags: versions under their own tags, and the version the moving tag points at.
 #[derive(Clone, Debug, Default, PartialEq)]
 struct Table {
     versions: BTreeSet<usize>,
     current: Option<usize>,
 }
 
-/// One change, and what it makes of the table.
+/// One change, and the table after it.
 struct Change {
     arguments: Vec<String>,
     after: Table,
@@ -42,10 +42,10 @@ struct Change {
 
 struct World {
     folder: tempfile::TempDir,
-    /// The configurations of each version's images.
+    /// The configs of each version's images.
     configs: Vec<[String; 2]>,
     table: Table,
-    /// The table as of each release there is, by its version.
+    /// The table as of each existing release, by its version.
     releases: BTreeMap<usize, Table>,
     /// The number of each release.
     ids: BTreeMap<usize, u64>,
@@ -67,7 +67,7 @@ fn a_hundred_kills_of_ingest_rollback_and_rm_leave_the_old_table_or_the_new_one(
     let mut times: BTreeMap<&str, Duration> = BTreeMap::new();
     let mut met: BTreeMap<(&str, bool), usize> = BTreeMap::new();
     for kill in 0..KILLS {
-        // Every other time a server has the folder and does the work.
+        // Every other time a running server does the work.
         let server = (kill % 2 == 0).then(|| Airdock::over(&world.data()));
         let change = world.next(&mut random);
         let longest = times.get(change.kind).copied().unwrap_or(Duration::from_millis(150)).mul_f64(1.3);
@@ -150,7 +150,7 @@ impl World {
         }
     }
 
-    /// The next version as a bundle, to be taken in.
+    /// Ingests the next version.
     fn ingest(&mut self, random: &mut Random) -> Change {
         let version = self.configs.len();
         let bundle = self.folder.path().join(format!("bundle-{version}"));
@@ -183,7 +183,7 @@ impl World {
         Change { arguments, after, kind: "rm" }
     }
 
-    /// What all repositories say; that they say the same is asked for here.
+    /// The table that all repositories show; checks that they agree.
     fn look(&self, address: SocketAddr) -> Table {
         let mut connection = connect(address).unwrap();
         let mut seen: Option<Table> = None;
@@ -208,7 +208,7 @@ impl World {
         seen.unwrap_or_default()
     }
 
-    /// What was seen counts; the numbers of the releases are asked for.
+    /// Records what was seen, and reads the numbers of the releases.
     fn settle(&mut self, change: &Change, address: SocketAddr, seen: &Table) {
         assert_eq!(self.look(address), *seen);
         let output = process::command(self.folder.path())
@@ -228,7 +228,7 @@ impl World {
         if change.kind == "ingest" && seen.current == Some(self.configs.len() - 1) {
             self.releases.insert(self.configs.len() - 1, seen.clone());
         }
-        // Of a release that is gone no other knows any more.
+        // No other release refers to a removed one.
         let ids = &self.ids;
         self.releases.retain(|version, _| ids.contains_key(version));
         for table in self.releases.values_mut() {

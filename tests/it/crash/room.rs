@@ -1,4 +1,4 @@
-//! A disk with too little room for a bundle: that is said before anything is written, in figures one can act upon, and
+//! A disk with too little space for a bundle: this is reported before anything is written, with figures to act on, and
 //! nothing that fits is refused (A13, A14).
 
 use std::collections::BTreeSet;
@@ -16,10 +16,10 @@ use crate::support::process::{self, Airdock, PATIENCE};
 const MIB: u64 = 1 << 20;
 const KEEP_FREE: u64 = 8 * MIB;
 const LAYER: usize = 3_000_000;
-/// Four layers, each a tar of one file: its header, its content in whole records, and the end.
+/// The size of four layers, each a tar of one file: header, content in whole blocks, end marker.
 const LAYERS: u64 = 4 * (512 + (LAYER as u64).next_multiple_of(512) + 1024);
 
-/// Where a bundle is to go, and the bundle.
+/// A data folder on a small disk, and a bundle for it.
 struct Scene {
     disk: Disk,
     folder: tempfile::TempDir,
@@ -31,7 +31,7 @@ impl Scene {
         let disk = Disk::new(96)?;
         let folder = tempfile::tempdir().unwrap();
         let bundle = Bundles::default().make(&mut Random::seeded(test), folder.path(), LAYER);
-        // The folder is there before the disk is filled.
+        // The folder is created before the disk is filled.
         let empty = folder.path().join("empty.tar");
         fs::write(&empty, [0; 1024]).unwrap();
         let scene = Self { disk, folder, bundle };
@@ -86,7 +86,7 @@ fn a14_what_cannot_fit_is_refused_before_anything_is_written_and_goes_in_once_th
     let ballast = scene.disk.fill(KEEP_FREE + 7 * MIB);
     check_refusal(&scene, &scene.ingest(&scene.bundle));
     assert_eq!(scene.blobs(), before, "something was written");
-    // Where a server does the work it is the same, and the server goes on.
+    // The same through a server, which keeps running.
     let data = scene.disk.path().join("data");
     let airdock = Airdock::builder().data(&data).variable("AIRDOCK__INGEST__LIMITS__KEEP_FREE", "8MiB").start();
     check_refusal(&scene, &scene.ingest(&scene.bundle));
@@ -100,7 +100,7 @@ fn a14_what_cannot_fit_is_refused_before_anything_is_written_and_goes_in_once_th
 #[test]
 fn a14_what_fits_exactly_beside_what_is_kept_free_goes_in_and_what_is_there_needs_nothing() {
     let Some(scene) = Scene::new("exactly") else { return };
-    // A little for the configs, and for what a start writes before it looks.
+    // A little for the configs, and for what a start writes before the check.
     let ballast = scene.disk.fill(LAYERS + KEEP_FREE + 2 * MIB);
     let size: u64 =
         fs::read_dir(scene.bundle.join("images")).unwrap().map(|file| file.unwrap().metadata().unwrap().len()).sum();
@@ -127,7 +127,7 @@ fn a13_a_stream_that_declares_more_than_there_is_room_for_is_refused_before_it_c
     header.set_mode(0o644);
     header.set_cksum();
     stream.write_all(header.as_bytes()).unwrap();
-    // Some of it, if it is still listened to. The rest never comes; the pipe stays open.
+    // Sends a part, if it is still read. The rest never comes, and the pipe stays open.
     let _ = stream.write_all(&[0; 64 * 1024]);
     let patience = Instant::now() + PATIENCE;
     while ingest.try_wait().unwrap().is_none() {

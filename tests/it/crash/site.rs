@@ -1,4 +1,4 @@
-//! A data folder with clients at work on it, crashed again and again: by `kill -9`, or by cutting its disk's power.
+//! A data folder with active clients, crashed repeatedly: by `kill -9`, or by cutting the power of its disk.
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
@@ -13,31 +13,31 @@ use super::random::Random;
 use super::verify::{After, verify};
 use crate::support::process::{self, Airdock};
 
-/// One layer of a bundle's images, in bytes: a bundle has six, and a crash meets it in the middle.
+/// The size of one layer in bytes. A bundle has six, large enough for a crash to hit in the middle.
 const LAYER: usize = 700_000;
 
-/// What is going on when the crash comes.
+/// What is happening at the crash.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Scene {
     /// Clients push, move and delete.
     Push,
-    /// They do, and a bundle is taken in by the running server.
+    /// They do, and the running server ingests a bundle.
     PushAndIngest,
-    /// A bundle is taken in by a process of its own.
+    /// A command ingests a bundle without a server.
     IngestAlone,
-    /// A server starts with a bundle to take in, and clients push.
+    /// A server starts with a bundle to ingest, and clients push.
     ServeBundle,
-    /// A server starts, and finds what the crash before has left.
+    /// A server starts after the previous crash.
     Start,
     /// A server is told to stop.
     Stop,
 }
 
-/// What the crashes have met, to show that they met something.
+/// Counts of what the crashes hit, to show that they hit something.
 #[derive(Debug, Default)]
 pub(super) struct Tally {
     crashes: usize,
-    /// Crashes at which some change had been asked for and not answered.
+    /// Crashes at which a request was without a response.
     in_doubt: usize,
     acknowledged: usize,
     bundles_in: usize,
@@ -45,7 +45,7 @@ pub(super) struct Tally {
 }
 
 pub(super) struct Site {
-    // First: the server is gone before its disk is unmounted.
+    // First, so that the server is gone before its disk is unmounted.
     airdock: Option<Airdock>,
     disk: Option<Disk>,
     folder: TempDir,
@@ -69,7 +69,7 @@ impl Site {
             ingest: Duration::ZERO,
         };
         if site.disk.is_some() {
-            // The very first start, which makes the folder what it is.
+            // The first start, which creates the folder.
             site.crash_start();
             site.recover();
         }
@@ -87,7 +87,7 @@ impl Site {
         self.disk.as_ref().map_or(self.folder.path(), Disk::path).join("data")
     }
 
-    /// Lets a crash happen, starts again, and checks everything.
+    /// Crashes, starts again, and checks everything.
     pub(super) fn crash(&mut self, scene: Scene, tally: &mut Tally) {
         match scene {
             Scene::Push => self.crash_server(false),
@@ -104,7 +104,7 @@ impl Site {
                 let mut ingest = self.start_ingest();
                 let moment = self.ingest.mul_f64(1.2);
                 std::thread::sleep(self.random.between(Duration::ZERO, moment));
-                // Whether it was done before, not whether it could still say so.
+                // Whether the work was done, not whether the process could still report it.
                 let done = ingest.0.try_wait().unwrap();
                 self.end(&mut ingest);
                 if done.is_some_and(|status| status.success()) {
@@ -144,7 +144,7 @@ impl Site {
         self.airdock = Some(airdock);
     }
 
-    /// Crashes the running server under its clients, and under an ingest it does for a command.
+    /// Crashes the running server while clients push, and optionally while it ingests for a command.
     fn crash_server(&mut self, with_ingest: bool) {
         let airdock = self.airdock.take().expect("running");
         let address = airdock.address();
@@ -203,12 +203,12 @@ impl Site {
     fn cut(&mut self) {
         if let Some(disk) = &self.disk {
             disk.cut();
-            // Programs go on for a moment before their machine is gone, and must not believe what fails.
+            // Processes run on for a moment after the cut, and must handle the I/O errors.
             std::thread::sleep(self.random.between(Duration::ZERO, Duration::from_millis(10)));
         }
     }
 
-    /// Brings the disk back. Nobody may have it open any more.
+    /// Restores the disk. No process may have it open.
     fn recover(&mut self) {
         if let Some(disk) = &mut self.disk {
             disk.recover();
@@ -222,8 +222,8 @@ impl Site {
     }
 }
 
-/// A folder in memory, where there is room: a process that is killed loses nothing that the system holds for it, so a disk
-/// would only make these tests slow, and as slow as whoever else uses it.
+/// A folder on tmpfs if there is space. A killed process loses nothing that the page cache holds, so a real disk would
+/// only make these tests slower.
 pub(crate) fn in_memory() -> TempDir {
     let memory = Path::new("/dev/shm");
     match rustix::fs::statvfs(memory) {
@@ -233,7 +233,7 @@ pub(crate) fn in_memory() -> TempDir {
 }
 
 impl Tally {
-    /// A test whose crashes met nothing would show nothing.
+    /// Fails if the crashes hit nothing: then the test proves nothing.
     #[track_caller]
     pub(super) fn check(&self) {
         println!("{self:?}");
@@ -243,7 +243,7 @@ impl Tally {
     }
 }
 
-/// A process of the program under test, ended when the test is.
+/// A process under test, killed when dropped.
 pub(super) struct Process(pub(super) Child);
 
 impl Process {
@@ -260,5 +260,5 @@ impl Drop for Process {
     }
 }
 
-/// So many MiB of disk for one site; what [`Site`] does in its time fits in.
+/// The size of a site's disk in MiB: enough for all that [`Site`] writes.
 pub(super) const DISK: u64 = 384;

@@ -1,6 +1,6 @@
-//! An ingest ended at every single change it makes to a file, one after the other, and by a power cut there (A15).
+//! An ingest killed, or cut off by a power cut, at each of its changes to a file in turn (A15).
 //!
-//! The changes are counted within the program (`support/changes.c`), so that no moment is left to chance.
+//! The changes are counted inside the process (`support/changes.c`), so that no moment is missed by chance.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -17,13 +17,13 @@ use crate::support::changes::Changes;
 use crate::support::content::noise;
 use crate::support::process;
 
-/// The image of both bundles; it has two names here.
+/// The image of both bundles, which is published under two names.
 const IMAGE: &str = "zenmldocker/zenml";
 
 /// Every tag with its digest.
 type Table = BTreeSet<String>;
 
-/// A data folder with one bundle in it, another to come, and what kills the programs that take it in.
+/// A data folder with one ingested bundle, a second bundle, and the library that kills the ingest.
 struct Site {
     folder: tempfile::TempDir,
     changes: Changes,
@@ -77,8 +77,9 @@ impl Site {
         rows.lines().map(row).collect()
     }
 
-    /// Whether the ingest of the second bundle comes to its change number `step`. Ended there, it leaves the table before or
-    /// the table after, all of it whole, nothing that nobody needs, and a folder into which it goes.
+    /// Ends the ingest of the second bundle at its change number `step`. Checks that this leaves the tags from before or
+    /// after, all of them complete, no unreferenced content, and a folder in which the ingest then succeeds. Returns whether
+    /// it got that far.
     fn end_at(&mut self, step: usize) -> bool {
         let data = self.disk.as_ref().map_or(self.folder.path(), Disk::path).join("data");
         let _ = fs::remove_dir_all(&data);
@@ -113,7 +114,7 @@ impl Site {
     }
 }
 
-/// Runs it to its end; what it printed.
+/// Runs a command that must succeed; returns what it printed.
 #[track_caller]
 fn succeeds(command: &mut Command) -> String {
     let output = command.output().unwrap();
@@ -131,7 +132,7 @@ fn a15_an_ingest_killed_at_any_change_to_a_file_leaves_a_clean_store_and_goes_in
 
 #[test]
 fn a15_a_power_cut_at_changes_all_along_an_ingest_leaves_a_clean_store_and_it_goes_in_when_run_again() {
-    /// A cut takes its time: every so manieth change, beginning at another each time.
+    /// A power cut is slow: only every n-th change, starting at a different one each time.
     const STRIDE: usize = 7;
     let Some(disk) = Disk::new(128) else { return };
     let first = 1 + Random::seeded("power cut at a step").below(STRIDE);

@@ -1,4 +1,4 @@
-//! After a crash: what was acknowledged is there, what is there is whole, and the lists say what is there.
+//! Checks after a crash: acknowledged content is there, everything is complete, and the lists agree with it.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -10,18 +10,18 @@ use super::ledger::{Content, digest};
 use super::pusher::{Pusher, append, connect, finish};
 use crate::support::client::{Connection, Request};
 
-/// What has happened, which decides what may be expected.
+/// What has happened, which decides what to expect.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum After {
-    /// The process was killed: open uploads go on from their size.
+    /// The process was killed: open uploads resume from their size.
     Kill,
-    /// The power was cut: open uploads may be gone, nothing of them was acknowledged as durable.
+    /// The power was cut: open uploads may be gone, since appends are not acknowledged as durable.
     PowerCut,
-    /// The disk fails and the process goes on: what had no answer stays in doubt until it is seen after a new start.
+    /// The disk failed and the process runs on: a change without a response stays in doubt until the next start.
     Fault,
 }
 
-/// Checks everything the pushers were told, over connections of its own, and all of the store's blobs on the disk.
+/// Checks all that the pushers know, over new connections, and every stored blob on the disk.
 pub(super) fn verify(pushers: &mut [Pusher], address: SocketAddr, data: &Path, after: After) {
     let problems: Vec<String> = std::thread::scope(|scope| {
         let checks: Vec<_> =
@@ -42,7 +42,7 @@ fn check(pusher: &mut Pusher, address: SocketAddr, after: After) -> Vec<String> 
             Ok(()) => {}
             Err(problem) => problems.push(problem),
         }
-        // A server that answers nothing would be waited for at every path.
+        // Otherwise a hanging server would be waited for at every path.
         if problems.len() >= 3 {
             return problems;
         }
@@ -58,7 +58,7 @@ fn check(pusher: &mut Pusher, address: SocketAddr, after: After) -> Vec<String> 
     problems
 }
 
-/// What the ledger says is there must fit together, and the lists must agree with it.
+/// The content in the ledger must be consistent, and the lists must agree with it.
 fn check_repository(pusher: &Pusher, connection: &mut Connection, repository: &str) -> Vec<String> {
     let ledger = &pusher.ledger;
     let mut problems = Vec::new();
@@ -110,7 +110,7 @@ fn check_lists(
     Ok(())
 }
 
-/// Goes on with every open upload and finishes it: what is there must be the beginning of what was sent.
+/// Resumes and finishes every open upload: the stored bytes must be a prefix of what was sent.
 fn resume(pusher: &mut Pusher, connection: &mut Connection) -> Vec<String> {
     let mut problems = Vec::new();
     for mut upload in std::mem::take(&mut pusher.ledger.uploads) {
@@ -141,7 +141,7 @@ fn resume(pusher: &mut Pusher, connection: &mut Connection) -> Vec<String> {
     problems
 }
 
-/// What a path below `/v2/` answers.
+/// The content of a path below `/v2/`.
 pub(super) fn get(connection: &mut Connection, path: &str) -> Result<Content, String> {
     let response = connection.try_send(&Request::new("GET", &format!("/v2/{path}")));
     let response = response.map_err(|error| format!("`{path}` broke off: {error}"))?;
@@ -160,7 +160,7 @@ pub(super) fn tags(connection: &mut Connection, repository: &str) -> Result<Vec<
     Ok(tags.filter_map(|tag| tag.as_str().map(str::to_owned)).collect())
 }
 
-/// The digests of the manifests a repository lists about a subject.
+/// The digests of the referrers that a repository lists for a subject.
 pub(super) fn referrers(
     connection: &mut Connection,
     repository: &str,
@@ -173,7 +173,7 @@ pub(super) fn referrers(
     Ok(manifests.filter_map(|entry| entry["digest"].as_str().map(str::to_owned)).collect())
 }
 
-/// Every blob in the store has the content its name says, whoever may see it; says which do not.
+/// Hashes every stored blob, visible or not; returns those whose content does not match the name.
 pub(super) fn verify_blobs(data: &Path) -> Vec<String> {
     let mut problems = Vec::new();
     for entry in fs::read_dir(data.join("blobs/sha256")).unwrap() {

@@ -1,4 +1,4 @@
-//! What happens when the medium is not what it was, or not there: clear errors, never wrong bytes, never a hang.
+//! Media that changed or disappeared: clear errors, never wrong bytes, never a hang.
 
 use std::fs::File;
 use std::io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
@@ -12,10 +12,10 @@ use crate::tls::Certificate;
 
 const LAYER: usize = 20_000_000;
 
-/// That an answer is no complete body, or says in JSON what is wrong with which file.
+/// Checks that a response is not a complete body, or is a JSON error that names the file.
 fn never_complete(answer: std::io::Result<Response>, size: usize) {
     match answer {
-        // Where in the connection it ends is the kernel's and TLS's affair; that it does not end well is ours.
+        // Where the connection breaks depends on the kernel and TLS; that the body is incomplete must hold.
         Err(broken_off) => assert!(
             matches!(broken_off.kind(), UnexpectedEof | ConnectionReset | ConnectionAborted | BrokenPipe),
             "{broken_off:?}"
@@ -34,9 +34,9 @@ fn a_flipped_byte_never_reaches_a_client_as_a_complete_body_over_plain_http_tls_
     for at in [10, LAYER / 2, LAYER - 1] {
         let folder = tempfile::tempdir().unwrap();
         let (good, bad) = (noise(LAYER), noise(LAYER + 8)[8..].to_vec());
-        let mut lies = bad.clone();
-        lies[at] ^= 1;
-        let path = save(folder.path(), &[(&good, &good), (&lies, &bad)]);
+        let mut damaged = bad.clone();
+        damaged[at] ^= 1;
+        let path = save(folder.path(), &[(&good, &good), (&damaged, &bad)]);
         for tls in [false, true] {
             let mut builder = mounting(&path);
             if tls {
@@ -54,7 +54,7 @@ fn a_flipped_byte_never_reaches_a_client_as_a_complete_body_over_plain_http_tls_
             }
             let head = connect().send(&crate::support::client::Request::new("HEAD", &blob(&bad)));
             assert_eq!(head.status, 500);
-            // The layer beside it is whole and goes out.
+            // The other layer is intact and is served.
             assert!(connect().send(&get(&blob(&good))).expect(200).body == good);
         }
     }
@@ -63,16 +63,16 @@ fn a_flipped_byte_never_reaches_a_client_as_a_complete_body_over_plain_http_tls_
 #[test]
 fn what_is_damaged_at_one_place_of_a_medium_is_pulled_from_another() {
     let layer = noise(LAYER);
-    let mut lies = layer.clone();
-    lies[LAYER / 2] ^= 1;
+    let mut damaged = layer.clone();
+    damaged[LAYER / 2] ^= 1;
     for both in [false, true] {
         let folder = tempfile::tempdir().unwrap();
-        let first = save(folder.path(), &[(&lies, &layer)]);
+        let first = save(folder.path(), &[(&damaged, &layer)]);
         std::fs::rename(&first, first.with_file_name("a.tar")).unwrap();
-        let second = save(folder.path(), &[(if both { &lies } else { &layer }, &layer)]);
+        let second = save(folder.path(), &[(if both { &damaged } else { &layer }, &layer)]);
         let airdock = mounting(second.parent().unwrap()).start();
         let client = airdock.client();
-        // Whoever is the first to read the damaged place is broken off before its end, unless the pass was faster.
+        // The first client to read the damaged place is cut off before the end, unless the background pass was faster.
         let early = client.connect().try_send(&get(&blob(&layer)));
         assert!(early.is_err() || early.is_ok_and(|answer| answer.status == 500 || answer.body == layer));
         if both {
@@ -102,16 +102,16 @@ fn a_medium_that_is_pulled_out_is_an_error_in_words_and_serves_again_when_it_is_
     let gone = airdock.client().get(&blob(&other)).expect(503);
     assert_eq!(gone.error_code(), "UNAVAILABLE");
     assert!(gone.text().contains("`app.tar`") && gone.text().contains("it is not there"), "{}", gone.text());
-    // What was read of it at the start stays: manifests.
+    // Manifests were read at the start and stay available.
     airdock.client().get(&format!("{APP}/manifests/v1")).expect(200);
     std::fs::rename(&aside, &path).unwrap();
     assert!(airdock.client().get(&blob(&other)).expect(200).body == other);
-    // Another file in its place is none.
+    // Another file with the same name is not accepted.
     std::fs::copy(&path, &aside).unwrap();
     std::fs::rename(&aside, &path).unwrap();
     for content in [&layer, &other] {
         let answer = airdock.client().get(&blob(content));
-        // What was open stays open, and is the file that was mounted.
+        // An open file stays open, and is the one that was mounted.
         assert!(answer.status == 200 && answer.body == **content || answer.status == 503, "{}", answer.status);
     }
 }
@@ -132,7 +132,7 @@ fn a_medium_that_is_cut_short_while_it_is_sent_ends_the_connection_and_not_the_s
         assert_eq!(connection.read_head().unwrap().0, 200);
         let file = File::options().write(true).open(&path).unwrap();
         file.set_len(1_000_000).unwrap();
-        // What was in the sockets' buffers still comes, and no more.
+        // Only what was in the socket buffers still arrives.
         let mut received = Vec::new();
         while let Ok(piece) = connection.read_some(1 << 20) {
             if piece.is_empty() {
@@ -156,7 +156,7 @@ fn what_is_written_into_a_mounted_file_is_never_served() {
     let airdock = mounting(&path).start();
     airdock.wait_for_log("are whole; 0 are not");
     assert!(airdock.client().get(&blob(&layer)).expect(200).body == layer);
-    // Another time, as every write makes it, whatever the clock's steps are.
+    // A different mtime, as after any write, independent of the clock's resolution.
     let file = File::options().write(true).open(&path).unwrap();
     file.write_all_at(b"overwritten", 1_000_000).unwrap();
     file.set_modified(std::time::SystemTime::now() + std::time::Duration::from_secs(60)).unwrap();
@@ -183,9 +183,9 @@ fn with_copy_everything_is_there_when_the_medium_is_gone_and_after_a_restart() {
 fn a_damaged_layer_is_not_copied_and_the_report_says_so() {
     let folder = tempfile::tempdir().unwrap();
     let layer = noise(LAYER);
-    let mut lies = layer.clone();
-    lies[1000] ^= 1;
-    let airdock = mounting(&save(folder.path(), &[(&lies, &layer)])).argument("--copy").start();
+    let mut damaged = layer.clone();
+    damaged[1000] ^= 1;
+    let airdock = mounting(&save(folder.path(), &[(&damaged, &layer)])).argument("--copy").start();
     airdock.wait_for_log("the bundle did not go in");
     let there = airdock.data().join("blobs/sha256").join(digest(&layer).trim_start_matches("sha256:"));
     assert!(!there.exists());

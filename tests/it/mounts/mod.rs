@@ -1,4 +1,4 @@
-//! Bundles served from the medium they lie on, through the real binary.
+//! Bundles served in place from a mounted medium, through the real binary.
 
 mod medium;
 mod pass;
@@ -16,13 +16,13 @@ fn example() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/zenml-air-gapped-bundle")
 }
 
-/// A server of this medium.
+/// A server that mounts this path.
 fn mounting(path: &Path) -> Builder {
     Airdock::builder().argument("--mount").argument(path)
 }
 
-/// Writes `disc/app.tar`: an archive as `docker save` before 25 writes it, of `app:v1` with these layers. A layer is what
-/// its pair's second says and lies there as its first says.
+/// Writes `disc/app.tar`: an archive as `docker save` before 25 writes it, of `app:v1` with these layers. Each layer is a
+/// pair of the bytes stored in the archive and the bytes its digest is of.
 fn save(folder: &Path, layers: &[(&[u8], &[u8])]) -> PathBuf {
     let diff_ids: Vec<_> = layers.iter().map(|(_, layer)| digest(layer)).collect();
     let config = serde_json::json!({
@@ -39,8 +39,8 @@ fn save(folder: &Path, layers: &[(&[u8], &[u8])]) -> PathBuf {
         tar.append_data(&mut header, name, content).unwrap();
     };
     let names: Vec<_> = (0..layers.len()).map(|number| format!("{number}/layer.tar")).collect();
-    for (name, (lies, _)) in names.iter().zip(layers) {
-        append(name, lies);
+    for (name, (stored, _)) in names.iter().zip(layers) {
+        append(name, stored);
     }
     append("config.json", config.to_string().as_bytes());
     let manifest = serde_json::json!([{ "Config": "config.json", "RepoTags": ["app:v1"], "Layers": names }]);
@@ -49,7 +49,7 @@ fn save(folder: &Path, layers: &[(&[u8], &[u8])]) -> PathBuf {
     path
 }
 
-/// The names `app:v1` of such an archive is found under.
+/// The repositories that serve `app:v1` of such an archive.
 const APP: &str = "/v2/docker.io/library/app";
 
 fn blob(content: &[u8]) -> String {
@@ -60,7 +60,7 @@ fn get(path: &str) -> Request {
     Request::new("GET", path)
 }
 
-/// Everything a client can pull: each tag's manifest with its type, and every blob it names.
+/// Everything a client can pull: each tag's manifest with its media type, and every blob it refers to.
 fn everything(client: &Client) -> Vec<(String, String, Vec<u8>)> {
     let mut found = Vec::new();
     let mut connection = client.connect();

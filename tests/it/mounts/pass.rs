@@ -1,4 +1,4 @@
-//! The background pass beside those who are served.
+//! The background verification pass while clients pull.
 
 use std::fs::File;
 use std::io::Write;
@@ -10,7 +10,7 @@ use super::{blob, get, mounting};
 use crate::support::content::{digest, noise};
 use crate::support::process::{Airdock, PATIENCE};
 
-/// More than any pass reads within the test.
+/// More bytes than the pass can read during the test.
 const HOLE: u64 = 64 << 30;
 
 fn entry(name: &str, size: u64) -> tar::Header {
@@ -22,7 +22,7 @@ fn entry(name: &str, size: u64) -> tar::Header {
     header
 }
 
-/// An archive as `docker save` writes it, of a layer and a hole.
+/// An archive as `docker save` writes it, with a layer and a sparse hole.
 fn save_with_a_hole(folder: &Path, layer: &[u8]) -> PathBuf {
     let path = folder.join("app.tar");
     let mut file = File::create(&path).unwrap();
@@ -33,7 +33,7 @@ fn save_with_a_hole(folder: &Path, layer: &[u8]) -> PathBuf {
     let behind = file.metadata().unwrap().len() + HOLE;
     let config = serde_json::json!({
         "architecture": "amd64", "os": "linux",
-        "rootfs": { "type": "layers", "diff_ids": [digest(layer), digest("nobody reads to its end")] },
+        "rootfs": { "type": "layers", "diff_ids": [digest(layer), digest("a hole that is never read to its end")] },
     });
     let manifest =
         serde_json::json!([{ "Config": "config.json", "RepoTags": ["app:v1"], "Layers": ["0.tar", "1.tar"] }]);
@@ -45,7 +45,7 @@ fn save_with_a_hole(folder: &Path, layer: &[u8]) -> PathBuf {
     path
 }
 
-/// Where the kernel tells of the pass's thread, once it has told its priority.
+/// The `/proc` folder of the pass's thread, after checking its priority.
 fn task_of_the_pass(airdock: &Airdock) -> PathBuf {
     let until = Instant::now() + PATIENCE;
     loop {
@@ -53,7 +53,7 @@ fn task_of_the_pass(airdock: &Airdock) -> PathBuf {
         for task in tasks.map(|task| task.unwrap().path()) {
             let stat = std::fs::read_to_string(task.join("stat")).unwrap_or_default();
             let Some((_, fields)) = stat.split_once("(medium check) ") else { continue };
-            // The nineteenth as proc(5) counts them; the name is the second.
+            // The 19th field as proc(5) counts them; the name is the second.
             if fields.split(' ').nth(19 - 3) == Some("19") {
                 return task;
             }
@@ -63,7 +63,7 @@ fn task_of_the_pass(airdock: &Airdock) -> PathBuf {
     }
 }
 
-/// Bytes a thread has read.
+/// How many bytes a thread has read.
 fn read_by(task: &Path) -> u64 {
     let told = std::fs::read_to_string(task.join("io")).unwrap();
     told.lines().find_map(|line| line.strip_prefix("rchar: ")).unwrap().parse().unwrap()
@@ -74,14 +74,14 @@ fn the_pass_gives_way_to_what_is_sent_from_its_file_and_has_the_lowest_priority(
     let folder = tempfile::tempdir().unwrap();
     let layer = noise(20_000_000);
     let airdock = mounting(&save_with_a_hole(folder.path(), &layer)).start();
-    // Whoever was first to read it: from here on it is verified.
+    // This pull, or the pass, has verified it by now.
     assert!(airdock.client().get(&blob(&layer)).expect(200).body == layer);
     let mut connection = airdock.client().connect();
     connection.write(format!("GET {} HTTP/1.1\r\nHost: x\r\n\r\n", blob(&layer)).as_bytes()).unwrap();
     let (status, headers) = connection.read_head().unwrap();
     assert_eq!(status, 200);
     assert!(headers.iter().any(|(name, _)| name == "accept-ranges"), "it is not sent as what is verified: {headers:?}");
-    // The client takes no more for now, so that a piece of 1 MiB is read each second, and no more.
+    // The client stops reading, so the pass reads no more than 1 MiB per second.
     let (task, began) = (task_of_the_pass(&airdock), Instant::now());
     let before = read_by(&task);
     std::thread::sleep(Duration::from_secs(3));

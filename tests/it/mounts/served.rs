@@ -1,4 +1,4 @@
-//! What is mounted is what an ingest would have brought; it is never written, and what is pushed goes before it.
+//! A mount serves what an ingest would have, writes nothing, and pushed content takes precedence over it.
 
 use std::path::Path;
 
@@ -7,7 +7,7 @@ use crate::support::client::Request;
 use crate::support::content::{digest, image, noise, push_blob, push_image, put_manifest};
 use crate::support::process::{Airdock, run};
 
-/// The files below a folder, without those of the metadata and the lock.
+/// The files below a folder, except the metadata and the lock.
 fn files(folder: &Path) -> Vec<String> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(folder).unwrap() {
@@ -38,7 +38,7 @@ fn a_mounted_bundle_is_what_an_ingest_of_it_is_as_a_folder_and_as_one_tar() {
         let mounted = mounting(&medium).start();
         assert!(everything(&mounted.client()) == expected, "{}", medium.display());
         mounted.wait_for_output("6 images and charts");
-        // And again once the background pass has read all of it.
+        // And again after the background pass has read everything.
         mounted.wait_for_log("are whole; 0 are not");
         assert!(everything(&mounted.client()) == expected, "{}", medium.display());
     }
@@ -76,7 +76,7 @@ fn what_was_pushed_goes_before_what_is_mounted_and_both_are_listed() {
     let page = client.get("/v2/zenml/zenml/tags/list?n=1").expect(200);
     assert_eq!(page.json()["tags"], serde_json::json!(["0.93.2"]));
     assert!(page.header("link").is_some());
-    // And so does what is pushed while it is mounted.
+    // The same for content pushed while it is mounted.
     let pushed = push_image(&client, "charts/zenml", "0.93.2", &[b"y"]);
     assert_eq!(client.get("/v2/charts/zenml/manifests/0.93.2").expect(200).text(), pushed);
 }
@@ -88,7 +88,7 @@ fn an_image_built_on_a_mounted_one_is_pushed_without_its_layers_and_outlives_the
     let path = save(folder.path(), &[(&base, &base)]);
     let mounted = mounting(&path).data(&data).start();
     let client = mounted.client();
-    // As clients do: what the registry says it has is not sent.
+    // As clients do: blobs that a HEAD request finds are not sent.
     client.head(&blob(&base)).expect(200);
     push_blob(&client, "docker.io/library/app", b"{}");
     put_manifest(&client, "docker.io/library/app", "built", &image(&[&base], "")).expect(201);
@@ -158,7 +158,7 @@ fn a_compressed_archive_says_that_it_cannot_be_mounted_and_is_ingested_instead()
             builder = builder.argument("--copy");
         }
         let airdock = builder.start();
-        // Whatever is beside it is served at once, and it as soon as it is in.
+        // Everything else is served at once, and this archive as soon as it is ingested.
         airdock.wait_for_output("1 image or chart went in");
         let log = airdock.log();
         assert!(log.contains("it is compressed") && log.contains("it is ingested instead"), "{log}");
@@ -171,12 +171,12 @@ fn a_compressed_archive_says_that_it_cannot_be_mounted_and_is_ingested_instead()
 }
 
 #[test]
-fn a_range_of_what_nobody_has_verified_is_all_of_it_and_of_the_rest_the_range() {
+fn a_range_of_an_unverified_blob_is_answered_with_the_whole_blob() {
     let folder = tempfile::tempdir().unwrap();
     let layer = noise(5_000_000);
     let mounted = mounting(&save(folder.path(), &[(&layer, &layer)])).start();
     let ranged = get(&blob(&layer)).header("Range", "bytes=1000-1999");
-    // Which of the two it is depends on how far the background pass has come; neither may say the other.
+    // Which of the two depends on the progress of the background pass; the headers must fit the body.
     let first = mounted.client().send(&ranged);
     match first.status {
         200 => assert!(first.body == layer && first.header("accept-ranges").is_none()),

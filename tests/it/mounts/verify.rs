@@ -1,4 +1,4 @@
-//! `airdock verify` beside a server that serves from media.
+//! `airdock verify` while a server serves from media.
 
 use std::ffi::OsStr;
 use std::path::Path;
@@ -7,7 +7,7 @@ use super::{example, mounting, save};
 use crate::support::content::{digest, noise, push_image};
 use crate::support::process::{Airdock, run};
 
-/// What `airdock verify` prints, and its exit code. The data folder is `data`.
+/// What `airdock verify` prints, and its exit code, for the data folder `data`.
 fn verify(folder: &Path, arguments: &[&str]) -> (String, i32) {
     let all = ["verify", "--data", "data"].iter().chain(arguments).map(OsStr::new);
     let ended = run(folder, all);
@@ -38,7 +38,7 @@ fn what_lies_on_a_medium_is_read_and_counted_by_its_name_or_with_all_there_is() 
     assert_eq!(one["media"][0]["name"], name);
     assert!(number(&one, "/bytes") > 0 && number(&one, "/bytes") == number(&one, "/media/0/bytes"), "{one}");
     assert!(number(&all, "/media/0/blobs") > number(&one, "/media/0/blobs"), "{all}");
-    // Besides, what was pushed: a config, a layer and the manifest.
+    // Plus the pushed content: a config, a layer and the manifest.
     assert_eq!(number(&all, "/blobs"), number(&all, "/media/0/blobs") + 3, "{all}");
     assert!(mounted.stop().success());
 }
@@ -48,15 +48,15 @@ fn damage_on_a_medium_is_named_with_its_place_and_what_it_breaks_and_stays_where
     let folder = tempfile::tempdir().unwrap();
     let good = noise(300_000);
     let bad: Vec<u8> = good.iter().rev().copied().collect();
-    let mut lies = bad.clone();
-    lies[1000] ^= 1;
-    let path = save(folder.path(), &[(&good, &good), (&lies, &bad)]);
+    let mut damaged = bad.clone();
+    damaged[1000] ^= 1;
+    let path = save(folder.path(), &[(&good, &good), (&damaged, &bad)]);
     let before = std::fs::read(&path).unwrap();
     let mounted = mounting(&path).data(folder.path().join("data")).start();
     for scope in [vec![], vec!["docker.io/library/app:v1"]] {
         let (said, code) = verify(folder.path(), &[&["--remove-damaged"], scope.as_slice()].concat());
         assert_eq!(code, 65, "{said}");
-        let offset = before.windows(64).position(|window| window == &lies[..64]).unwrap();
+        let offset = before.windows(64).position(|window| window == &damaged[..64]).unwrap();
         let place = format!("damaged: {} in `app.tar` at byte {offset}, of the mounted `", digest(&bad));
         assert!(said.contains(&place), "{said}");
         assert!(said.contains("\n  breaks docker.io/library/app:v1\n"), "{said}");
@@ -76,9 +76,9 @@ fn damage_on_a_medium_is_named_with_its_place_and_what_it_breaks_and_stays_where
 fn damage_that_a_second_place_makes_up_for_breaks_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let layer = noise(300_000);
-    let mut lies = layer.clone();
-    lies[1000] ^= 1;
-    let first = save(folder.path(), &[(&lies, &layer)]);
+    let mut damaged = layer.clone();
+    damaged[1000] ^= 1;
+    let first = save(folder.path(), &[(&damaged, &layer)]);
     std::fs::rename(&first, first.with_file_name("a.tar")).unwrap();
     let disc = save(folder.path(), &[(&layer, &layer)]).parent().unwrap().to_owned();
     let mounted = mounting(&disc).data(folder.path().join("data")).start();

@@ -1,7 +1,7 @@
 //! One keep-alive HTTP/1.1 connection, plain or TLS 1.3, with blocking sockets.
 //!
-//! There is no pipelining, so between two answers nothing is left over and one buffer serves all connections of a
-//! thread. An answer must carry `Content-Length`: that is what the servers compared here send for files.
+//! There is no pipelining, so nothing is left over between two responses and one buffer serves all connections of a
+//! thread. A response must have `Content-Length`, as the compared servers send for files.
 
 use std::io::{self, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -12,11 +12,11 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore};
 
-/// No answer takes longer than this to send its next byte; a server that stalls is an error and not a hang.
+/// The longest wait for the next byte: a server that stalls is an error and not a hang.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// Answers with a longer head are refused.
+/// Responses with a longer header, in bytes, are refused.
 const HEAD_LIMIT: usize = 16 * 1024;
-/// Ciphertext taken from the socket in one call: rustls alone would ask for 4 KiB at a time.
+/// Ciphertext bytes per read from the socket: rustls alone would read 4 KiB at a time.
 const CIPHERTEXT: usize = 128 * 1024;
 
 /// `http://` or `https://`, an address, a path.
@@ -45,7 +45,7 @@ impl Url {
     }
 }
 
-/// The certificate that is trusted, and one cipher suite, so that all servers encrypt alike.
+/// The trusted certificate, and a single cipher suite, so that all servers use the same encryption.
 #[derive(Clone)]
 pub struct Trust(Arc<ClientConfig>);
 
@@ -125,8 +125,8 @@ impl Connection {
         }
     }
 
-    /// Reads one answer to its last byte, or until `body`, which gets each piece, says `false`.
-    /// Returns the status, or `None` if it was cut short.
+    /// Reads one response to its last byte, or until `body`, which gets each piece, returns `false`.
+    /// Returns the status, or `None` if `body` stopped it.
     pub fn receive(&mut self, buffer: &mut [u8], mut body: impl FnMut(&[u8]) -> bool) -> io::Result<Option<u16>> {
         let mut filled = 0;
         let head = loop {
@@ -164,7 +164,7 @@ impl Connection {
     }
 }
 
-/// Takes ciphertext from the socket and opens what is whole.
+/// Reads ciphertext from the socket and decrypts the complete records.
 fn more(session: &mut ClientConnection, socket: &mut BufReader<TcpStream>) -> io::Result<()> {
     if session.read_tls(socket)? == 0 {
         return Err(io::ErrorKind::UnexpectedEof.into());

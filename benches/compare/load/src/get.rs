@@ -1,4 +1,4 @@
-//! Closed-loop load on one URL, and the check that what comes is what was asked for.
+//! Closed-loop load on one URL, and the check that the response is the expected content.
 
 use std::fmt::Write as _;
 use std::sync::Barrier;
@@ -9,7 +9,7 @@ use aws_lc_rs::digest;
 use crate::connection::Connection;
 use crate::{Asked, cpu};
 
-/// One buffer per thread, larger than any small answer and small enough to stay in the processor's cache.
+/// One buffer per thread, larger than any small response and small enough to stay in the CPU cache.
 const BUFFER: usize = 256 * 1024;
 /// A thread that has seen this many errors stops: the target is broken and numbers would mean nothing.
 const ERRORS: u64 = 20;
@@ -20,11 +20,11 @@ struct Seen {
     bytes: u64,
     errors: u64,
     first_error: Option<String>,
-    /// Microseconds from each request to the end of its answer.
+    /// Microseconds from each request to the end of its response.
     latencies: Vec<u32>,
 }
 
-/// Asks on `connections` connections for `seconds` seconds. Connecting and handshakes are not measured.
+/// Sends requests on `connections` connections for `seconds` seconds. Connecting and handshakes are not measured.
 pub fn load(asked: &Asked, connections: usize, threads: usize, seconds: f64, pids: &[u32]) -> Result<String, String> {
     if threads == 0 || connections < threads || connections > 4096 || !(0.01..=600.0).contains(&seconds) {
         return Err("needs 1 <= threads <= connections <= 4096 and 0.01 <= seconds <= 600".into());
@@ -78,9 +78,9 @@ pub fn load(asked: &Asked, connections: usize, threads: usize, seconds: f64, pid
     Ok(line)
 }
 
-/// One request is in flight on every connection; the thread takes the answers in turn and asks again at once.
+/// One request is in flight on every connection; the thread reads the responses in turn and sends the next request at once.
 ///
-/// This needs no readiness call: while it waits for one connection the server can answer all the others.
+/// This needs no readiness call: while it waits for one connection the server can serve all the others.
 fn go_round(asked: &Asked, mut connections: Vec<Connection>, length: Duration) -> Seen {
     let mut buffer = vec![0; BUFFER];
     let mut seen = Seen::default();
@@ -95,7 +95,7 @@ fn go_round(asked: &Asked, mut connections: Vec<Connection>, length: Duration) -
     }
     'time: loop {
         for (connection, sent) in connections.iter_mut().zip(&mut sent) {
-            // A long body is cut at the end of the time, and bytes after it do not count.
+            // A long body is stopped at the end of the time, and bytes after that do not count.
             let answer = connection.receive(&mut buffer, |piece| {
                 let in_time = Instant::now() < end;
                 seen.bytes += if in_time { piece.len() as u64 } else { 0 };
@@ -132,7 +132,7 @@ fn go_round(asked: &Asked, mut connections: Vec<Connection>, length: Duration) -
     seen
 }
 
-/// Asks twice on one connection and compares the sha256 of what came.
+/// Sends the request twice on one connection and compares the sha256 of each body.
 pub fn check(asked: &Asked, sha256: &str) -> Result<String, String> {
     let mut buffer = vec![0; BUFFER];
     let mut connection =

@@ -1,7 +1,7 @@
 //! The load client of `benches/compare/run.py`: pulls over HTTP/1.1 keep-alive, plain or TLS 1.3 with AES-128-GCM.
 //!
-//! Every body is read whole (and decrypted); nothing is discarded in the kernel. It knows nothing of registries, nor
-//! of which server it asks. Answers go to standard output as one line of JSON.
+//! Every body is read whole (and decrypted); nothing is discarded in the kernel. It knows nothing of registries, or of
+//! which server it measures. Results go to standard output as one line of JSON.
 
 mod connection;
 mod cpu;
@@ -15,11 +15,11 @@ usage: load get   URL --connections N --threads N --seconds S [--accept TYPE] [-
        load check URL --sha256 HEX [--accept TYPE] [--trust PEM]
        load ready URL [--accept TYPE] [--trust PEM] -- COMMAND...
 
-get    asks for URL on N connections until S seconds are over; each thread goes round its share of the connections
-check  asks twice on one connection and compares the sha256 of what came
-ready  starts COMMAND, asks until the first 200, prints the time it took and the process id, waits for its end";
+get    requests URL on N connections for S seconds; each thread serves its share of the connections in turn
+check  requests URL twice on one connection and compares the sha256 of each body
+ready  starts COMMAND, requests URL until the first 200, prints the time and the process id, waits for COMMAND to exit";
 
-/// What every command needs to ask one URL.
+/// What every command needs for its requests.
 pub struct Asked {
     url: connection::Url,
     request: Vec<u8>,

@@ -1,4 +1,4 @@
-//! From exec to the first 200.
+//! The time from exec to the first 200.
 
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -6,12 +6,12 @@ use std::time::{Duration, Instant};
 use crate::Asked;
 use crate::connection::Connection;
 
-/// A server that has not answered by then never will.
+/// The longest wait for a server to become ready.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// Between two tries: short against what is measured, long enough to leave the server its processor.
+/// The pause between two attempts: short against what is measured, long enough to leave the CPU to the server.
 const PAUSE: Duration = Duration::from_micros(200);
 
-/// Starts the command, asks until the first 200, says how long that took and waits until somebody ends the command.
+/// Starts the command, sends requests until the first 200, prints how long that took, and waits for the command to exit.
 pub fn ready(asked: &Asked, command: &[String]) -> Result<String, String> {
     let (program, arguments) = command.split_first().ok_or("a command is needed after `--`")?;
     let start = Instant::now();

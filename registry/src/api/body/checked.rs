@@ -1,5 +1,5 @@
-//! A whole blob from a medium nobody has verified yet: hashed on its way out, its last piece held back until the digest
-//! matched. What is damaged then ends as a broken connection, and never as a body a client may take for the blob.
+//! A whole, unverified blob of a medium: hashed while it is sent, its last bytes held back until the digest matched. A
+//! damaged blob ends as an aborted connection, never as a complete body.
 
 use std::io;
 use std::task::{Context, Poll};
@@ -11,18 +11,18 @@ use crate::Blob;
 use crate::blobs::MediumBlob;
 use crate::oci::{ByteRange, Hasher};
 
-/// What is left of it, and the hash of what went before.
+/// The range left to send, and the hash of what was sent.
 #[derive(Debug)]
 pub(super) struct Checked {
     blob: Blob,
     left: ByteRange,
     reader: Reader,
-    // Taken by the last piece.
+    // Taken when the last bytes are checked.
     hasher: Option<Hasher>,
 }
 
 impl Checked {
-    /// All of `blob`. A blob without bytes has no last piece to hold back: it is verified when it is opened.
+    /// All of `blob`. An empty blob has no last bytes to hold back: it is verified when it is opened.
     pub(super) fn new(blob: Blob) -> Self {
         let (left, hasher) = (ByteRange { start: 0, end: blob.size() }, blob.digest().algorithm().hasher());
         Self { blob, left, reader: Reader::default(), hasher: Some(hasher) }
@@ -51,7 +51,7 @@ impl Checked {
         Ok(piece)
     }
 
-    /// Only after this may the last piece go out.
+    /// Compares the digests. Only after this may the last bytes be sent.
     fn end(&mut self) -> io::Result<()> {
         let Some(hasher) = self.hasher.take() else { return Err(io::ErrorKind::UnexpectedEof.into()) };
         let found = hasher.finish();

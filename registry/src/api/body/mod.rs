@@ -1,10 +1,10 @@
-//! The body of an answer: bytes at hand, or ranges of a blob read as the connection takes them.
+//! The body of a response: bytes in memory, or ranges of a blob read at the speed of the connection.
 //!
-//! A blob's bytes leave in one of two ways. Where the connection said it can send files itself ([`FileWindows`]), the
-//! body is one frame whose address stands for the file; everywhere else (TLS, HTTP/2, somebody else's server) it is read
-//! in pieces that fit a processor's cache. A blob from a medium that nobody has verified goes the second way, hashed
-//! (`checked`). Invariant: a body is as long as it said, or it fails; a file that cannot be
-//! read, or is shorter than its blob, ends the connection and never the body.
+//! A blob's bytes leave in one of two ways. Where the connection can send files itself ([`FileWindows`]), the body is one
+//! frame whose address stands for the file. Everywhere else (TLS, HTTP/2, an embedding server) it is read into buffers
+//! that fit the CPU cache. An unverified blob of a medium goes the second way and is hashed (`checked`). Invariant: a
+//! body has its announced length, or it fails. A file that cannot be read, or is shorter than its blob, aborts the
+//! connection; it never ends the body early.
 
 mod checked;
 mod multipart;
@@ -31,10 +31,10 @@ use multipart::Multipart;
 use reader::Reader;
 pub(crate) use reader::cut_short;
 
-/// Up to this size a blob is read rather than sent from its file: copying it costs less than the two system calls more.
+/// Up to this size in bytes a blob is read rather than sent from its file: the copy is cheaper than two more system calls.
 const SMALL: u64 = 16 * 1024;
 
-/// The body of an answer of the [`Api`](super::Api).
+/// The body of a response of the [`Api`](super::Api).
 #[derive(Debug)]
 pub struct Body(Content);
 
@@ -55,7 +55,7 @@ impl Body {
         Self(Content::Bytes(bytes))
     }
 
-    /// All of a blob that nobody has verified yet.
+    /// A whole blob that is not verified yet.
     pub(super) fn checked(blob: Blob) -> Self {
         Self(Content::Checked(Box::new(Checked::new(blob))))
     }
@@ -64,7 +64,7 @@ impl Body {
         Self(Content::Blob(BlobRange::new(blob, range, arrival.windows.clone())))
     }
 
-    /// How many bytes are left of it.
+    /// How many bytes are left to send.
     #[must_use]
     pub fn length(&self) -> u64 {
         match &self.0 {
@@ -100,7 +100,7 @@ impl http_body::Body for Body {
     }
 }
 
-/// Some bytes of a blob, on their way out.
+/// A range of a blob being sent.
 #[derive(Debug)]
 struct BlobRange {
     blob: Blob,

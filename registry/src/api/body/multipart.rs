@@ -1,4 +1,4 @@
-//! Several ranges of one blob (RFC 9110, 14.6): one part for each, in the order asked for.
+//! Several ranges of one blob (RFC 9110, 14.6): one part per range, in the requested order.
 
 use std::io;
 use std::sync::Arc;
@@ -11,21 +11,21 @@ use super::{Arrival, BlobRange, Body, Content, FileWindows};
 use crate::Blob;
 use crate::oci::{ByteRange, MediaType};
 
-/// The parts that are left, each with the text before it.
+/// The parts left to send, each with the header before it.
 #[derive(Debug)]
 pub(super) struct Multipart {
     blob: Blob,
     windows: Option<Arc<FileWindows>>,
     parts: vec::IntoIter<(Bytes, ByteRange)>,
     current: Option<BlobRange>,
-    /// What ends the last part.
+    /// The closing boundary.
     tail: Bytes,
     left: u64,
 }
 
-/// A body of several ranges, and the boundary between them.
+/// A body of several ranges, and the boundary that separates them.
 pub(in crate::api) fn multipart(blob: Blob, ranges: &[ByteRange], arrival: &Arrival) -> (Body, String) {
-    // Random, so that no content can hold it; and a plain token, so that no client need unquote it.
+    // Random, so that content cannot contain it; a plain token, so that it needs no quotes.
     let boundary = uuid::Uuid::new_v4().simple().to_string();
     let size = blob.size();
     let parts: Vec<_> = ranges

@@ -1,19 +1,19 @@
-//! Buffers for reading blobs, used again because fresh memory is slower than the read.
+//! Reused buffers for reading blobs: allocating fresh pages costs more than the read.
 
 use parking_lot::Mutex;
 
-/// Large enough that system calls do not matter, small enough to stay in a processor's cache.
+/// Size of a buffer in bytes: large enough to amortise system calls, small enough to stay in the CPU cache.
 pub(super) const BUFFER: usize = 64 * 1024;
 
-/// Buffers kept when nobody uses them: 2 MiB.
+/// The most unused buffers kept: 2 MiB in total.
 const KEPT: usize = 32;
 
 static POOL: Mutex<Vec<Box<[u8]>>> = Mutex::new(Vec::new());
 
-/// A buffer of the pool, of which the first `len` bytes mean something.
+/// A buffer of the pool, of which the first `len` bytes are filled. Returns to the pool when dropped.
 #[derive(Debug)]
 pub(super) struct Buffer {
-    // Empty only while it is given back.
+    // Empty only while it is being returned.
     bytes: Box<[u8]>,
     len: usize,
 }
@@ -24,7 +24,7 @@ impl Buffer {
         Self { bytes, len: 0 }
     }
 
-    /// All of it, to be read into.
+    /// The whole buffer, to read into.
     pub(super) fn space(&mut self) -> &mut [u8] {
         &mut self.bytes
     }

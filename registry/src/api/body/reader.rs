@@ -1,5 +1,5 @@
-//! Reads a blob piece by piece without holding up the runtime: what is in memory is copied at once, what is on the disk
-//! is read by a thread that may wait.
+//! Reads a blob buffer by buffer without blocking the runtime: data in the page cache is copied at once, anything else is
+//! read on a blocking thread.
 
 use std::io;
 use std::os::unix::fs::FileExt;
@@ -14,7 +14,7 @@ use super::pool::{BUFFER, Buffer};
 use crate::Blob;
 use crate::oci::ByteRange;
 
-/// Reads one piece at a time.
+/// Reads one buffer at a time.
 #[derive(Debug, Default)]
 pub(super) struct Reader {
     waiting: Option<JoinHandle<io::Result<Buffer>>>,
@@ -24,10 +24,10 @@ impl Reader {
     /// The first bytes of `range`, at least one.
     ///
     /// # Errors
-    /// When the disk fails or the file is shorter than its blob.
+    /// When the disk fails, or the file is shorter than its blob.
     ///
     /// # Cancel safety
-    /// Dropped while a thread reads: the thread finishes and its buffer goes back to the pool.
+    /// If dropped while a blocking thread reads, the thread finishes and its buffer returns to the pool.
     pub(super) fn poll_read(&mut self, cx: &mut Context<'_>, blob: &Blob, range: ByteRange) -> Poll<io::Result<Bytes>> {
         let read = std::task::ready!(self.poll_piece(cx, blob, range));
         if let Err(error) = &read
@@ -58,7 +58,7 @@ impl Reader {
     }
 }
 
-/// Reads what is in memory; `None` when that is nothing, or when the file system cannot tell.
+/// Reads from the page cache; `None` when the data is not there, or the file system cannot tell.
 fn read_now(blob: &Blob, offset: u64, space: &mut [u8]) -> Option<io::Result<usize>> {
     loop {
         return match preadv2(
@@ -88,7 +88,8 @@ fn whole(blob: &Blob, read: usize, buffer: Buffer) -> io::Result<Bytes> {
     if read == 0 { Err(cut_short(blob)) } else { Ok(Bytes::from_owner(buffer.filled(read))) }
 }
 
-/// Somebody cut the file while it is served. The client must not take what it has for the blob.
+/// The file was truncated while it was being served. The connection has to fail, so that the client does not take what
+/// it received for the blob.
 pub(crate) fn cut_short(blob: &Blob) -> io::Error {
     tracing::error!(digest = %blob.digest(), size = blob.size(), "a blob's file is shorter than the blob; serving it was broken off");
     io::ErrorKind::UnexpectedEof.into()

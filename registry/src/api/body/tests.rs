@@ -1,4 +1,4 @@
-//! Bodies read whole, in ranges and in parts; and what happens when the file is not what it was.
+//! Bodies read whole, in ranges and as multipart; and what happens when the file changes meanwhile.
 
 use std::io::Write;
 
@@ -18,7 +18,7 @@ fn content(size: usize) -> Vec<u8> {
     (0..size).map(|index| (index * 7 + index / 251) as u8).collect()
 }
 
-/// Stands in for a mapping with bytes the file does not have, so that a test sees which of the two was sent.
+/// Stands in for a mapping, with bytes that are not the file's, so that a test sees which of the two was sent.
 fn not_the_file(_: &std::fs::File, _: u64, size: u64) -> Option<Bytes> {
     Some(vec![0xEE; size as usize].into())
 }
@@ -119,14 +119,14 @@ async fn a_small_blob_and_one_that_cannot_be_mapped_are_read() {
     }
 }
 
-/// A blob on a medium, as nobody has read it yet; the digest is `of` what it should be.
-fn unverified(lies: &[u8], of: &[u8]) -> (tempfile::NamedTempFile, Arc<crate::blobs::MediumBlob>, Blob) {
+/// An unverified blob on a medium: `stored` is what the medium has, the digest is that of `expected`.
+fn unverified(stored: &[u8], expected: &[u8]) -> (tempfile::NamedTempFile, Arc<crate::blobs::MediumBlob>, Blob) {
     use crate::blobs::{MediumBlob, MediumFile};
     let mut file = tempfile::NamedTempFile::new().unwrap();
     file.write_all(&[9; 512]).unwrap();
-    file.write_all(lies).unwrap();
+    file.write_all(stored).unwrap();
     let medium = Arc::new(MediumFile::new(file.as_file(), file.path(), "disc/layer.tar".into()).unwrap());
-    let blob = MediumBlob::located(Algorithm::Sha256.digest(of), medium, 512, lies.len() as u64, false);
+    let blob = MediumBlob::located(Algorithm::Sha256.digest(expected), medium, 512, stored.len() as u64, false);
     let blob = Arc::new(blob);
     let opened = Blob::open_on_medium(&blob).unwrap();
     (file, blob, opened)
@@ -141,7 +141,7 @@ async fn an_unverified_blob_goes_out_whole_and_is_verified_by_it() {
     assert_eq!(body.length(), expected.len() as u64);
     assert_eq!(body.collect().await.unwrap().to_bytes(), expected);
     assert_eq!(medium.trust(), crate::blobs::Trust::Verified);
-    // From here on it is sent as a blob of the store is, in ranges too.
+    // From now on it is sent like a stored blob, in ranges too.
     assert!(blob.unverified().is_none());
     let range = ByteRange { start: 70_000, end: 150_000 };
     let windows = Arc::new(FileWindows::new(not_the_file));
@@ -154,12 +154,12 @@ async fn an_unverified_blob_goes_out_whole_and_is_verified_by_it() {
 }
 
 #[tokio::test]
-async fn the_last_piece_of_a_damaged_blob_never_goes_out() {
+async fn the_last_bytes_of_a_damaged_blob_are_never_sent() {
     let expected = content(3 * BYTES + 17);
     for at in [0, BYTES, expected.len() - 1] {
-        let mut lies = expected.clone();
-        lies[at] ^= 1;
-        let (_file, medium, blob) = unverified(&lies, &expected);
+        let mut damaged = expected.clone();
+        damaged[at] ^= 1;
+        let (_file, medium, blob) = unverified(&damaged, &expected);
         let mut body = Body::checked(blob.clone());
         let mut received = 0;
         let failed = loop {
@@ -187,20 +187,20 @@ async fn s6_a_medium_s_file_cut_while_it_is_read_ends_the_body_with_an_error() {
 }
 
 #[tokio::test]
-async fn what_a_medium_could_not_give_is_looked_at_anew_before_it_is_promised_again() {
+async fn a_blob_that_a_medium_failed_to_read_is_probed_before_it_is_served_again() {
     let expected = content(3 * BYTES);
     let (file, medium, blob) = unverified(&expected, &expected);
-    // A file that was opened for writing only cannot be read, as a medium's that was pulled out.
+    // A file opened for writing only cannot be read, like one on a medium that was removed.
     let stale = std::fs::File::options().write(true).open(file.path()).unwrap();
     let stale = Blob::on_medium(stale, 512, medium.clone());
     for body in [Body::checked(stale.clone()), Body::blob(stale, ByteRange { start: 0, end: 99 }, &Arrival::default())]
     {
         assert!(body.collect().await.is_err());
-        assert!(blob.check().is_err(), "what the cache holds open is not relied on");
+        assert!(blob.check().is_err(), "the open file in the cache is not relied on");
         assert!(medium.open().is_ok(), "it can be read again");
         assert!(blob.check().is_ok());
     }
-    // As long as it cannot, nobody is told that it could.
+    // As long as it cannot be read, opening it fails.
     medium.read_failed(expected.len() as u64, &io::Error::other("a scratch"));
     let refused = medium.open().unwrap_err().to_string();
     assert!(refused.contains("`disc/layer.tar`") && refused.contains("cannot be read"), "{refused}");

@@ -1,50 +1,50 @@
-//! Why a request line is not one that is answered.
+//! Why a request line is refused.
 
 use crate::names::InvalidNamespace;
 use crate::oci::{InvalidDigest, InvalidName, InvalidTag};
 
-/// What a stranger sent may be long; an error repeats only its start.
+/// How much of a client's text an error repeats, in characters.
 const EXCERPT: usize = 128;
 
-/// Why a method, path or query cannot be answered.
+/// Why a method, path or query is refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidRequest {
-    /// The path is of no endpoint.
+    /// No endpoint has this path.
     #[error("there is nothing at `{0}`; the registry's endpoints begin with `/v2/`")]
     NoEndpoint(String),
-    /// The path is, the method is not; holds those that are.
+    /// The endpoint does not support the method. Holds the methods it supports, as in `Allow`.
     #[error("this resource takes {0} only")]
     Method(&'static str),
-    /// Not a repository's name.
+    /// Not a repository name.
     #[error(transparent)]
     Name(#[from] InvalidName),
-    /// `ns` is not an upstream's host.
+    /// `ns` is not a registry host.
     #[error(transparent)]
     Namespace(#[from] InvalidNamespace),
-    /// A digest, an algorithm, or a parameter that must be one.
+    /// Not a digest, or not a supported algorithm.
     #[error(transparent)]
     Digest(#[from] InvalidDigest),
-    /// An upload is closed without saying what it is.
+    /// An upload is finished without a digest.
     #[error("an upload is closed with the digest of its content: add `?digest=<digest>` to the upload's `Location`")]
     NoDigest,
-    /// A manifest is pushed with what is no tag.
+    /// A manifest is pushed with an invalid tag.
     #[error(transparent)]
     Tag(#[from] InvalidTag),
-    /// What is read or deleted is called what nothing can be called.
+    /// A manifest is read or deleted by text that is neither a tag nor a digest.
     #[error("there is no manifest `{0}`: this is neither a tag nor a digest")]
     NoManifest(String),
-    /// The upload is called what no upload is called.
+    /// Not an upload id, so no upload has it.
     #[error("there is no such upload; begin one with `POST` to `blobs/uploads/`")]
     Upload,
-    /// `n` is no number.
+    /// `n` is not a number.
     #[error("`n` is the largest number of entries wanted, digits only; found `{0}`")]
     Number(String),
-    /// A parameter is repeated too often.
+    /// A parameter is given too many times.
     #[error("`{parameter}` is given more than {limit} times; split the request")]
     TooMany {
-        /// Which one.
+        /// The parameter.
         parameter: &'static str,
-        /// How often it may be.
+        /// The most times it may be given.
         limit: usize,
     },
 }

@@ -1,9 +1,9 @@
 //! Every request the registry answers, as one parsed value.
 //!
-//! `Endpoint::parse` is the only reader of a request's method, path and query; whoever holds an [`Endpoint`] holds
-//! valid names, digests and tags. Paths are read from the right, because a repository may be called
-//! `a/blobs/uploads` or `x/manifests/y`: the last keyword decides. Who may do what follows from [`Endpoint::access`],
-//! never from the text of a path. Knows neither headers nor bodies.
+//! `Endpoint::parse` is the only reader of a request's method, path and query; every [`Endpoint`] holds valid names,
+//! digests and tags. Paths are parsed from the right, because a repository may be called `a/blobs/uploads` or
+//! `x/manifests/y`: the last keyword decides. Authorisation uses [`Endpoint::access`], never the text of a path. Knows
+//! neither headers nor bodies.
 
 mod error;
 mod query;
@@ -23,19 +23,19 @@ use crate::names::{self, RequestedName};
 use crate::oci::{Algorithm, Digest, InvalidName, RepositoryName, Tag, TagOrDigest, UploadId};
 use query::Query;
 
-/// Most tags one manifest push may set; more is 414, which the specification allows (end-7b).
+/// The most tags one manifest push may set. More are refused with 414, as the specification allows (end-7b).
 const MAX_TAGS: usize = 100;
 
-/// Longest path of a chart: a repository's name, a version, and what is around it.
+/// The longest chart path, in bytes: a repository name, a version, the separators and the extension.
 const MAX_CHART: usize = 255 + 128 + 8;
 
-/// Most artifact types one referrers list may be filtered by.
+/// The most artifact types one referrers list may be filtered by.
 const MAX_ARTIFACT_TYPES: usize = 100;
 
-/// One request, by what it asks for. `end-N` is the specification's table of endpoints.
+/// One request, by what it asks for. `end-N` refers to the endpoint table of the OCI distribution specification.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Endpoint {
-    /// end-1: whether this is a registry.
+    /// end-1: whether this server is a registry.
     Check,
     /// Docker's `_catalog`: the names of all repositories.
     ListRepositories {
@@ -48,7 +48,7 @@ pub enum Endpoint {
     PullChart {
         /// The archive's path below `/charts/`.
         archive: String,
-        /// Whether its provenance file is meant.
+        /// Whether the request is for the archive's provenance file.
         provenance: bool,
     },
     /// end-2: a blob, or ranges of it.
@@ -65,11 +65,11 @@ pub enum Endpoint {
         /// Which manifest.
         reference: TagOrDigest,
     },
-    /// end-4a, end-4c: begin an upload.
+    /// end-4a, end-4c: start an upload.
     StartUpload {
         /// Where it goes.
         name: RequestedName,
-        /// What it will be closed with, if the client said so (end-4c).
+        /// The algorithm of the digest the client will finish it with, if it said so (end-4c).
         algorithm: Option<Algorithm>,
     },
     /// end-4b: a whole blob in one request.
@@ -79,14 +79,14 @@ pub enum Endpoint {
         /// What it must hash to.
         digest: Digest,
     },
-    /// end-5: the next piece of an upload.
+    /// end-5: append a chunk to an upload.
     AppendToUpload {
         /// Where it goes.
         name: RequestedName,
         /// Which upload.
         id: UploadId,
     },
-    /// end-6: close an upload, perhaps with a last piece.
+    /// end-6: finish an upload, optionally with a last chunk.
     FinishUpload {
         /// Where it goes.
         name: RequestedName,
@@ -99,7 +99,7 @@ pub enum Endpoint {
     PushManifest {
         /// Where it goes.
         name: RequestedName,
-        /// What it will be called.
+        /// The tag, or the digest and its tags.
         reference: PutReference,
     },
     /// end-8a, end-8b: the tags of a repository.
@@ -109,86 +109,86 @@ pub enum Endpoint {
         /// Which part of the list.
         page: Page,
     },
-    /// end-9: remove a tag, or a manifest with all its tags.
+    /// end-9: delete a tag, or a manifest with all its tags.
     DeleteManifest {
         /// Where it is.
         name: RequestedName,
         /// Which manifest or tag.
         reference: TagOrDigest,
     },
-    /// end-10: remove a blob from a repository.
+    /// end-10: delete a blob from a repository.
     DeleteBlob {
         /// Where it is.
         name: RequestedName,
         /// Which blob.
         digest: Digest,
     },
-    /// end-11: take a blob over from another repository.
+    /// end-11: mount a blob from another repository.
     MountBlob {
         /// Where it goes.
         name: RequestedName,
         /// Which blob.
         digest: Digest,
-        /// Where it may be taken from.
+        /// Where it may be mounted from.
         from: MountSource,
     },
-    /// end-12a, end-12b: the manifests that are about another one.
+    /// end-12a, end-12b: the manifests that have `subject` as their subject.
     ListReferrers {
         /// Which repository.
         name: RequestedName,
-        /// What they are about.
+        /// The digest they refer to.
         subject: Digest,
-        /// Only of these types; all when empty.
+        /// Only those of these types; all when empty.
         artifact_types: Vec<String>,
-        /// Where the page before ended.
+        /// The last digest of the previous page.
         after: Option<Digest>,
     },
-    /// end-13: how much of an upload is here.
+    /// end-13: how many bytes of an upload have arrived.
     UploadStatus {
         /// Where it goes.
         name: RequestedName,
         /// Which upload.
         id: UploadId,
     },
-    /// end-14: give an upload up.
+    /// end-14: cancel an upload.
     CancelUpload {
-        /// Where it would have gone.
+        /// The repository it was for.
         name: RequestedName,
         /// Which upload.
         id: UploadId,
     },
 }
 
-/// Where a mounted blob may come from (end-11).
+/// The repositories a blob may be mounted from (end-11).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum MountSource {
-    /// No `from`: any repository.
+    /// Any repository: the request has no `from`.
     Anywhere,
     /// The repository `from` names.
     Repository(RequestedName),
-    /// `from` is no name, so nothing can be there; answered like a repository that is absent (H20).
+    /// None: `from` is not a valid name. Answered like an absent repository (H20).
     Nowhere,
 }
 
-/// What a request does to what, for whoever decides whether it may.
+/// What a request does, and to which repository: the input of authorisation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Access<'a> {
-    /// Learns that a registry is here.
+    /// Checks that this server is a registry.
     Check,
-    /// Learns the names of all repositories.
+    /// Lists all repositories.
     Catalog,
-    /// Reads whatever charts are below `charts/`.
+    /// Reads the charts below `charts/`.
     Charts,
-    /// Reads content by a name that may have several spellings.
+    /// Reads content by a name that may mean one of several repositories.
     Read(&'a RequestedName),
-    /// Adds content to a repository, or gives its own upload up.
+    /// Adds content to a repository, or cancels an upload to it.
     Write(&'a RepositoryName),
     /// Removes content from a repository.
     Delete(&'a RepositoryName),
 }
 
 impl Endpoint {
-    /// Reads a request's method, path and query. Unknown query keys are ignored.
+    /// Parses a request's method, path and query, and resolves its repository name. Unknown query keys are ignored.
     ///
     /// # Errors
     /// [`InvalidRequest`] when there is no such endpoint, or its names or parameters are not valid.
@@ -256,7 +256,7 @@ impl Endpoint {
             | Self::PushManifest { name, .. }
             | Self::MountBlob { name, .. }
             | Self::UploadStatus { name, .. }
-            // Whoever may push may also change their mind; kaniko's permission check does.
+            // A client that may push may also cancel: kaniko's permission check does both.
             | Self::CancelUpload { name, .. } => Access::Write(name.write_target()),
             Self::DeleteManifest { name, .. } | Self::DeleteBlob { name, .. } => Access::Delete(name.write_target()),
         }
@@ -285,7 +285,7 @@ impl Endpoint {
     }
 }
 
-/// A file of the Helm repository, if a chart's could be called so.
+/// A file of the Helm repository; `None` when no chart could have this path.
 fn chart(method: &Method, file: &str) -> Option<Result<Endpoint, InvalidRequest>> {
     if file == "index.yaml" {
         return Some(reading(method).map(|()| Endpoint::ChartIndex));
@@ -305,8 +305,8 @@ fn chart(method: &Method, file: &str) -> Option<Result<Endpoint, InvalidRequest>
 fn manifest(method: &Method, name: RequestedName, text: &str, query: Query<'_>) -> Result<Endpoint, InvalidRequest> {
     let absent = |_| InvalidRequest::no_manifest(text);
     match *method {
-        // A text that is no tag names nothing that could be here: 404, as the first conformance suite asks with
-        // `.INVALID_MANIFEST_NAME`. A malformed digest is worth saying so.
+        // Nothing can be stored under an invalid tag: 404, which the conformance suite expects for
+        // `.INVALID_MANIFEST_NAME`. A malformed digest is a client error and gets 400.
         Method::GET | Method::HEAD if text.contains(':') => {
             Ok(Endpoint::PullManifest { name, reference: TagOrDigest::Digest(text.parse()?) })
         }
@@ -317,7 +317,7 @@ fn manifest(method: &Method, name: RequestedName, text: &str, query: Query<'_>) 
             Ok(Endpoint::PushManifest { name, reference: PutReference::Digest(text.parse()?, tags(query)?) })
         }
         Method::PUT => Ok(Endpoint::PushManifest { name, reference: PutReference::Tag(text.parse()?) }),
-        // What cannot be here is not here: 400 would tell the conformance suite that deleting is not supported.
+        // 404 for an invalid reference: at 400 the conformance suite concludes that deleting is not supported.
         Method::DELETE => TagOrDigest::parse(text)
             .map(|reference| Endpoint::DeleteManifest { name, reference })
             .map_err(|_| InvalidRequest::no_manifest(text)),
@@ -342,7 +342,7 @@ fn start(method: &Method, path: &str, query: Query<'_>, names: &names::Settings)
         let from = match query.first("from") {
             None => MountSource::Anywhere,
             Some(from) => match from.parse() {
-                // A mirror's clients name the source in the same upstream as the target.
+                // Clients of a mirror name the source in the same upstream as the target.
                 Ok(path) => MountSource::Repository(names::resolve(names, path, name.ns.clone())),
                 Err(_) => MountSource::Nowhere,
             },
@@ -375,14 +375,14 @@ fn reading(method: &Method) -> Result<(), InvalidRequest> {
     if matches!(*method, Method::GET | Method::HEAD) { Ok(()) } else { Err(InvalidRequest::Method("GET, HEAD")) }
 }
 
-/// The name in a path, and the upstream `?ns=` puts it in.
+/// The name in the path, with the upstream in `?ns=`, resolved to the repositories it may mean.
 fn requested(path: &str, query: Query<'_>, names: &names::Settings) -> Result<RequestedName, InvalidRequest> {
     let path = if path.contains('%') { decoded_name(path)?.parse()? } else { path.parse()? };
     let ns = query.first("ns").filter(|ns| !ns.is_empty()).map(|ns| ns.parse()).transpose()?;
     Ok(names::resolve(names, path, ns))
 }
 
-/// Decodes each component on its own: an encoded slash is a character of a component, and no component has one (H10).
+/// Decodes each component separately: an encoded slash would be part of a component, which no component may have (H10).
 fn decoded_name(path: &str) -> Result<String, InvalidName> {
     let mut name = String::with_capacity(path.len());
     for component in path.split('/') {
@@ -398,7 +398,7 @@ fn decoded_name(path: &str) -> Result<String, InvalidName> {
     Ok(name)
 }
 
-/// Percent-decodes. Bytes that are no text become a character that no name, tag or digest has.
+/// Percent-decodes. Bytes that are not UTF-8 become U+FFFD, which no name, tag or digest contains.
 fn decoded(text: &str) -> Cow<'_, str> {
     percent_encoding::percent_decode_str(text).decode_utf8_lossy()
 }

@@ -1,4 +1,4 @@
-//! The query of a request: looked through when asked, never collected, so its length bounds the work.
+//! The query of a request: scanned for each lookup and never collected into a map, so its length bounds the work.
 
 use std::borrow::Cow;
 
@@ -6,15 +6,15 @@ use http::Uri;
 
 use super::{InvalidRequest, decoded};
 
-/// Most entries one answer lists; a client that asks for more gets this many and a `Link`.
+/// The most entries in one list response. A client that asks for more gets this many and a `Link` to the rest.
 const MAX_PAGE: usize = 10_000;
 
-/// Which part of a list (end-8b).
+/// One page of a list (end-8b).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Page {
-    /// Most entries, at most ten thousand.
+    /// The most entries wanted, at most 10,000. May be 0.
     pub limit: usize,
-    /// Entries after this one, which need not exist.
+    /// Only entries that sort after this one, which need not exist.
     pub after: Option<String>,
 }
 
@@ -26,7 +26,7 @@ impl<'a> Query<'a> {
         Self(uri.query().unwrap_or_default())
     }
 
-    /// The values of a key in their order. A `+` stays one: no value has a space, and media types have a `+`.
+    /// The values of a key, in order. A `+` is not decoded to a space: media types contain `+`, and no value has a space.
     pub(super) fn all(self, key: &'static str) -> impl Iterator<Item = Cow<'a, str>> {
         self.0.split('&').filter_map(move |pair| {
             let (found, value) = pair.split_once('=').unwrap_or((pair, ""));
@@ -38,7 +38,7 @@ impl<'a> Query<'a> {
         if self.0.is_empty() { None } else { self.all(key).next() }
     }
 
-    /// Where the page before ended.
+    /// The last entry of the previous page.
     pub(super) fn last(self) -> Option<Cow<'a, str>> {
         self.first("last").filter(|last| !last.is_empty())
     }
@@ -46,7 +46,7 @@ impl<'a> Query<'a> {
     pub(super) fn page(self) -> Result<Page, InvalidRequest> {
         let limit = match self.first("n") {
             None => MAX_PAGE,
-            // However large, it is a number, and more than there is.
+            // A number too large to parse still means the largest page.
             Some(n) if !n.is_empty() && n.bytes().all(|byte| byte.is_ascii_digit()) => {
                 n.parse().map_or(MAX_PAGE, |n: usize| n.min(MAX_PAGE))
             }

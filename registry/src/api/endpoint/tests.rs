@@ -353,7 +353,7 @@ fn h11_a_reference_that_nothing_can_have_is_absent_when_read_and_refused_when_pu
 }
 
 #[test]
-fn an_upload_nobody_began_is_unknown() {
+fn an_upload_with_an_invalid_id_is_unknown() {
     for id in ["x", "../../x", "7B4AE0C9-9A1C-4C0E-8F5D-111111111111"] {
         assert_eq!(
             parse("PATCH", &format!("/v2/a/blobs/uploads/{}", id.replace('/', "%2F"))),
@@ -385,7 +385,7 @@ fn a_repeated_parameter_has_a_bound() {
     assert_eq!(parse("GET", &uri), Err(InvalidRequest::TooMany { parameter: "artifactType", limit: 100 }));
 }
 
-/// The request a client would send for an endpoint, with everything that may be encoded encoded.
+/// The request a client would send for an endpoint, with everything percent-encoded that may be.
 fn render(endpoint: &Endpoint) -> (Method, String) {
     let encode =
         |text: &str| percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string();
@@ -450,7 +450,7 @@ fn render(endpoint: &Endpoint) -> (Method, String) {
 }
 
 fn any_name() -> impl Strategy<Value = RequestedName> {
-    // Components that are keywords of paths are as legal as any other.
+    // Path keywords are legal components too.
     let component = prop_oneof![
         Just("manifests".to_owned()),
         Just("blobs".to_owned()),
@@ -525,7 +525,7 @@ proptest! {
     }
 }
 
-/// The corpus of `registry/fuzz`, so that stable Rust runs what the fuzzer found.
+/// Replays the corpus of `registry/fuzz` on stable Rust.
 #[test]
 fn the_fuzz_corpus_parses_or_is_refused_without_a_panic() {
     let corpus = concat!(env!("CARGO_MANIFEST_DIR"), "/fuzz/corpus/endpoint");
