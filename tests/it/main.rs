@@ -12,6 +12,7 @@ mod hostile_requests;
 mod incomplete_bundles;
 mod mounts;
 mod names;
+mod old_folder;
 mod pull;
 mod push;
 mod referrers;
