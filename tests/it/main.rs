@@ -18,7 +18,6 @@ mod push;
 mod referrers;
 mod releases;
 mod signed;
-mod support;
 mod tags;
 mod tls;
 mod uploads;

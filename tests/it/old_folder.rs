@@ -1,19 +1,17 @@
 //! A data folder that an earlier version wrote (`tests/fixtures/data-folder`): it opens, serves and rolls back the same.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use crate::support::client::{Client, Request};
-use crate::support::content::{digest, sha512};
-use crate::support::process::{Airdock, run};
+use testkit::client::{Client, Request};
+use testkit::content::{digest, sha512};
+use testkit::process::{Airdock, printed, run};
+use testkit::pull::{referrers, table};
 
 /// The version whose folder it is, and the name of the files.
 const MADE_BY: &str = "fe08275";
-
-type Tags = BTreeMap<String, BTreeMap<String, String>>;
 
 fn fixture(ending: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/data-folder").join(format!("{MADE_BY}.{ending}"))
@@ -40,8 +38,7 @@ fn unpack(which: &str) -> (tempfile::TempDir, PathBuf) {
 #[track_caller]
 fn command(data: &Path, arguments: &[&str]) -> String {
     let output = run(data.parent().unwrap(), [arguments, &["--data", data.to_str().unwrap()]].concat());
-    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).unwrap()
+    printed(&output, 0)
 }
 
 #[track_caller]
@@ -53,40 +50,21 @@ fn listed(data: &Path) -> Value {
     command(data, &["ls", "--json"]).lines().map(|line| serde_json::from_str::<Value>(line).unwrap()).collect()
 }
 
-/// Every tag of every repository that is listed, and where it points.
-fn tags(client: &Client) -> Tags {
-    let strings = |value: &Value| -> Vec<String> { serde_json::from_value(value.clone()).unwrap_or_default() };
-    let repositories = strings(&client.get("/v2/_catalog?n=1000").expect(200).json()["repositories"]);
-    let tags_of = |repository: String| {
-        let list = strings(&client.get(&format!("/v2/{repository}/tags/list")).expect(200).json()["tags"]);
-        let points_at = |tag: String| {
-            let head = client.head(&format!("/v2/{repository}/manifests/{tag}")).expect(200);
-            (tag, head.header("docker-content-digest").unwrap().to_owned())
-        };
-        let tags = list.into_iter().map(points_at).collect();
-        (repository, tags)
-    };
-    repositories.into_iter().map(tags_of).collect()
-}
-
 /// Fetches everything the ledger knows of: whatever has the digest it is asked by is the same byte for byte.
 fn assert_served(client: &Client, expected: &Value) {
     let of = |digest_of: &str, content: &[u8]| match digest_of.starts_with("sha512:") {
         true => sha512(content),
         false => digest(content),
     };
-    let tags_expected = expected.as_object().unwrap().iter().map(|(repository, has)| {
-        (repository.clone(), serde_json::from_value::<BTreeMap<String, String>>(has["tags"].clone()).unwrap())
-    });
-    assert_eq!(tags(client), tags_expected.collect::<Tags>());
+    let tags = expected.as_object().unwrap().iter().map(|(repository, has)| (repository.clone(), has["tags"].clone()));
+    assert_eq!(json!(table(client)), tags.collect::<Value>());
     for (repository, has) in expected.as_object().unwrap() {
         for (manifest, media_type) in has["manifests"].as_object().unwrap() {
             let answer = client.get(&format!("/v2/{repository}/manifests/{manifest}")).expect(200);
             assert_eq!(&of(manifest, &answer.body), manifest, "of `{repository}`");
             assert_eq!(answer.header("content-type"), media_type.as_str(), "`{repository}@{manifest}`");
-            let referrers = client.get(&format!("/v2/{repository}/referrers/{manifest}")).expect(200);
             let expected = has["referrers"].get(manifest).cloned().unwrap_or_else(|| json!([]));
-            assert_eq!(referrers.json()["manifests"], expected, "about `{repository}@{manifest}`");
+            assert_eq!(json!(referrers(client, repository, manifest)), expected, "about `{repository}@{manifest}`");
         }
         for blob in has["blobs"].as_array().unwrap() {
             let blob = blob.as_str().unwrap();
@@ -133,10 +111,10 @@ fn a_folder_an_earlier_version_wrote_rolls_forward_and_back_the_same() {
     let client = airdock.client();
     let tables = ledger["rollbacks"].as_array().unwrap();
     assert_eq!(tables.len(), 2, "forward and back");
-    for table in tables {
-        command(&data, &["release", "rollback", &table["to"].to_string()]);
-        assert_eq!(json!(tags(&client)), table["tags"], "at release {}", table["to"]);
-        assert_eq!(document(&data, &["releases", "--json"])["in_effect"], table["to"]);
+    for expected in tables {
+        command(&data, &["release", "rollback", &expected["to"].to_string()]);
+        assert_eq!(json!(table(&client)), expected["tags"], "at release {}", expected["to"]);
+        assert_eq!(document(&data, &["releases", "--json"])["in_effect"], expected["to"]);
     }
     assert_served(&client, &ledger["clean"]["served"]);
 }

@@ -3,10 +3,13 @@
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
 
-use super::support::bundle::{append, save};
-use super::support::client::{Client, Request};
-use super::support::content::{image, push_blob};
-use super::support::process::{Airdock, command};
+use testkit::bundle::save;
+use testkit::client::{Client, Request};
+use testkit::image::layer;
+use testkit::manifest::image;
+use testkit::process::{Airdock, command};
+use testkit::pull::tags;
+use testkit::push::push_blob;
 
 const UPSTREAM: &str = "docker.io/zenmldocker/zenml";
 const INTERNAL: &str = "zenml/zenml";
@@ -65,9 +68,7 @@ impl Site {
         let bundle = self.folder.path().join(format!("bundle-{version}"));
         std::fs::create_dir_all(bundle.join("images")).unwrap();
         let tags = ["zenmldocker/zenml:current".to_owned(), format!("zenmldocker/zenml:{version}")];
-        let mut layer = tar::Builder::new(Vec::new());
-        append(&mut layer, "version", version.as_bytes());
-        save(&bundle.join("images/client.tar"), &tags, &[&layer.into_inner().unwrap()]);
+        save(&bundle.join("images/client.tar"), &tags, &[&layer("version", version.as_bytes())]);
         bundle
     }
 
@@ -85,9 +86,7 @@ impl Site {
     }
 
     fn tags(&self) -> Vec<String> {
-        let list = self.look(|client| client.get(&format!("/v2/{INTERNAL}/tags/list")));
-        let tags = list.json()["tags"].as_array().cloned().unwrap_or_default();
-        tags.iter().map(|tag| tag.as_str().unwrap().to_owned()).collect()
+        self.look(|client| tags(client, INTERNAL))
     }
 }
 

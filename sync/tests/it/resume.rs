@@ -7,10 +7,15 @@ use airdock_registry::oci::Algorithm;
 use airdock_sync::ingest::{Cancel, Event, IngestError, Input, ingest_until};
 use airdock_sync::publish::PublishRules;
 
-use crate::support::{
-    Files, Image, MANIFEST, Remote, Tarball, World, bytes, failures, gzip, index_of, layout, save_directory,
-    save_docker_20, save_docker_26, save_kaniko, save_podman, save_storage, tarred,
+use testkit::archive::{
+    Files, index_of, layout, save_directory, save_docker_20, save_docker_26, save_kaniko, save_podman, save_storage,
+    tarred,
 };
+use testkit::content::{bytes, gzip};
+use testkit::image::{Image, Remote};
+use testkit::ingest::{World, failures};
+use testkit::manifest::MANIFEST;
+use testkit::tarball::Tarball;
 
 /// Larger than the steps in which progress is told, so that an ingest can be stopped within.
 const LAYER: usize = 2 << 20;

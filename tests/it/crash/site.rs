@@ -1,7 +1,6 @@
 //! A data folder with clients at work on it, crashed again and again: by `kill -9`, or by cutting its disk's power.
 
-use std::path::{Path, PathBuf};
-use std::process::{Child, Stdio};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
@@ -11,7 +10,8 @@ use super::disk::Disk;
 use super::pusher::Pusher;
 use super::random::Random;
 use super::verify::{After, verify};
-use crate::support::process::{self, Airdock};
+use testkit::folder::in_memory;
+use testkit::process::{self, Airdock, Process};
 
 /// One layer of a bundle's images, in bytes: a bundle has six, and a crash meets it in the middle.
 const LAYER: usize = 700_000;
@@ -222,16 +222,6 @@ impl Site {
     }
 }
 
-/// A folder in memory, where there is room: a process that is killed loses nothing that the system holds for it, so a disk
-/// would only make these tests slow, and as slow as whoever else uses it.
-pub(crate) fn in_memory() -> TempDir {
-    let memory = Path::new("/dev/shm");
-    match rustix::fs::statvfs(memory) {
-        Ok(stat) if stat.f_bavail * stat.f_frsize >= 1 << 30 => tempfile::tempdir_in(memory).unwrap(),
-        _ => tempfile::tempdir().unwrap(),
-    }
-}
-
 impl Tally {
     /// A test whose crashes met nothing would show nothing.
     #[track_caller]
@@ -240,23 +230,6 @@ impl Tally {
         assert!(self.in_doubt * 4 >= self.crashes, "too few crashes met a change under way: {self:?}");
         assert!(self.acknowledged >= self.crashes * 5, "too little was acknowledged: {self:?}");
         assert!(self.bundles_out > 0, "no crash met a bundle on its way: {self:?}");
-    }
-}
-
-/// A process of the program under test, ended when the test is.
-pub(super) struct Process(pub(super) Child);
-
-impl Process {
-    pub(super) fn spawn(command: &mut std::process::Command) -> Self {
-        Self(command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap())
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        // Only this child, by its own handle; it may have ended already.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
     }
 }
 
