@@ -18,6 +18,7 @@ mod push;
 mod referrers;
 mod releases;
 mod signed;
+mod syncs;
 mod tags;
 mod tls;
 mod uploads;
