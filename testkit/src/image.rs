@@ -57,7 +57,7 @@ impl Image {
     }
 }
 
-/// An image as a registry has it: compressed layers, a manifest no tool here would write.
+/// An image as a registry has it, with compressed layers.
 pub struct Remote {
     /// Its manifest.
     pub manifest: Vec<u8>,
@@ -66,15 +66,19 @@ pub struct Remote {
 }
 
 impl Remote {
-    /// An image of one layer made from a seed.
+    /// An image of one layer made from a seed, and a manifest that no tool here would write.
     pub fn new(seed: u64) -> Self {
-        let image = Image::new(&[], &[seed]);
-        let packed = vec![gzip(&image.layers[0])];
+        let mut image = Self::of(Image::new(&[], &[seed]));
+        image.manifest.pop();
+        image.manifest.extend(br#", "annotations": {"a": "b"} }"#);
+        image
+    }
+
+    /// This image with its layers compressed.
+    pub fn of(image: Image) -> Self {
+        let packed: Vec<_> = image.layers.iter().map(|layer| gzip(layer)).collect();
         let manifest = image.manifest_of(&packed, MediaType::IMAGE_LAYER_GZIP);
-        let mut manifest = String::from_utf8(manifest).unwrap();
-        manifest.truncate(manifest.len() - 1);
-        manifest.push_str(r#", "annotations": {"a": "b"} }"#);
-        Self { manifest: manifest.into_bytes(), blobs: vec![image.config, packed.into_iter().next().unwrap()] }
+        Self { manifest, blobs: std::iter::once(image.config).chain(packed).collect() }
     }
 
     /// The digest of its manifest.
