@@ -22,7 +22,8 @@ fn ledger() -> Value {
     serde_json::from_slice(&fs::read(fixture("json")).unwrap()).unwrap()
 }
 
-/// Unpacks the folder a clean stop left (`clean`) or the one a killed server left (`killed`).
+/// Unpacks the folder that a clean stop left (`clean`), a killed server (`killed`), or a kill in the middle of a rollback
+/// (`cut`).
 fn unpack(which: &str) -> (tempfile::TempDir, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
     let packed = zstd::Decoder::new(fs::File::open(fixture("tar.zst")).unwrap()).unwrap();
@@ -81,14 +82,17 @@ fn assert_served(client: &Client, expected: &Value) {
 #[test]
 fn a_folder_an_earlier_version_wrote_serves_and_lists_the_same() {
     let ledger = ledger();
-    for which in ["clean", "killed"] {
+    for which in ["clean", "killed", "cut"] {
         let (_folder, data) = unpack(which);
+        let files = |below: &str| fs::read_dir(data.join(below)).unwrap().count();
+        assert_eq!((files("releases/pending"), files("incoming")), if which == "cut" { (1, 1) } else { (0, 0) });
         let expected = &ledger[which];
         let identity = fs::read(data.join("store.json")).unwrap();
         let airdock = Airdock::over(&data);
         assert_served(&airdock.client(), &expected["served"]);
         assert_eq!(document(&data, &["releases", "--json"]), expected["releases"], "{which}");
         assert_eq!(listed(&data), expected["listed"], "{which}");
+        assert_eq!((files("releases/pending"), files("incoming")), (0, 0), "{which}");
         assert!(airdock.stop().success());
         // Once more, from the metadata this version has written in the meantime.
         let airdock = Airdock::over(&data);
