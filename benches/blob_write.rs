@@ -6,7 +6,7 @@
 use std::cell::Cell;
 
 use airdock_registry::oci::{Algorithm, Digest, RepositoryName};
-use airdock_registry::{Provenance, Registry, Repository, Settings};
+use airdock_registry::{Provenance, Registry, Repository};
 use bytes::Bytes;
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use tokio::runtime::Runtime;
@@ -21,8 +21,7 @@ struct Contents {
 
 impl Contents {
     fn new(size: usize) -> Self {
-        let bytes = (0..size).map(|at| (at.wrapping_mul(0x9e37_79b9) >> 11) as u8).collect();
-        Self { bytes, made: Cell::new(0) }
+        Self { bytes: testkit::content::noise(size), made: Cell::new(0) }
     }
 
     fn next(&self) -> (Bytes, Digest) {
@@ -37,8 +36,7 @@ impl Contents {
 /// A registry on the disk of the build: syncing a tmpfs would measure nothing.
 fn registry(runtime: &Runtime) -> (tempfile::TempDir, Registry) {
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("the build's folder can be written");
-    let settings = Settings { data: folder.path().join("data"), ..Settings::default() };
-    let registry = runtime.block_on(Registry::open(settings)).expect("a new folder opens");
+    let registry = runtime.block_on(testkit::registry::open(&folder.path().join("data")));
     (folder, registry)
 }
 

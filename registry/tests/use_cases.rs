@@ -4,89 +4,14 @@
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use airdock_registry::names::RequestedName;
-use airdock_registry::oci::{Algorithm, Digest, Manifest, MediaType, RepositoryName, Tag, TagOrDigest};
-use airdock_registry::{Error, OpenError, Outcome, Provenance, PutReference, Registry, Settings};
+use airdock_registry::oci::{Algorithm, Digest, Manifest, MediaType, Tag, TagOrDigest};
+use airdock_registry::{Error, Outcome, PutReference, Registry, Settings};
 use bytes::Bytes;
-
-fn settings(data: &Path) -> Settings {
-    Settings { data: data.to_owned(), ..Settings::default() }
-}
-
-async fn open(data: &Path) -> Registry {
-    Registry::open(settings(data)).await.unwrap()
-}
-
-fn name(text: &str) -> RepositoryName {
-    text.parse().unwrap()
-}
-
-fn asked(text: &str) -> RequestedName {
-    RequestedName::bare(name(text))
-}
-
-fn tag(text: &str) -> Tag {
-    text.parse().unwrap()
-}
-
-fn by_tag(text: &str) -> TagOrDigest {
-    TagOrDigest::Tag(tag(text))
-}
-
-fn pushed() -> Provenance {
-    Provenance::Pushed { by: "a test".into() }
-}
-
-fn bundle() -> Provenance {
-    Provenance::Ingested { bundle: "a bundle".into(), release: None }
-}
-
-async fn push_blob(registry: &Registry, repository: &str, content: &[u8]) -> Digest {
-    let mut upload = registry.repository(name(repository)).start_upload(Algorithm::Sha256).await.unwrap();
-    upload.append(Bytes::copy_from_slice(content)).await.unwrap();
-    let digest = Algorithm::Sha256.digest(content);
-    assert_eq!(upload.finish(digest).await.unwrap(), content.len() as u64);
-    digest
-}
-
-fn image(config: &[u8], layers: &[&[u8]], extra: &str) -> Manifest {
-    let descriptor = |kind: &str, content: &[u8]| {
-        let digest = Algorithm::Sha256.digest(content);
-        format!(r#"{{"mediaType":"{kind}","digest":"{digest}","size":{}}}"#, content.len())
-    };
-    let layers: Vec<_> = layers.iter().map(|layer| descriptor(MediaType::IMAGE_LAYER, layer)).collect();
-    let text = format!(
-        r#"{{"schemaVersion":2,"mediaType":"{}","config":{},"layers":[{}]{extra}}}"#,
-        MediaType::IMAGE_MANIFEST,
-        descriptor(MediaType::IMAGE_CONFIG, config),
-        layers.join(",")
-    );
-    Manifest::parse(text.into(), None).unwrap()
-}
-
-async fn push_image(registry: &Registry, repository: &str, tags: &str, content: &[u8]) -> Digest {
-    push_blob(registry, repository, b"{}").await;
-    push_blob(registry, repository, content).await;
-    let manifest = image(b"{}", &[content], "");
-    let repository = registry.repository(name(repository));
-    repository.put_manifest(PutReference::Tag(tag(tags)), manifest, pushed()).await.unwrap().digest
-}
-
-async fn digest_of(registry: &Registry, repository: &str, tags: &str) -> Option<Digest> {
-    match registry.manifest(&asked(repository), &by_tag(tags)).await {
-        Ok(manifest) => Some(manifest.digest),
-        Err(Error::ManifestUnknown { .. }) => None,
-        Err(error) => panic!("{error}"),
-    }
-}
-
-async fn tags_of(registry: &Registry, repository: &str) -> Vec<String> {
-    match registry.tags(&asked(repository), None, 1000).await {
-        Ok(page) => page.tags.iter().map(ToString::to_string).collect(),
-        Err(Error::NameUnknown(_)) => Vec::new(),
-        Err(error) => panic!("{error}"),
-    }
-}
+use testkit::manifest::about;
+use testkit::registry::{
+    add_blobs, add_manifest, as_digest, asked, bundle, by_tag, image, image_of, index, name, open, push_blob,
+    push_image, pushed, put, settings, tag, tagged, tags_of,
+};
 
 /// Everything a client can see of these repositories.
 async fn seen(registry: &Registry, repositories: &[&str], blobs: &[Digest]) -> Vec<String> {
@@ -95,7 +20,7 @@ async fn seen(registry: &Registry, repositories: &[&str], blobs: &[Digest]) -> V
     seen.push(format!("{:?}", all.names));
     for repository in repositories {
         for tags in tags_of(registry, repository).await {
-            seen.push(format!("{repository}:{tags} {:?}", digest_of(registry, repository, &tags).await));
+            seen.push(format!("{repository}:{tags} {:?}", tagged(registry, repository, &tags).await));
         }
         for blob in blobs {
             let size = registry.blob(&asked(repository), blob).await.map(|blob| blob.size()).ok();
@@ -112,7 +37,7 @@ async fn a_pushed_image_is_served_byte_for_byte_by_tag_and_by_digest() {
     let folder = tempfile::tempdir().unwrap();
     let registry = open(folder.path()).await;
     let digest = push_image(&registry, "a/b", "1.0", b"layer").await;
-    let bytes = image(b"{}", &[b"layer"], "").bytes().clone();
+    let bytes = image_of("layer").bytes().clone();
     for reference in [by_tag("1.0"), TagOrDigest::Digest(digest)] {
         let served = registry.manifest(&asked("a/b"), &reference).await.unwrap();
         assert_eq!((served.digest, &served.bytes), (digest, &bytes));
@@ -154,11 +79,11 @@ async fn h13_a_manifest_is_taken_only_when_everything_it_names_is_there() {
     push_blob(&registry, "elsewhere", b"layer").await;
     let repository = registry.repository(name("a"));
     let put = |manifest| repository.put_manifest(PutReference::Tag(tag("1")), manifest, pushed());
-    let refused = put(image(b"{}", &[b"layer"], "")).await;
+    let refused = put(image_of("layer")).await;
     assert!(matches!(refused, Err(Error::ManifestBlobUnknown { .. })), "{refused:?}");
-    assert_eq!(digest_of(&registry, "a", "1").await, None);
+    assert_eq!(tagged(&registry, "a", "1").await, None);
     push_blob(&registry, "a", b"layer").await;
-    put(image(b"{}", &[b"layer"], "")).await.unwrap();
+    put(image_of("layer")).await.unwrap();
 }
 
 #[tokio::test]
@@ -181,10 +106,10 @@ async fn end_9_deleting_a_manifest_takes_its_tags_and_leaves_the_others() {
     push_image(&registry, "a", "2", b"two").await;
     let repository = registry.repository(name("a"));
     // Kept by the cache when it was read.
-    assert!(digest_of(&registry, "a", "1").await.is_some());
+    assert!(tagged(&registry, "a", "1").await.is_some());
     repository.delete_manifest(&TagOrDigest::Digest(one)).await.unwrap();
     assert_eq!(tags_of(&registry, "a").await, ["2"]);
-    assert_eq!(digest_of(&registry, "a", "1").await, None);
+    assert_eq!(tagged(&registry, "a", "1").await, None);
     assert!(repository.delete_manifest(&TagOrDigest::Digest(one)).await.is_err(), "it is gone");
     repository.delete_manifest(&by_tag("2")).await.unwrap();
     assert_eq!(tags_of(&registry, "a").await, [""; 0]);
@@ -226,24 +151,13 @@ async fn an_upload_survives_a_restart_and_goes_on_from_its_size() {
     upload.append(Bytes::from_static(b"first ")).await.unwrap();
     drop(upload);
     drop(registry);
-    let registry = reopen(folder.path()).await;
+    let registry = open(folder.path()).await;
     let repository = registry.repository(name("a"));
     assert_eq!(repository.upload_size(id).await.unwrap(), 6);
     let mut upload = repository.upload(id).await.unwrap();
     upload.append(Bytes::from_static(b"second")).await.unwrap();
     upload.finish(Algorithm::Sha256.digest(b"first second")).await.unwrap();
     assert!(matches!(repository.upload(id).await, Err(Error::UploadUnknown(_))));
-}
-
-/// The lock goes with the last clone, which a thread that opens the metadata may hold a moment longer.
-async fn reopen(data: &Path) -> Registry {
-    for _ in 0..200 {
-        match Registry::open(settings(data)).await {
-            Err(OpenError::Locked { .. }) => tokio::time::sleep(Duration::from_millis(10)).await,
-            opened => return opened.unwrap(),
-        }
-    }
-    panic!("the folder stays locked");
 }
 
 #[tokio::test]
@@ -295,15 +209,10 @@ async fn h33_uploads_are_bounded_and_the_abandoned_ones_are_swept() {
 /// Fills a release with an image and commits it.
 async fn release(registry: &Registry, content: &[u8], tags: &[(&str, &str)]) -> Vec<(String, Outcome)> {
     let mut draft = registry.release(bundle());
-    for blob in [&b"{}"[..], content] {
-        let mut writer = draft.writer().unwrap();
-        writer.write(blob).unwrap();
-        writer.commit(Some(Algorithm::Sha256.digest(blob))).unwrap();
-    }
-    let manifest = image(b"{}", &[content], "");
-    let digest = Algorithm::Sha256.digest(manifest.bytes());
+    add_blobs(&mut draft, &[b"{}", content]);
+    let manifest = image_of(content);
     for (repository, tags) in tags {
-        draft.add_manifest(&name(repository), digest, manifest.clone());
+        let digest = add_manifest(&mut draft, repository, &manifest);
         draft.add_tag(&name(repository), tag(tags), digest);
     }
     let report = draft.commit().await.unwrap();
@@ -317,17 +226,16 @@ async fn a_release_is_seen_whole_and_a_second_one_of_the_same_writes_nothing() {
     let tags = [("docker.io/zenmldocker/zenml", "1"), ("zenml/zenml", "1")];
     let outcomes = release(&registry, b"layer", &tags).await;
     assert!(outcomes.iter().all(|(_, outcome)| *outcome == Outcome::New), "{outcomes:?}");
-    let digest = digest_of(&registry, "zenml/zenml", "1").await;
+    let digest = tagged(&registry, "zenml/zenml", "1").await;
     assert!(digest.is_some());
-    assert_eq!(digest_of(&registry, "docker.io/zenmldocker/zenml", "1").await, digest);
+    assert_eq!(tagged(&registry, "docker.io/zenmldocker/zenml", "1").await, digest);
     let layer = Algorithm::Sha256.digest(b"layer");
     assert_eq!(registry.blob(&asked("zenml/zenml"), &layer).await.unwrap().size(), 5);
 
     let before = modified(folder.path());
     let mut draft = registry.release(bundle());
     assert_eq!(draft.has_blob(&layer), Some(5));
-    let manifest = image(b"{}", &[b"layer"], "");
-    draft.add_manifest(&name("zenml/zenml"), digest.unwrap(), manifest);
+    add_manifest(&mut draft, "zenml/zenml", &image_of("layer"));
     draft.add_tag(&name("zenml/zenml"), tag("1"), digest.unwrap());
     let report = draft.commit().await.unwrap();
     assert!(!report.wrote);
@@ -342,7 +250,7 @@ async fn reads_never_write() {
     let digest = push_image(&registry, "a", "1", b"layer").await;
     registry.close().await.unwrap();
     drop(registry);
-    let registry = reopen(folder.path()).await;
+    let registry = open(folder.path()).await;
     let blobs = [digest, Algorithm::Sha256.digest(b"layer")];
     let first = seen(&registry, &["a"], &blobs).await;
     let files = |data: &Path| {
@@ -384,12 +292,12 @@ async fn a_tag_that_was_pushed_is_never_replaced_by_a_release() {
     let outcomes = release(&registry, b"layer", &[("zenml/zenml", "1"), ("zenml/zenml", "2")]).await;
     assert!(matches!(&outcomes[0].1, Outcome::Kept { current, .. } if *current == own), "{outcomes:?}");
     assert_eq!(outcomes[1].1, Outcome::New);
-    assert_eq!(digest_of(&registry, "zenml/zenml", "1").await, Some(own));
+    assert_eq!(tagged(&registry, "zenml/zenml", "1").await, Some(own));
     // A bundle's own tags move with the next bundle, and a push replaces them.
     let outcomes = release(&registry, b"other", &[("zenml/zenml", "2")]).await;
     assert!(matches!(outcomes[0].1, Outcome::Moved { .. }));
     let pushed = push_image(&registry, "zenml/zenml", "2", b"pushed").await;
-    assert_eq!(digest_of(&registry, "zenml/zenml", "2").await, Some(pushed));
+    assert_eq!(tagged(&registry, "zenml/zenml", "2").await, Some(pushed));
 }
 
 #[tokio::test]
@@ -397,12 +305,10 @@ async fn a_release_whose_manifest_lacks_a_blob_changes_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let registry = open(folder.path()).await;
     let mut draft = registry.release(bundle());
-    let manifest = image(b"{}", &[b"never written"], "");
-    let digest = Algorithm::Sha256.digest(manifest.bytes());
-    draft.add_manifest(&name("a"), digest, manifest);
+    let digest = add_manifest(&mut draft, "a", &image_of("never written"));
     draft.add_tag(&name("a"), tag("1"), digest);
     assert!(matches!(draft.commit().await, Err(Error::ManifestBlobUnknown { .. })));
-    assert_eq!(digest_of(&registry, "a", "1").await, None);
+    assert_eq!(tagged(&registry, "a", "1").await, None);
     assert!(registry.manifest(&asked("a"), &TagOrDigest::Digest(digest)).await.is_err());
 }
 
@@ -427,31 +333,18 @@ async fn end_12_referrers_are_found_with_the_fallback_tag_merged_in_once() {
     let folder = tempfile::tempdir().unwrap();
     let registry = open(folder.path()).await;
     let subject = push_image(&registry, "a", "1", b"layer").await;
-    let size = image(b"{}", &[b"layer"], "").bytes().len();
-    let about = format!(
-        r#","subject":{{"mediaType":"{}","digest":"{subject}","size":{size}}},"artifactType":"application/x.sbom","annotations":{{"k":"v"}}"#,
-        MediaType::IMAGE_MANIFEST
-    );
+    let more = r#","artifactType":"application/x.sbom","annotations":{"k":"v"}"#;
+    let about = about(image_of("layer").bytes()) + more;
     let repository = registry.repository(name("a"));
     let by_api = image(b"{}", &[], &about);
     let by_api_digest = Algorithm::Sha256.digest(by_api.bytes());
-    let put = repository.put_manifest(PutReference::Digest(by_api_digest, vec![]), by_api, pushed()).await.unwrap();
+    let put = repository.put_manifest(as_digest(&by_api), by_api.clone(), pushed()).await.unwrap();
     assert_eq!(put.subject, Some(subject));
     // As a client writes it that does not know the API: the same manifest and one more, listed under the tag.
     let by_tag = image(b"{}", &[b"layer"], r#","artifactType":"application/x.signature""#);
     let by_tag_digest = Algorithm::Sha256.digest(by_tag.bytes());
-    let by_tag_size = by_tag.bytes().len();
-    repository.put_manifest(PutReference::Digest(by_tag_digest, vec![]), by_tag, pushed()).await.unwrap();
-    let entry = |digest: &Digest, size: usize| {
-        format!(r#"{{"mediaType":"{}","digest":"{digest}","size":{size}}}"#, MediaType::IMAGE_MANIFEST)
-    };
-    let by_api_size = registry.manifest(&asked("a"), &TagOrDigest::Digest(by_api_digest)).await.unwrap().bytes.len();
-    let index = format!(
-        r#"{{"schemaVersion":2,"manifests":[{},{}]}}"#,
-        entry(&by_tag_digest, by_tag_size),
-        entry(&by_api_digest, by_api_size)
-    );
-    let index = Manifest::parse(index.into(), None).unwrap();
+    repository.put_manifest(as_digest(&by_tag), by_tag.clone(), pushed()).await.unwrap();
+    let index = index(&[by_tag.clone(), by_api.clone()]);
     repository.put_manifest(PutReference::Tag(Tag::referrers_fallback(&subject)), index, pushed()).await.unwrap();
 
     let page = registry.referrers(&asked("a"), &subject, &[], None).await.unwrap();
@@ -476,18 +369,13 @@ async fn h26_many_referrers_come_in_pages_that_miss_none() {
     let folder = tempfile::tempdir().unwrap();
     let registry = open(folder.path()).await;
     let subject = push_image(&registry, "a", "1", b"layer").await;
-    let size = image(b"{}", &[b"layer"], "").bytes().len();
     let repository = registry.repository(name("a"));
     // Eight of a good megabyte: three pages at least.
     for number in 0..8 {
-        let extra = format!(
-            r#","subject":{{"mediaType":"{}","digest":"{subject}","size":{size}}},"annotations":{{"{number}":"{}"}}"#,
-            MediaType::IMAGE_MANIFEST,
-            "x".repeat(1_100_000)
-        );
+        let annotations = format!(r#","annotations":{{"{number}":"{}"}}"#, "x".repeat(1_100_000));
+        let extra = about(image_of("layer").bytes()) + &annotations;
         let manifest = image(b"{}", &[], &extra);
-        let digest = Algorithm::Sha256.digest(manifest.bytes());
-        repository.put_manifest(PutReference::Digest(digest, vec![]), manifest, pushed()).await.unwrap();
+        repository.put_manifest(as_digest(&manifest), manifest, pushed()).await.unwrap();
     }
     let (mut found, mut pages, mut after) = (Vec::new(), 0, None);
     loop {
@@ -531,11 +419,8 @@ async fn s13_the_same_is_seen_after_the_metadata_was_deleted_cut_or_filled_with_
         release(&registry, b"ingested", &[("docker.io/x/y", "3"), ("x", "3")]).await;
         let unreferenced = push_blob(&registry, "a/b", b"of no manifest").await;
         registry.repository(name("mounted/there")).mount_blob(&unreferenced, Some(&asked("a/b"))).await.unwrap();
-        let about =
-            format!(r#","subject":{{"mediaType":"{}","digest":"{digest}","size":7}}"#, MediaType::IMAGE_MANIFEST);
-        let referrer = image(b"{}", &[], &about);
-        let put = PutReference::Digest(Algorithm::Sha256.digest(referrer.bytes()), vec![]);
-        registry.repository(name("a/b")).put_manifest(put, referrer, pushed()).await.unwrap();
+        let referrer = image(b"{}", &[], &about(image_of("layer").bytes()));
+        put(&registry, "a/b", as_digest(&referrer), referrer).await.unwrap();
 
         let repositories = ["a/b", "docker.io/x/y", "x", "mounted/there"];
         let blobs = [Algorithm::Sha256.digest(b"layer"), Algorithm::Sha256.digest(b"ingested"), unreferenced, digest];
@@ -543,7 +428,7 @@ async fn s13_the_same_is_seen_after_the_metadata_was_deleted_cut_or_filled_with_
         registry.close().await.unwrap();
         drop(registry);
         harm(folder.path());
-        let registry = reopen(folder.path()).await;
+        let registry = open(folder.path()).await;
         assert_eq!(seen(&registry, &repositories, &blobs).await, before, "{what}");
     }
 }
@@ -579,14 +464,14 @@ async fn s04_a_damaged_tag_is_reported_and_the_others_are_served() {
     let two = push_image(&registry, "b", "2", b"two").await;
     drop(registry);
     std::fs::write(folder.path().join("repositories/a/_tags/1"), b"").unwrap();
-    let registry = reopen(folder.path()).await;
+    let registry = open(folder.path()).await;
     let damaged = registry.manifest(&asked("a"), &by_tag("1")).await;
     assert!(matches!(&damaged, Err(Error::Disk(error)) if error.to_string().contains("_tags/1")), "{damaged:?}");
-    assert_eq!(digest_of(&registry, "b", "2").await, Some(two));
+    assert_eq!(tagged(&registry, "b", "2").await, Some(two));
     let report = registry.rebuild().await.unwrap();
     assert_eq!(report.problems.len(), 1, "{:?}", report.problems);
     push_image(&registry, "a", "1", b"one").await;
-    assert!(digest_of(&registry, "a", "1").await.is_some(), "a push mends it");
+    assert!(tagged(&registry, "a", "1").await.is_some(), "a push mends it");
 }
 
 #[tokio::test]
@@ -599,7 +484,7 @@ async fn s03_a_manifest_whose_bytes_changed_on_disk_is_never_served() {
     let mut bytes = std::fs::read(&path).unwrap();
     bytes[20] ^= 1;
     std::fs::write(&path, bytes).unwrap();
-    let registry = reopen(folder.path()).await;
+    let registry = open(folder.path()).await;
     assert!(matches!(registry.manifest(&asked("a"), &by_tag("1")).await, Err(Error::Disk(_))));
 }
 
@@ -613,14 +498,14 @@ async fn c05_of_many_writers_to_one_tag_one_wins_and_every_one_stays_pullable() 
         tasks.spawn(async move { push_image(&registry, "a", "latest", &[number; 10]).await });
     }
     let digests = tasks.join_all().await;
-    let winner = digest_of(&registry, "a", "latest").await.unwrap();
+    let winner = tagged(&registry, "a", "latest").await.unwrap();
     assert!(digests.contains(&winner));
     for digest in digests {
         registry.manifest(&asked("a"), &TagOrDigest::Digest(digest)).await.unwrap();
     }
     drop(registry);
-    let registry = reopen(folder.path()).await;
-    assert_eq!(digest_of(&registry, "a", "latest").await, Some(winner), "and it is the one on disk");
+    let registry = open(folder.path()).await;
+    assert_eq!(tagged(&registry, "a", "latest").await, Some(winner), "and it is the one on disk");
 }
 
 #[tokio::test]

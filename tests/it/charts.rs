@@ -1,16 +1,13 @@
 //! The classic Helm repository: the charts below `charts/` as `index.yaml` and archives.
 
-use std::path::{Path, PathBuf};
-
 use serde_json::{Value, json};
 
-use crate::support::client::{Client, Request};
-use crate::support::content::{digest, noise, push_blob, push_image, put_manifest};
-use crate::support::process::{Airdock, run};
-
-fn example() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/zenml-air-gapped-bundle")
-}
+use testkit::bundle::example;
+use testkit::client::{Client, Request};
+use testkit::content::{digest, noise};
+use testkit::manifest::artifact;
+use testkit::process::{Airdock, run};
+use testkit::push::{push_blob, push_image, put_manifest};
 
 /// A server with the example bundle.
 fn filled() -> Airdock {
@@ -30,20 +27,9 @@ fn push_chart(client: &Client, repository: &str, tag: &str, metadata: &Value, ar
     let config = metadata.to_string();
     push_blob(client, repository, config.as_bytes());
     push_blob(client, repository, archive);
-    let manifest = json!({
-        "schemaVersion": 2,
-        "config": {
-            "mediaType": "application/vnd.cncf.helm.config.v1+json",
-            "digest": digest(&config),
-            "size": config.len(),
-        },
-        "layers": [{
-            "mediaType": "application/vnd.cncf.helm.chart.content.v1.tar+gzip",
-            "digest": digest(archive),
-            "size": archive.len(),
-        }],
-    });
-    put_manifest(client, repository, tag, &manifest.to_string()).expect(201);
+    let config = ("application/vnd.cncf.helm.config.v1+json", config.as_bytes());
+    let manifest = artifact(config, ("application/vnd.cncf.helm.chart.content.v1.tar+gzip", archive));
+    put_manifest(client, repository, tag, &manifest).expect(201);
 }
 
 #[test]
@@ -153,7 +139,7 @@ fn a_chart_is_listed_only_under_its_repositorys_name_and_what_it_says_is_only_te
 
 #[test]
 fn ten_thousand_charts_more_or_less_are_one_bounded_index() {
-    let folder = crate::crash::site::in_memory();
+    let folder = testkit::folder::in_memory();
     let airdock = Airdock::over(&folder.path().join("data"));
     let client = airdock.client();
     let chart = json!({ "name": "big", "version": "1.0.0", "description": "x".repeat(200_000) });

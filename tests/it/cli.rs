@@ -7,27 +7,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
 use std::time::{Duration, Instant};
 
-use super::support::process::{Airdock, PATIENCE, command, run};
+use testkit::bundle::{example, example_tar};
+use testkit::process::{Airdock, PATIENCE, command, pipe, printed, run, stderr, stdout};
 
 const REPORTED: &str = "zenml/zenml:0.93.2";
 const MANIFEST: &str = "/v2/zenml/zenml/manifests/0.93.2";
-
-fn example() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/zenml-air-gapped-bundle")
-}
-
-fn stdout(output: &Output) -> String {
-    String::from_utf8(output.stdout.clone()).unwrap()
-}
-
-fn stderr(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stderr).into_owned()
-}
-
-#[track_caller]
-fn assert_exit(output: &Output, code: i32) {
-    assert_eq!(output.status.code(), Some(code), "it printed\n{}\nand said\n{}", stdout(output), stderr(output));
-}
 
 /// Ingests `paths` into the data folder `data` of `folder`.
 fn ingest(folder: &Path, data: &Path, arguments: &[&str], paths: &[&Path]) -> Output {
@@ -36,14 +20,7 @@ fn ingest(folder: &Path, data: &Path, arguments: &[&str], paths: &[&Path]) -> Ou
     command.stdin(Stdio::null()).output().unwrap()
 }
 
-/// The example as one tar, as through a pipe.
-fn example_tar() -> Vec<u8> {
-    let mut archive = tar::Builder::new(Vec::new());
-    archive.append_dir_all("zenml-air-gapped-bundle", example()).unwrap();
-    archive.into_inner().unwrap()
-}
-
-/// A bundle with a valid image and a truncated one.
+/// A bundle with a sound image and a torn one.
 fn torn_bundle(folder: &Path) -> PathBuf {
     let bundle = folder.join("torn");
     std::fs::create_dir_all(bundle.join("images")).unwrap();
@@ -58,13 +35,13 @@ fn torn_bundle(folder: &Path) -> PathBuf {
 fn with_nothing_said_the_data_folder_is_in_the_working_directory() {
     let folder = tempfile::tempdir().unwrap();
     let settings = run(folder.path(), ["config", "check"]);
-    assert_exit(&settings, 0);
+    printed(&settings, 0);
     assert!(stdout(&settings).contains("\nlisten = [\"127.0.0.1:5000\"]\n"), "{}", stdout(&settings));
     assert!(stdout(&settings).contains("\npath = \"airdock-data\"\n"), "{}", stdout(&settings));
     assert!(!folder.path().join("airdock-data").exists(), "looking at settings makes nothing");
 
     let rebuilt = run(folder.path(), ["rebuild"]);
-    assert_exit(&rebuilt, 0);
+    printed(&rebuilt, 0);
     assert!(folder.path().join("airdock-data").is_dir());
 }
 
@@ -75,7 +52,7 @@ fn a_file_in_the_working_directory_is_read_and_a_flag_wins_over_it() {
     let settings = run(folder.path(), ["config", "check"]);
     assert!(stdout(&settings).starts_with("# in effect, with `airdock.toml`\n"), "{}", stdout(&settings));
     assert!(stdout(&settings).contains("\npath = \"from-file\"\n"), "{}", stdout(&settings));
-    assert_exit(&run(folder.path(), ["rebuild", "--data", "from-flag"]), 0);
+    printed(&run(folder.path(), ["rebuild", "--data", "from-flag"]), 0);
     assert!(folder.path().join("from-flag").is_dir() && !folder.path().join("from-file").exists());
 }
 
@@ -87,7 +64,7 @@ fn every_wrong_setting_is_listed_and_nothing_starts() {
         let mut command = command(folder.path());
         command.args(verb).args(["--config", "my.toml"]).env("AIRDOCK__STORE__UPLOAD_EXPIRY", "1");
         let output = command.output().unwrap();
-        assert_exit(&output, 78);
+        printed(&output, 78);
         let said = stderr(&output);
         assert!(said.starts_with("airdock: 3 settings cannot be used:\n"), "{said}");
         assert!(said.contains("`server.lisen` in `my.toml`: no such key; did you mean `server.listen`?"), "{said}");
@@ -102,7 +79,7 @@ fn a_command_line_that_cannot_be_understood_ends_with_2() {
     for wrong in
         [&["serve", "--lisen", "x"][..], &["ingest"], &["serve", "--tls-key", "x"], &["serve", "--listen", "x"]]
     {
-        assert_exit(&run(folder.path(), wrong), 2);
+        printed(&run(folder.path(), wrong), 2);
     }
 }
 
@@ -156,7 +133,7 @@ fn a_folder_has_one_server_and_the_second_says_so() {
     let airdock = Airdock::start();
     let second =
         run(airdock.directory(), ["serve", "--listen", "127.0.0.1:0", "--data", airdock.data().to_str().unwrap()]);
-    assert_exit(&second, 75);
+    printed(&second, 75);
     assert!(stderr(&second).contains("in use by another airdock process"), "{}", stderr(&second));
     airdock.client().get("/v2/").expect(200);
     assert!(airdock.data().join("control.sock").exists(), "the second one keeps its hands off the socket");
@@ -167,7 +144,7 @@ fn a_running_server_does_the_ingest() {
     let airdock = Airdock::start();
     airdock.client().get(MANIFEST).expect(404);
     let first = ingest(airdock.directory(), airdock.data(), &[], &[&example()]);
-    assert_exit(&first, 0);
+    printed(&first, 0);
     assert!(stdout(&first).starts_with("IMAGE"), "{}", stdout(&first));
     assert!(stdout(&first).contains(REPORTED), "{}", stdout(&first));
     assert!(stdout(&first).contains("6 images and charts went in"), "{}", stdout(&first));
@@ -175,7 +152,7 @@ fn a_running_server_does_the_ingest() {
     airdock.client().get(MANIFEST).expect(200);
 
     let second = ingest(airdock.directory(), airdock.data(), &[], &[&example()]);
-    assert_exit(&second, 0);
+    printed(&second, 0);
     assert!(stdout(&second).contains("nothing was written"), "{}", stdout(&second));
 }
 
@@ -184,7 +161,7 @@ fn without_a_server_the_command_does_the_ingest_itself() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
     let output = ingest(folder.path(), &data, &["--progress", "never"], &[&example()]);
-    assert_exit(&output, 0);
+    printed(&output, 0);
     assert!(stdout(&output).contains(REPORTED), "{}", stdout(&output));
     assert_eq!(stderr(&output), "", "nothing was asked to be told");
     assert!(!data.join("control.sock").exists());
@@ -227,12 +204,12 @@ fn a_name_given_to_what_has_none_reaches_the_ingest_here_and_by_the_server() {
     let (image, own) = (unnamed_image(folder.path()), folder.path().join("own"));
     for data in [airdock.data(), &own] {
         let output = ingest(folder.path(), data, &["--name", "zenml/mine:1"], &[&image]);
-        assert_exit(&output, 0);
+        printed(&output, 0);
         assert!(stdout(&output).contains("zenml/mine:1"), "{}", stdout(&output));
     }
     airdock.client().get("/v2/zenml/mine/manifests/1").expect(200);
     let bad = ingest(folder.path(), &own, &["--base-name", "zenml/mine:1"], &[&image]);
-    assert_exit(&bad, 1);
+    printed(&bad, 1);
     assert!(stderr(&bad).contains("has a tag"), "{}", stderr(&bad));
 }
 
@@ -242,7 +219,7 @@ fn a_path_is_relative_to_the_command_and_not_to_the_server() {
     let elsewhere = tempfile::tempdir().unwrap();
     std::fs::copy(example().join("images/zenml-client.tar"), elsewhere.path().join("client.tar")).unwrap();
     let output = ingest(elsewhere.path(), airdock.data(), &[], &[Path::new("client.tar")]);
-    assert_exit(&output, 0);
+    printed(&output, 0);
     airdock.client().get(MANIFEST).expect(200);
 }
 
@@ -253,16 +230,10 @@ fn a13_standard_input_is_ingested_here_and_by_the_server() {
     let folder = tempfile::tempdir().unwrap();
     let own = folder.path().join("own");
     for data in [airdock.data(), &own] {
-        let mut child = command(folder.path())
-            .args(["ingest", "--progress", "never", "-", "--data"])
-            .arg(data)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        child.stdin.take().unwrap().write_all(&tar).unwrap();
-        let output = child.wait_with_output().unwrap();
-        assert_exit(&output, 0);
+        let mut ingest = command(folder.path());
+        ingest.args(["ingest", "--progress", "never", "-", "--data"]).arg(data);
+        let output = pipe(&mut ingest, &tar);
+        printed(&output, 0);
         assert!(stdout(&output).contains(REPORTED), "{}", stdout(&output));
     }
     airdock.client().get(MANIFEST).expect(200);
@@ -275,7 +246,7 @@ fn json_is_one_event_a_line_and_the_last_is_the_report() {
     let own = airdock.directory().join("own");
     for data in [airdock.data(), &own] {
         let output = ingest(airdock.directory(), data, &["--json"], &[&example()]);
-        assert_exit(&output, 0);
+        printed(&output, 0);
         assert_eq!(stderr(&output), "");
         let text = stdout(&output);
         let events: Vec<serde_json::Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
@@ -298,7 +269,7 @@ fn what_is_refused_is_named_and_the_rest_goes_in() {
     let bundle = torn_bundle(airdock.directory());
     for data in [airdock.data(), &own] {
         let output = ingest(airdock.directory(), data, &[], &[&bundle]);
-        assert_exit(&output, 65);
+        printed(&output, 65);
         assert!(stdout(&output).contains("\nrefused: "), "{}", stdout(&output));
         assert!(stdout(&output).contains("zenml-pro-api.tar"), "{}", stdout(&output));
         assert!(stdout(&output).contains(REPORTED), "{}", stdout(&output));
@@ -311,11 +282,11 @@ fn strict_takes_all_or_nothing() {
     let airdock = Airdock::start();
     let bundle = torn_bundle(airdock.directory());
     let output = ingest(airdock.directory(), airdock.data(), &["--strict"], &[&bundle]);
-    assert_exit(&output, 65);
+    printed(&output, 65);
     assert!(stderr(&output).contains("refused: "), "{}", stderr(&output));
     assert!(stderr(&output).contains("zenml-pro-api.tar"), "{}", stderr(&output));
     airdock.client().get(MANIFEST).expect(404);
-    assert_exit(&ingest(airdock.directory(), airdock.data(), &[], &[&bundle]), 65);
+    printed(&ingest(airdock.directory(), airdock.data(), &[], &[&bundle]), 65);
     airdock.client().get(MANIFEST).expect(200);
 }
 
@@ -323,7 +294,7 @@ fn strict_takes_all_or_nothing() {
 fn a_path_that_is_not_there_is_said_at_once() {
     let folder = tempfile::tempdir().unwrap();
     let output = run(folder.path(), ["ingest", "no-such-bundle"]);
-    assert_exit(&output, 1);
+    printed(&output, 1);
     assert!(stderr(&output).contains("cannot read `no-such-bundle`"), "{}", stderr(&output));
 }
 
@@ -353,7 +324,7 @@ fn an_ingest_whose_command_is_interrupted_stops_and_leaves_nothing() {
     airdock.client().get(MANIFEST).expect(404);
     // The server is free for the next ingest, which would otherwise wait.
     let output = ingest(airdock.directory(), airdock.data(), &[], &[&example()]);
-    assert_exit(&output, 0);
+    printed(&output, 0);
     airdock.client().get(MANIFEST).expect(200);
 }
 
@@ -390,8 +361,8 @@ fn an_ingest_whose_command_is_gone_stops_reading() {
     while written < ENOUGH && writer.write_all(&[1; 65536]).is_ok() {
         written += 65536;
     }
-    assert!(written < ENOUGH, "the server read on after the command was gone");
-    assert_exit(&ingest(airdock.directory(), airdock.data(), &[], &[&example()]), 0);
+    assert!(written < ENOUGH, "the server has read on for nobody");
+    printed(&ingest(airdock.directory(), airdock.data(), &[], &[&example()]), 0);
 }
 
 #[test]
@@ -425,11 +396,11 @@ fn a_stale_socket_from_a_crash_does_not_prevent_a_start() {
     let data = folder.path().join("data");
     Airdock::over(&data).kill();
     assert!(data.join("control.sock").exists(), "a crash leaves it");
-    assert_exit(&ingest(folder.path(), &data, &[], &[&example()]), 0);
+    printed(&ingest(folder.path(), &data, &[], &[&example()]), 0);
     let airdock = Airdock::over(&data);
     airdock.client().get(MANIFEST).expect(200);
     let by_the_server = ingest(folder.path(), &data, &[], &[&example()]);
-    assert_exit(&by_the_server, 0);
+    printed(&by_the_server, 0);
 }
 
 #[test]
@@ -438,7 +409,7 @@ fn a_data_folder_too_deep_for_a_socket_address_works_all_the_same() {
     let data = folder.path().join("d".repeat(100)).join("e".repeat(100));
     let airdock = Airdock::over(&data);
     let output = ingest(folder.path(), &data, &[], &[&example()]);
-    assert_exit(&output, 0);
+    printed(&output, 0);
     airdock.client().get(MANIFEST).expect(200);
 }
 
@@ -449,7 +420,7 @@ fn a_folder_locked_by_a_process_that_does_not_answer_ends_with_75() {
     for verb in [&["ingest", "."][..], &["rebuild"]] {
         let mut command = command(airdock.directory());
         let output = command.args(verb).arg("--data").arg(airdock.data()).output().unwrap();
-        assert_exit(&output, 75);
+        printed(&output, 75);
         assert!(stderr(&output).contains("no server answers for the data folder"), "{}", stderr(&output));
     }
 }
@@ -458,14 +429,14 @@ fn a_folder_locked_by_a_process_that_does_not_answer_ends_with_75() {
 fn rebuild_counts_what_is_there_here_and_by_the_server() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
-    assert_exit(&ingest(folder.path(), &data, &[], &[&example()]), 0);
+    printed(&ingest(folder.path(), &data, &[], &[&example()]), 0);
     let here = run(folder.path(), ["rebuild", "--data", "data"]);
-    assert_exit(&here, 0);
+    printed(&here, 0);
     assert!(stdout(&here).starts_with("rebuilt from disk: "), "{}", stdout(&here));
     assert!(!stdout(&here).contains(" 0 tags"), "{}", stdout(&here));
     let airdock = Airdock::over(&data);
     let there = run(folder.path(), ["rebuild", "--data", "data"]);
-    assert_exit(&there, 0);
+    printed(&there, 0);
     assert_eq!(stdout(&there), stdout(&here));
     airdock.client().get(MANIFEST).expect(200);
 }
@@ -510,7 +481,7 @@ fn a_reader_that_has_seen_enough_ends_no_server() {
     }
     // This waits for the bundle's ingest to end, so the server has printed the table by then.
     let output = ingest(folder.path(), &folder.path().join("airdock-data"), &[], &[&example()]);
-    assert_exit(&output, 0);
+    printed(&output, 0);
     assert!(child.try_wait().unwrap().is_none(), "still serving");
     child.kill().unwrap();
     child.wait().unwrap();
@@ -520,13 +491,13 @@ fn a_reader_that_has_seen_enough_ends_no_server() {
 fn commands_at_the_same_time_wait_for_each_other() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
-    assert_exit(&ingest(folder.path(), &data, &[], &[&example()]), 0);
+    printed(&ingest(folder.path(), &data, &[], &[&example()]), 0);
     let start = |_| {
         let mut command = command(folder.path());
         command.args(["rebuild", "--data", "data"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
     };
     let children: Vec<_> = (0..3).map(start).collect();
     for child in children {
-        assert_exit(&child.wait_with_output().unwrap(), 0);
+        printed(&child.wait_with_output().unwrap(), 0);
     }
 }

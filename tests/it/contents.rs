@@ -1,38 +1,23 @@
 //! `ls`, `inspect` and `rm` on the command line, run by the command itself and by a running server.
 
 use std::ffi::OsStr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Output;
 
 use serde_json::Value;
 
-use crate::crash::site::in_memory;
-use crate::support::client::Client;
-use crate::support::content::{digest, image, index, noise, push_blob, push_image, put_manifest};
-use crate::support::process::{Airdock, run};
-
-fn example() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/zenml-air-gapped-bundle")
-}
+use testkit::bundle::example;
+use testkit::client::Client;
+use testkit::content::{digest, noise};
+use testkit::folder::in_memory;
+use testkit::manifest::{image, index};
+use testkit::process::{Airdock, printed, run, said};
+use testkit::push::{push_blob, push_image, put_manifest};
 
 /// Runs a command on the data folder `data` of `folder`.
 fn ask<A: AsRef<OsStr>>(folder: &Path, arguments: &[A]) -> Output {
     let arguments = arguments.iter().map(AsRef::as_ref);
     run(folder, arguments.chain(["--data", "data"].map(OsStr::new)))
-}
-
-/// Standard output, after checking the exit code.
-#[track_caller]
-fn printed(output: &Output, code: i32) -> String {
-    let (out, error) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    assert_eq!(output.status.code(), Some(code), "it printed\n{out}\nand said\n{error}");
-    out.into_owned()
-}
-
-#[track_caller]
-fn said(output: &Output, code: i32) -> String {
-    printed(output, code);
-    String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
 fn json_lines(text: &str) -> Vec<Value> {
@@ -219,7 +204,7 @@ fn ten_thousand_tags_are_listed_in_bounded_memory() {
     for batch in 0..TAGS / 100 {
         let tags: Vec<_> = (0..100).map(|number| format!("tag=v{:05}", batch * 100 + number)).collect();
         let target = format!("/v2/many/manifests/{}?{}", digest(&manifest), tags.join("&"));
-        connection.send(&crate::support::client::Request::new("PUT", &target).body(manifest.as_str())).expect(201);
+        connection.send(&testkit::client::Request::new("PUT", &target).body(manifest.as_str())).expect(201);
     }
     let peak = || {
         let status = std::fs::read_to_string(format!("/proc/{}/status", airdock.id())).unwrap();
@@ -328,7 +313,7 @@ fn verify_ends_when_its_command_is_killed_and_does_not_block_other_commands() {
     push_image(&client, "large", "1", &[&large]);
     let mut children: Vec<_> = (0..4)
         .map(|_| {
-            let mut verify = crate::support::process::command(folder.path());
+            let mut verify = testkit::process::command(folder.path());
             verify.args(["verify", "--data", "data"]).stdout(std::process::Stdio::null());
             verify.spawn().unwrap()
         })

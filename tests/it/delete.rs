@@ -1,7 +1,8 @@
 //! end-9, end-10: deleted content is gone at the next request, and nothing else is.
 
-use crate::support::content::{digest, push_blob, push_image};
-use crate::support::process::Airdock;
+use testkit::content::digest;
+use testkit::process::Airdock;
+use testkit::push::{push_blob, push_image};
 
 #[test]
 fn end_9_deleting_a_tag_leaves_the_manifest_and_its_other_tags() {

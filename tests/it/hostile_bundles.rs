@@ -6,56 +6,36 @@ use std::path::{Path, PathBuf};
 
 use tar::EntryType;
 
-use crate::support::bundle::{append, save};
-use crate::support::changes::Changes;
-use crate::support::process::command;
+use testkit::bundle::save;
+use testkit::changes::Changes;
+use testkit::process::command;
+use testkit::tarball::{Tarball, entry};
 
 const SECRET: &[u8] = b"a file outside the bundle";
 
-/// Adds an entry that no library would write.
-fn entry(tar: &mut tar::Builder<Vec<u8>>, path: &str, kind: EntryType, target: &str, content: &[u8]) {
-    let mut header = tar::Header::new_ustar();
-    header.as_old_mut().name[..path.len()].copy_from_slice(path.as_bytes());
-    header.as_old_mut().linkname[..target.len()].copy_from_slice(target.as_bytes());
-    header.set_entry_type(kind);
-    header.set_mode(0o644);
-    header.set_size(content.len() as u64);
-    header.set_cksum();
-    tar.append(&header, content).unwrap();
-}
-
-/// Archives with a valid image and one entry that points to `outside`, each with a description of that entry.
+/// Archives with an honest image in them and something that leads to `outside`, by what that is.
 fn archives(outside: &Path, honest: &[u8]) -> Vec<(&'static str, Vec<u8>)> {
     let (secret, fresh) = (outside.join("secret"), outside.join("fresh"));
     let (secret, fresh) = (secret.to_str().unwrap(), fresh.to_str().unwrap());
-    let with = |add: &dyn Fn(&mut tar::Builder<Vec<u8>>)| {
-        let mut tar = tar::Builder::new(Vec::new());
-        add(&mut tar);
-        append(&mut tar, "honest.tar", honest);
-        tar.into_inner().unwrap()
-    };
-    let file = EntryType::Regular;
+    let with = |tar: Tarball| tar.file("honest.tar", honest).end();
+    let file = |path: &str, content: &[u8]| Tarball::new().file(path, content);
+    let link = |kind, path: &str, target: &str| Tarball::new().link(kind, path, target);
     vec![
-        ("parent folders", with(&|tar| entry(tar, "../../outside/fresh", file, "", b"x"))),
-        ("parent folders within", with(&|tar| entry(tar, "a/../../../outside/fresh", file, "", b"x"))),
-        ("an absolute path", with(&|tar| entry(tar, fresh, file, "", b"x"))),
-        ("a hard link", with(&|tar| entry(tar, "x.tar", EntryType::Link, secret, b""))),
-        ("a symbolic link", with(&|tar| entry(tar, "x.tar", EntryType::Symlink, secret, b""))),
-        ("a device", with(&|tar| entry(tar, "x", EntryType::Char, "", b""))),
-        (
-            "a file through a link",
-            with(&|tar| {
-                entry(tar, "dir", EntryType::Symlink, "../outside", b"");
-                entry(tar, "dir/fresh", file, "", b"x");
-            }),
-        ),
+        ("parent folders", with(file("../../outside/fresh", b"x"))),
+        ("parent folders within", with(file("a/../../../outside/fresh", b"x"))),
+        ("an absolute path", with(file(fresh, b"x"))),
+        ("a hard link", with(link(EntryType::Link, "x.tar", secret))),
+        ("a symbolic link", with(link(EntryType::Symlink, "x.tar", secret))),
+        ("a device", with(Tarball::new().raw(&entry(b"x", EntryType::Char, b"", |_| {})))),
+        ("a file through a link", with(Tarball::new().symlink("dir", "../outside").file("dir/fresh", b"x"))),
         (
             "a layer that is a link",
-            with(&|tar| {
-                entry(tar, "l/layer.tar", EntryType::Symlink, "../../outside/secret", b"");
-                append(tar, "c.json", br#"{"rootfs":{"diff_ids":[]}}"#);
-                append(tar, "manifest.json", br#"[{"Config":"c.json","RepoTags":["a:1"],"Layers":["l/layer.tar"]}]"#);
-            }),
+            with(
+                Tarball::new()
+                    .symlink("l/layer.tar", "../../outside/secret")
+                    .file("c.json", br#"{"rootfs":{"diff_ids":[]}}"#)
+                    .file("manifest.json", br#"[{"Config":"c.json","RepoTags":["a:1"],"Layers":["l/layer.tar"]}]"#),
+            ),
         ),
     ]
 }

@@ -4,9 +4,11 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-use crate::support::client::{Client, Request};
-use crate::support::content::{digest, image, noise, push_blob, push_image, put_manifest, start_upload};
-use crate::support::process::{Airdock, PATIENCE};
+use testkit::client::{Client, Request};
+use testkit::content::{digest, noise};
+use testkit::manifest::image;
+use testkit::process::{Airdock, PATIENCE};
+use testkit::push::{push_blob, push_image, put_manifest, start_upload};
 
 /// Sends raw bytes and reads until the connection closes, or is silent for a second.
 fn raw(client: &Client, bytes: &[u8]) -> String {

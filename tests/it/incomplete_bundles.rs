@@ -3,9 +3,10 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use crate::support::bundle::layout;
-use crate::support::content::{digest, image, index, noise};
-use crate::support::process::{Airdock, run};
+use testkit::bundle::save_layout;
+use testkit::content::{digest, noise};
+use testkit::manifest::{image, index};
+use testkit::process::{Airdock, run};
 
 const NAME: &str = "registry.example/team/app";
 
@@ -26,7 +27,7 @@ fn a12_the_pull_of_a_platform_that_did_not_come_is_answered_at_once_with_manifes
     let list = index(&[&here, &absent]);
     let airdock = Airdock::start();
     let archive = airdock.directory().join("sparse.tar");
-    layout(&archive, &format!("{NAME}:1"), &list, &[here.as_bytes(), b"{}", b"amd64"]);
+    save_layout(&archive, &format!("{NAME}:1"), &list, &[here.as_bytes(), b"{}", b"amd64"]);
     let report = ingest(&airdock, &archive, 0);
     assert!(report.contains(&digest(&absent)), "it says what did not come: {report}");
     let client = airdock.client();
@@ -40,7 +41,7 @@ fn a12_the_pull_of_a_platform_that_did_not_come_is_answered_at_once_with_manifes
     assert!(asked.elapsed() < Duration::from_secs(10), "a node would wait");
     // A later bundle completes it.
     let rest = airdock.directory().join("rest.tar");
-    layout(&rest, &format!("{NAME}:arm64"), &absent, &[b"{}", b"arm64"]);
+    save_layout(&rest, &format!("{NAME}:arm64"), &absent, &[b"{}", b"arm64"]);
     ingest(&airdock, &rest, 0);
     assert_eq!(client.get(&path(&digest(&absent))).expect(200).text(), absent);
 }
@@ -52,10 +53,10 @@ fn a20_a_delta_whose_base_is_absent_lists_what_it_lacks_and_changes_no_tag() {
     let (old, new) = (image(&[b"old"], ""), image(&layers, ""));
     let airdock = Airdock::start();
     let whole = airdock.directory().join("old.tar");
-    layout(&whole, &format!("{NAME}:current"), &old, &[b"{}", b"old"]);
+    save_layout(&whole, &format!("{NAME}:current"), &old, &[b"{}", b"old"]);
     ingest(&airdock, &whole, 0);
     let delta = airdock.directory().join("delta.tar");
-    layout(&delta, &format!("{NAME}:current"), &new, &[b"{}", b"new"]);
+    save_layout(&delta, &format!("{NAME}:current"), &new, &[b"{}", b"new"]);
     let said = ingest(&airdock, &delta, 65);
     for layer in &base {
         assert!(said.contains(&digest(layer)), "{said}");
@@ -66,7 +67,7 @@ fn a20_a_delta_whose_base_is_absent_lists_what_it_lacks_and_changes_no_tag() {
     client.get(&format!("/v2/{NAME}/manifests/{}", digest(&new))).expect(404);
     // Once its base is there, it is ingested.
     let full = airdock.directory().join("base.tar");
-    layout(&full, &format!("{NAME}:base"), &image(&layers[..3], ""), &[&[&b"{}"[..]], &layers[..3]].concat());
+    save_layout(&full, &format!("{NAME}:base"), &image(&layers[..3], ""), &[&[&b"{}"[..]], &layers[..3]].concat());
     ingest(&airdock, &full, 0);
     ingest(&airdock, &delta, 0);
     assert_eq!(client.get(&format!("/v2/{NAME}/manifests/current")).expect(200).text(), new);

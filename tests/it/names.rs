@@ -1,8 +1,9 @@
 //! Every spelling of a name, as containerd, dockerd, podman and users write it.
 
-use crate::support::client::Request;
-use crate::support::content::{digest, push_blob, push_image, start_upload};
-use crate::support::process::Airdock;
+use testkit::client::Request;
+use testkit::content::digest;
+use testkit::process::Airdock;
+use testkit::push::{push_blob, push_image, start_upload};
 
 #[test]
 fn mirrored_content_answers_to_every_spelling_of_its_upstream() {

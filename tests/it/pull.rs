@@ -2,9 +2,11 @@
 
 use std::path::Path;
 
-use crate::support::client::Request;
-use crate::support::content::{digest, index, noise, push_blob, push_image, put_manifest, sha512};
-use crate::support::process::{Airdock, command};
+use testkit::client::Request;
+use testkit::content::{digest, noise, sha512};
+use testkit::manifest::index;
+use testkit::process::{Airdock, command};
+use testkit::push::{push_blob, push_image, put_manifest};
 
 #[test]
 fn end_1_the_registry_says_that_it_is_one() {

@@ -2,9 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use crate::support::client::Request;
-use crate::support::content::{digest, image, index, push_blob, push_image, put_manifest, sha512};
-use crate::support::process::Airdock;
+use testkit::client::Request;
+use testkit::content::{digest, sha512};
+use testkit::manifest::{image, index};
+use testkit::process::Airdock;
+use testkit::push::{push_blob, push_image, put_manifest};
 
 const EMPTY: &str = "sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a";
 

@@ -2,19 +2,11 @@
 
 use serde_json::{Value, json};
 
-use crate::support::client::Client;
-use crate::support::content::{digest, image, index, push_blob, put_manifest};
-use crate::support::process::Airdock;
-
-const INDEX: &str = "application/vnd.oci.image.index.v1+json";
-
-fn about(subject: &str) -> String {
-    format!(
-        r#","subject":{{"mediaType":"application/vnd.oci.image.manifest.v1+json","digest":"{}","size":{}}}"#,
-        digest(subject),
-        subject.len()
-    )
-}
+use testkit::client::Client;
+use testkit::content::digest;
+use testkit::manifest::{INDEX, about, image, index};
+use testkit::process::Airdock;
+use testkit::push::{push_blob, put_manifest};
 
 fn list(client: &Client, target: &str) -> Vec<Value> {
     let answer = client.get(target).expect(200);
@@ -109,9 +101,7 @@ fn h26_more_referrers_than_a_client_reads_at_once_come_in_pages() {
         let answer = client.get(&target).expect(200);
         assert!(answer.body.len() <= 4 << 20, "{} bytes are more than clients read", answer.body.len());
         found.extend(list(&client, &target).iter().map(|entry| entry["digest"].as_str().unwrap().to_owned()));
-        next = answer.header("link").map(|link| {
-            link.strip_prefix('<').and_then(|link| link.strip_suffix(">; rel=\"next\"")).unwrap().to_owned()
-        });
+        next = answer.next_page();
         pages += 1;
     }
     assert!(pages > 1);

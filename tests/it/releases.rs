@@ -3,10 +3,12 @@
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
 
-use super::support::bundle::{append, save};
-use super::support::client::{Client, Request};
-use super::support::content::{image, push_blob};
-use super::support::process::{Airdock, command};
+use testkit::bundle::save;
+use testkit::client::Client;
+use testkit::image::layer;
+use testkit::process::{Airdock, command, pipe, said, stdout};
+use testkit::pull::tags;
+use testkit::push::push_image;
 
 const UPSTREAM: &str = "docker.io/zenmldocker/zenml";
 const INTERNAL: &str = "zenml/zenml";
@@ -43,9 +45,8 @@ impl Site {
     #[track_caller]
     fn ends(&self, arguments: &[&str], code: i32) -> String {
         let output = self.run(arguments);
-        let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {said}");
-        if code == 0 { String::from_utf8(output.stdout).unwrap() } else { said }
+        let error = said(&output, code);
+        if code == 0 { stdout(&output) } else { error }
     }
 
     #[track_caller]
@@ -65,9 +66,7 @@ impl Site {
         let bundle = self.folder.path().join(format!("bundle-{version}"));
         std::fs::create_dir_all(bundle.join("images")).unwrap();
         let tags = ["zenmldocker/zenml:current".to_owned(), format!("zenmldocker/zenml:{version}")];
-        let mut layer = tar::Builder::new(Vec::new());
-        append(&mut layer, "version", version.as_bytes());
-        save(&bundle.join("images/client.tar"), &tags, &[&layer.into_inner().unwrap()]);
+        save(&bundle.join("images/client.tar"), &tags, &[&layer("version", version.as_bytes())]);
         bundle
     }
 
@@ -85,9 +84,7 @@ impl Site {
     }
 
     fn tags(&self) -> Vec<String> {
-        let list = self.look(|client| client.get(&format!("/v2/{INTERNAL}/tags/list")));
-        let tags = list.json()["tags"].as_array().cloned().unwrap_or_default();
-        tags.iter().map(|tag| tag.as_str().unwrap().to_owned()).collect()
+        self.look(|client| tags(client, INTERNAL))
     }
 }
 
@@ -97,14 +94,6 @@ fn provenance(client: &Client, repository: &str, reference: &str) -> Option<Stri
     let (get, head) = (client.get(&path).expect(200), client.head(&path).expect(200));
     assert_eq!(get.header("airdock-provenance"), head.header("airdock-provenance"));
     get.header("airdock-provenance").map(str::to_owned)
-}
-
-fn push(client: &Client, repository: &str, tag: &str, content: &[u8]) {
-    push_blob(client, repository, b"{}");
-    push_blob(client, repository, content);
-    let put = Request::new("PUT", &format!("/v2/{repository}/manifests/{tag}"));
-    let put = put.header("content-type", "application/vnd.oci.image.manifest.v1+json");
-    client.send(&put.body(image(&[content], ""))).expect(201);
 }
 
 #[test]
@@ -173,7 +162,7 @@ fn a_pushed_tag_survives_and_what_becomes_of_it_can_be_chosen() {
     let site = Site::new(true);
     site.ingest("v1", &[]);
     let client = site.airdock.as_ref().unwrap().client();
-    push(&client, INTERNAL, "current", b"own");
+    push_image(&client, INTERNAL, "current", &[b"own"]);
     assert_eq!(provenance(&client, INTERNAL, "current"), Some("pushed by anonymous".into()));
 
     let report = site.ingest("v2", &[]);
@@ -208,8 +197,8 @@ fn a_server_protects_prefixes_and_follows_its_settings() {
         .iter()
         .fold(Airdock::builder().data(&data), |builder, (name, value)| builder.variable(name, value))
         .start();
-    push(&airdock.client(), INTERNAL, "current", b"own");
-    push(&airdock.client(), UPSTREAM, "current", b"own");
+    push_image(&airdock.client(), INTERNAL, "current", &[b"own"]);
+    push_image(&airdock.client(), UPSTREAM, "current", &[b"own"]);
     let site = Site { folder, airdock: Some(airdock) };
     let report = site.ingest("v1", &[]);
     let kept = report["kept"].as_array().unwrap();
@@ -219,14 +208,13 @@ fn a_server_protects_prefixes_and_follows_its_settings() {
     assert_eq!(provenance(&client, INTERNAL, "current"), Some("pushed by anonymous".into()));
     assert!(provenance(&client, UPSTREAM, "current").unwrap().starts_with("ingested from bundle-v1"));
     assert_eq!(site.tags(), ["current", "v1"], "what was not there comes");
-    // The command's option overrides the server's setting.
-    push(&client, UPSTREAM, "current", b"again");
+    // The command's own word goes before the server's settings.
+    push_image(&client, UPSTREAM, "current", &[b"again"]);
     assert_eq!(site.ingest("v2", &["--on-conflict", "keep"])["kept"].as_array().unwrap().len(), 2);
 }
 
 #[test]
 fn the_record_says_how_large_a_file_was_and_that_a_stream_has_no_size() {
-    use std::io::Write as _;
     let site = Site::new(false);
     let file = site.bundle("v1").join("images/client.tar");
     let report = site.text(&["ingest", "--json", file.to_str().unwrap()]);
@@ -236,15 +224,8 @@ fn the_record_says_how_large_a_file_was_and_that_a_stream_has_no_size() {
     assert_eq!(shown["media"][0]["size"].as_u64(), Some(Path::new(&file).metadata().unwrap().len()));
 
     let stream = std::fs::read(site.bundle("v2").join("images/client.tar")).unwrap();
-    let mut child = command(site.folder.path())
-        .args(["ingest", "--json", "-", "--data"])
-        .arg(site.data())
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    child.stdin.take().unwrap().write_all(&stream).unwrap();
-    let output = child.wait_with_output().unwrap();
+    let mut ingest = command(site.folder.path());
+    let output = pipe(ingest.args(["ingest", "--json", "-", "--data"]).arg(site.data()), &stream);
     let text = String::from_utf8(output.stdout).unwrap();
     let report: serde_json::Value = serde_json::from_str(text.lines().last().unwrap()).unwrap();
     let shown = site.json(&["release", "show", &report["release"].to_string()]);

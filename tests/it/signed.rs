@@ -1,11 +1,12 @@
 //! A16 with the binary and real `openssl`: a bundle's inventory, signing it, and what a trusted key refuses.
 
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-use super::support::bundle::save;
-use super::support::process::{Airdock, command, run};
+use testkit::bundle::save;
+use testkit::content::zstd;
+use testkit::image::layer;
+use testkit::process::{Airdock, command, pipe, run, stderr};
 
 /// A folder for bundles and keys, with a data folder in it.
 struct Site {
@@ -17,10 +18,6 @@ fn openssl(folder: &Path, arguments: &[&str]) -> Vec<u8> {
     let output = Command::new("openssl").args(arguments).current_dir(folder).stdin(Stdio::null()).output().unwrap();
     assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
     output.stdout
-}
-
-fn said(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
 impl Site {
@@ -48,13 +45,7 @@ impl Site {
     }
 
     fn image(&self, name: &str, content: &[u8]) {
-        let mut layer = tar::Builder::new(Vec::new());
-        super::support::bundle::append(&mut layer, "hello", content);
-        save(
-            &self.file(&format!("images/{name}.tar")),
-            &[format!("example/{name}:1")],
-            &[&layer.into_inner().unwrap()],
-        );
+        save(&self.file(&format!("images/{name}.tar")), &[format!("example/{name}:1")], &[&layer("hello", content)]);
     }
 
     /// Writes the bundle's inventory and signs it with the named key.
@@ -64,7 +55,7 @@ impl Site {
             let _ = std::fs::remove_file(self.file(name));
         }
         let made = run(self.path(), [&["inventory", "--progress", "never"], expires, &["bundle"]].concat());
-        assert!(made.status.success(), "{}", said(&made));
+        assert!(made.status.success(), "{}", stderr(&made));
         std::fs::write(self.file("inventory.txt"), made.stdout).unwrap();
         self.sign_text(key);
     }
@@ -89,9 +80,9 @@ impl Site {
     fn refused(&self, airdock: Option<&Airdock>, arguments: &[&str], sentence: &str) {
         let before = airdock.map(tags);
         let output = self.ingest(arguments);
-        assert_eq!(output.status.code(), Some(65), "{}", said(&output));
-        assert!(said(&output).contains(sentence), "`{sentence}` is not said:\n{}", said(&output));
-        assert!(said(&output).contains("no tag was changed"), "{}", said(&output));
+        assert_eq!(output.status.code(), Some(65), "{}", stderr(&output));
+        assert!(stderr(&output).contains(sentence), "`{sentence}` is not said:\n{}", stderr(&output));
+        assert!(stderr(&output).contains("no tag was changed"), "{}", stderr(&output));
         assert_eq!(airdock.map(tags), before, "a tag moved");
         let releases = run(self.path(), ["releases", "--data", "data"]);
         assert!(String::from_utf8_lossy(&releases.stdout).contains("no release yet"), "a release appeared");
@@ -117,9 +108,9 @@ fn a16_what_openssl_signed_goes_in_and_the_release_says_who_signed_it() {
         );
         let public = format!("{key}.pub");
         let output = site.ingest(&["--key", "other.pub", "--key", &public, "bundle"]);
-        assert!(output.status.success(), "{}", said(&output));
+        assert!(output.status.success(), "{}", stderr(&output));
         let der = openssl(site.path(), &["pkey", "-pubin", "-in", &public, "-outform", "DER"]);
-        let fingerprint = super::support::content::digest(&der);
+        let fingerprint = testkit::content::digest(&der);
         let signed = format!("bundle/inventory.txt by {public} ({fingerprint})\n");
         let report = String::from_utf8_lossy(&output.stdout).into_owned();
         assert!(report.contains("signed: ") && report.contains(&signed), "{report}");
@@ -169,7 +160,7 @@ fn a16_a_server_with_a_key_ingests_only_signed_bundles_by_every_way_in() {
     refused(&["bundle"], "`docker.io/example/tool:1` is sha256:");
     std::fs::write(site.file("images/tool.tar"), &tool).unwrap();
     let output = site.ingest(&["bundle"]);
-    assert!(output.status.success(), "{}", said(&output));
+    assert!(output.status.success(), "{}", stderr(&output));
     assert_eq!(tags(&airdock), [200, 200]);
 }
 
@@ -183,22 +174,19 @@ fn a16_a_command_can_ask_a_server_without_keys_for_a_signature_over_a_pipe() {
     std::fs::rename(site.file("inventory.txt.sig"), site.path().join("carried.txt.sig")).unwrap();
     let mut archive = tar::Builder::new(Vec::new());
     archive.append_dir_all("bundle", site.path().join("bundle")).unwrap();
-    let archive = zstd::encode_all(archive.into_inner().unwrap().as_slice(), 1).unwrap();
-    let pipe = |arguments: &[&str]| {
+    let archive = zstd(&archive.into_inner().unwrap());
+    let piped = |arguments: &[&str]| {
         let mut command = command(site.path());
         command.args(["ingest", "--data", "data", "--progress", "never", "--key"]).args(arguments).arg("-");
-        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        // The server may close the connection before it has read everything.
-        let _ = child.stdin.take().unwrap().write_all(&archive);
-        child.wait_with_output().unwrap()
+        pipe(&mut command, &archive)
     };
-    let output = pipe(&["build.pub"]);
-    assert_eq!(output.status.code(), Some(65), "{}", said(&output));
-    let output = pipe(&["other.pub", "--inventory", "carried.txt"]);
-    assert_eq!(output.status.code(), Some(65), "{}", said(&output));
+    let output = piped(&["build.pub"]);
+    assert_eq!(output.status.code(), Some(65), "{}", stderr(&output));
+    let output = piped(&["other.pub", "--inventory", "carried.txt"]);
+    assert_eq!(output.status.code(), Some(65), "{}", stderr(&output));
     assert_eq!(tags(&airdock), [404, 404]);
-    let output = pipe(&["build.pub", "--inventory", "carried.txt"]);
-    assert!(output.status.success(), "{}", said(&output));
+    let output = piped(&["build.pub", "--inventory", "carried.txt"]);
+    assert!(output.status.success(), "{}", stderr(&output));
     assert_eq!(tags(&airdock), [200, 200]);
 }
 
@@ -225,11 +213,15 @@ fn a16_what_a_server_is_started_with_has_to_be_signed_too() {
         run(site.path(), [&serve[..], arguments].concat())
     };
     let output = mount(&["--key", "build.pub"]);
-    assert_eq!(output.status.code(), Some(1), "{}", said(&output));
-    assert!(said(&output).contains("cannot mount") && said(&output).contains("no inventory"), "{}", said(&output));
+    assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+    assert!(
+        stderr(&output).contains("cannot mount") && stderr(&output).contains("no inventory"),
+        "{}",
+        stderr(&output)
+    );
     let output = mount(&["--key", "build.key"]);
-    assert_eq!(output.status.code(), Some(1), "{}", said(&output));
-    assert!(said(&output).contains("build.key` cannot be used: it holds a private key"), "{}", said(&output));
+    assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+    assert!(stderr(&output).contains("build.key` cannot be used: it holds a private key"), "{}", stderr(&output));
 
     site.sign("build", &[]);
     let airdock = start("--mount").argument("--copy").start();
@@ -244,17 +236,17 @@ fn an_inventory_is_the_same_each_time_and_there_is_none_of_half_a_bundle() {
     let site = Site::new();
     let made = |arguments: &[&str]| run(site.path(), [&["inventory", "--progress", "never"], arguments].concat());
     let (one, two) = (made(&["bundle"]), made(&["bundle"]));
-    assert!(one.status.success() && one.stdout == two.stdout, "{}", said(&one));
+    assert!(one.status.success() && one.stdout == two.stdout, "{}", stderr(&one));
     assert!(!site.path().join("airdock-data").exists(), "it made a data folder");
     // An existing inventory does not list itself.
     std::fs::write(site.file("inventory.txt"), &one.stdout).unwrap();
     assert_eq!(made(&["bundle"]).stdout, one.stdout);
     let output = made(&["--expires", "yesterday", "bundle"]);
-    assert_eq!((output.status.code(), output.stdout.len()), (Some(1), 0), "{}", said(&output));
-    assert!(said(&output).contains("90d"), "{}", said(&output));
+    assert_eq!((output.status.code(), output.stdout.len()), (Some(1), 0), "{}", stderr(&output));
+    assert!(stderr(&output).contains("90d"), "{}", stderr(&output));
     let whole = std::fs::read(site.file("images/tool.tar")).unwrap();
     std::fs::write(site.file("images/tool.tar"), &whole[..whole.len() / 2]).unwrap();
     let output = made(&["bundle"]);
-    assert_eq!((output.status.code(), output.stdout.len()), (Some(65), 0), "{}", said(&output));
-    assert!(said(&output).contains("tool.tar"), "{}", said(&output));
+    assert_eq!((output.status.code(), output.stdout.len()), (Some(65), 0), "{}", stderr(&output));
+    assert!(stderr(&output).contains("tool.tar"), "{}", stderr(&output));
 }

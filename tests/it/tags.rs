@@ -1,8 +1,10 @@
 //! end-8 and Docker's catalog: complete lists and pages.
 
-use crate::support::client::Client;
-use crate::support::content::{digest, image, push_blob, push_image, put_manifest};
-use crate::support::process::Airdock;
+use testkit::client::Client;
+use testkit::content::digest;
+use testkit::manifest::image;
+use testkit::process::Airdock;
+use testkit::push::{push_blob, push_image, put_manifest};
 
 /// Follows the links from `target` to the end. Returns all entries of `key` and the number of pages.
 fn all(client: &Client, target: &str, key: &str) -> (Vec<String>, usize) {
@@ -12,11 +14,7 @@ fn all(client: &Client, target: &str, key: &str) -> (Vec<String>, usize) {
         let entries = answer.json()[key].as_array().expect("a list, never null").clone();
         found.extend(entries.iter().map(|entry| entry.as_str().unwrap().to_owned()));
         pages += 1;
-        next = answer.header("link").map(|link| {
-            let path = link.strip_prefix('<').and_then(|link| link.strip_suffix(">; rel=\"next\"")).unwrap();
-            assert!(path.starts_with('/'), "a path: {link}");
-            path.to_owned()
-        });
+        next = answer.next_page();
     }
     (found, pages)
 }

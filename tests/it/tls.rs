@@ -11,9 +11,10 @@ use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use tempfile::TempDir;
 
-use crate::support::client::{Connection, Request};
-use crate::support::content::{digest, image, noise};
-use crate::support::process::{Airdock, Builder, run};
+use testkit::client::{Connection, Request};
+use testkit::content::{digest, noise};
+use testkit::manifest::image;
+use testkit::process::{Airdock, Builder, run};
 
 pub(crate) struct Certificate {
     folder: TempDir,

@@ -5,9 +5,10 @@ use std::fs;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::support::client::{Client, Request, Response};
-use crate::support::content::{digest, noise, push_blob, sha512, start_upload};
-use crate::support::process::{Airdock, PATIENCE};
+use testkit::client::{Client, Request, Response};
+use testkit::content::{digest, noise, sha512};
+use testkit::process::{Airdock, PATIENCE};
+use testkit::push::{push_blob, start_upload};
 
 fn patch(client: &Client, location: &str, range: Option<&str>, body: &[u8]) -> Response {
     let request = Request::new("PATCH", location).body(body);

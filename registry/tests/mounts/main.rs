@@ -4,4 +4,11 @@
 mod pass;
 mod places;
 mod served;
-mod world;
+
+/// Larger than what is verified when it is opened.
+const LARGE: usize = 300_000;
+
+/// A large layer.
+fn layer(seed: u64) -> Vec<u8> {
+    testkit::content::bytes(seed, LARGE)
+}

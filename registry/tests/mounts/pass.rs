@@ -3,16 +3,16 @@
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
-use airdock_registry::oci::Algorithm;
+use testkit::registry::{Site, asked, sha256};
 
-use crate::world::{LARGE, World, asked, layer};
+use crate::{LARGE, layer};
 
 #[tokio::test]
 async fn the_pass_gives_way_to_what_was_verified_long_ago_and_comes_to_its_end_all_the_same() {
-    let world = World::new().await;
+    let world = Site::new().await;
     world.mount("a", "small", b"verified when it is opened").await;
     world.mount("a", "large", &layer(1)).await;
-    let digest = Algorithm::Sha256.digest(b"verified when it is opened");
+    let digest = sha256(b"verified when it is opened");
     // What an answer holds until the last of it is out; a store's is nothing a medium is read for.
     let on_its_way = world.registry.blob(&asked("a"), &digest).await.unwrap();
     let registry = world.registry.clone();

@@ -2,22 +2,12 @@
 //! it.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use crate::site::{Site, digest};
+use testkit::folder::{copy, files};
+use testkit::registry::Site;
 
-/// Copies a folder whole.
-fn copy(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap().map(Result::unwrap) {
-        let target = to.join(entry.file_name());
-        if entry.file_type().unwrap().is_dir() {
-            copy(&entry.path(), &target)
-        } else {
-            drop(fs::copy(entry.path(), target))
-        }
-    }
-}
+use crate::digest;
 
 /// The folder as it was before the entry, but for the entry itself, which is committed and not settled; of what the entry
 /// changes, the first `done` files below `repositories` are done.
@@ -44,22 +34,9 @@ async fn cut_off(site: Site, before: &Path, id: u64, done: usize) -> Site {
 }
 
 /// Files that differ, tags before manifests as they are written.
-fn changed(before: &Path, after: &Path) -> Vec<String> {
-    let list = |root: &Path| {
-        let mut found = Vec::new();
-        let mut folders = vec![root.to_owned()];
-        while let Some(folder) = folders.pop() {
-            for entry in fs::read_dir(folder).unwrap().map(Result::unwrap) {
-                match entry.file_type().unwrap().is_dir() {
-                    true => folders.push(entry.path()),
-                    false => found.push(entry.path().strip_prefix(root).unwrap().to_str().unwrap().to_owned()),
-                }
-            }
-        }
-        found
-    };
-    let mut all: Vec<_> = list(before).into_iter().chain(list(after)).collect();
-    all.sort_by_key(|file| (!file.contains("_tags"), file.clone()));
+fn changed(before: &Path, after: &Path) -> Vec<PathBuf> {
+    let mut all = [files(before), files(after)].concat();
+    all.sort_by_key(|file| (!file.components().any(|part| part.as_os_str() == "_tags"), file.clone()));
     all.dedup();
     all.retain(|file| fs::read(before.join(file)).ok() != fs::read(after.join(file)).ok());
     all
@@ -68,26 +45,26 @@ fn changed(before: &Path, after: &Path) -> Vec<String> {
 #[tokio::test]
 async fn a_rollback_that_was_cut_off_is_whole_after_the_next_start() {
     for done in 0..4 {
-        let site = Site::new().await;
+        let site = Site::in_memory().await;
         let old = site.release(&[("a", "x", "1"), ("b", "x", "1")]).await;
         site.release(&[("a", "x", "2"), ("b", "x", "2"), ("b", "y", "2")]).await;
         let before = tempfile::tempdir().unwrap();
         copy(&site.path(""), before.path());
         let id = site.roll_back(None).await.record.unwrap().id;
         let site = cut_off(site, before.path(), id, done).await;
-        assert_eq!((site.served("a", "x").await, site.served("b", "x").await), (Some(digest("1")), Some(digest("1"))));
+        assert_eq!((site.tag("a", "x").await, site.tag("b", "x").await), (Some(digest("1")), Some(digest("1"))));
         assert_eq!(site.tags("b").await, ["x"], "{done} files done");
         assert_eq!(site.in_effect().await, Some(old));
         site.push("b", "y", "own").await;
         let site = site.restart(|_| {}).await;
-        assert_eq!(site.served("b", "y").await, Some(digest("own")), "it is not done again over what came later");
+        assert_eq!(site.tag("b", "y").await, Some(digest("own")), "it is not done again over what came later");
     }
 }
 
 #[tokio::test]
 async fn a_removal_that_was_cut_off_is_whole_after_the_next_start() {
     for done in 0..5 {
-        let site = Site::new().await;
+        let site = Site::in_memory().await;
         let old = site.release(&[("a", "1", "1"), ("a", "x", "1"), ("b", "1", "only")]).await;
         site.release(&[("a", "x", "2")]).await;
         let before = tempfile::tempdir().unwrap();
@@ -113,7 +90,7 @@ async fn never_counted(site: Site, id: u64) -> Site {
 #[tokio::test]
 async fn a_bundle_without_tags_that_was_cut_off_before_it_counted_makes_a_release_when_it_comes_again() {
     for earlier in [false, true] {
-        let site = Site::new().await;
+        let site = Site::in_memory().await;
         if earlier {
             site.release(&[("a", "x", "1")]).await;
         }

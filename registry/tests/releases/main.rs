@@ -6,4 +6,11 @@ mod model;
 mod precedence;
 mod removal;
 mod rollback;
-mod site;
+
+use airdock_registry::oci::Digest;
+use testkit::registry::{digest_of, image_of};
+
+/// The digest of the image of this layer.
+fn digest(layer: &str) -> Digest {
+    digest_of(&image_of(layer))
+}

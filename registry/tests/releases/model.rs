@@ -4,9 +4,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use airdock_registry::Error;
+use airdock_registry::oci::TagOrDigest;
 use proptest::prelude::*;
 
-use crate::site::{Site, digest};
+use testkit::registry::{Site, by_tag};
+
+use crate::digest;
 
 const REPOSITORIES: [&str; 2] = ["a", "b"];
 const TAGS: [&str; 2] = ["x", "y"];
@@ -184,11 +187,11 @@ async fn step(site: &Site, model: &mut Model, step: Step) {
             model.manifests.insert((name.0, content), false);
         }
         Step::Delete(name) => {
-            site.delete(name.0, name.1).await;
+            site.delete(name.0, &by_tag(name.1)).await;
             model.table.remove(&name);
         }
         Step::DeleteDigest(repository, content) => {
-            site.delete_digest(repository, content).await;
+            site.delete(repository, &TagOrDigest::Digest(digest(content))).await;
             if model.manifests.remove(&(repository, content)).is_some() {
                 model.table.retain(|name, link| name.0 != repository || link.content != content);
             }
@@ -228,7 +231,7 @@ async fn compare(site: &Site, model: &Model) {
         for tag in TAGS {
             let expected = model.table.get(&(repository, tag));
             assert_eq!(
-                site.served(repository, tag).await,
+                site.tag(repository, tag).await,
                 expected.map(|link| digest(link.content)),
                 "{repository}:{tag}"
             );
@@ -270,7 +273,7 @@ proptest! {
     fn any_history_leaves_the_table_that_the_model_has(steps in steps()) {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         runtime.block_on(async {
-            let mut site = Site::new().await;
+            let mut site = Site::in_memory().await;
             let mut model = Model::default();
             for this in steps {
                 step(&site, &mut model, this).await;

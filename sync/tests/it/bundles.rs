@@ -7,7 +7,11 @@ use airdock_registry::oci::TagOrDigest;
 use airdock_sync::ingest::{Cancel, Event, IngestError, Input, Settings, ingest_until};
 use airdock_sync::publish::PublishRules;
 
-use crate::support::{Image, Tarball, World, bzip2, chart, failures, gzip, save_docker_20, save_docker_26, xz, zstd};
+use testkit::archive::{chart, save_docker_20, save_docker_26};
+use testkit::content::{bzip2, gzip, xz, zstd};
+use testkit::image::Image;
+use testkit::ingest::{World, failures};
+use testkit::tarball::Tarball;
 
 const API: &str = "715803424590.dkr.ecr.eu-west-1.amazonaws.com/zenml-pro-api:0.10.1";
 
@@ -74,7 +78,7 @@ fn compressed_images_lie_in_compressed_bundles() {
 
 #[test]
 fn the_second_ingest_writes_nothing_says_so_and_reads_only_headers_and_documents() {
-    let layer = crate::support::bytes(1, 4 << 20);
+    let layer = testkit::content::bytes(1, 4 << 20);
     let image = Image::of_layers(&["a:1"], vec![Tarball::new().file("f", &layer).end()]);
     for archive in [save_docker_20(std::slice::from_ref(&image)), save_docker_26(std::slice::from_ref(&image))] {
         let bundle = Tarball::new().file("b/images/a.tar", &archive).end();

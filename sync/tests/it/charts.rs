@@ -1,6 +1,9 @@
 //! Helm charts, as Helm itself would push them.
 
-use crate::support::{Tarball, World, chart, chart_files, failures, gzip, zstd};
+use testkit::archive::{chart, chart_files};
+use testkit::content::{gzip, zstd};
+use testkit::ingest::{World, failures};
+use testkit::tarball::Tarball;
 
 const SIGNED: &[u8] = b"-----BEGIN PGP SIGNED MESSAGE-----\nname: app\n";
 
@@ -123,7 +126,7 @@ fn a17_hostile_charts_are_refused_with_the_file_and_the_cause() {
 fn a_chart_cut_short_or_grown_too_large_is_refused() {
     let archive = chart_files(&[
         ("app/Chart.yaml", b"name: app\nversion: 1.0.0\n"),
-        ("app/templates/x.yaml", &crate::support::bytes(5, 100_000)),
+        ("app/templates/x.yaml", &testkit::content::bytes(5, 100_000)),
     ]);
     for end in [archive.len() - 1, archive.len() / 2, 3000] {
         let told = World::new().refused("app.tgz", &archive[..end]);

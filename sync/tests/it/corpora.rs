@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use airdock_sync::probe;
 
-use crate::support::World;
+use testkit::ingest::World;
 
 /// What a probe answers means nothing; that it answers is the test.
 fn seen(answer: u64) {

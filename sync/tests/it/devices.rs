@@ -3,7 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::support::{Image, World, failures, gzip, save_docker_20, tarred};
+use testkit::archive::{save_docker_20, tarred};
+use testkit::content::gzip;
+use testkit::image::Image;
+use testkit::ingest::{World, failures};
 
 /// A file as a block device, while it lives. Needs the rights for that.
 struct Loop(PathBuf);
@@ -91,7 +94,7 @@ fn a_tar_padded_with_zeros_goes_in_and_one_with_anything_else_behind_it_does_not
     let world = World::new();
     assert_eq!(failures(&world.ingest("padded.tar", &archive)), "");
     assert_eq!(failures(&world.pipe(&archive)), "");
-    archive.extend(tarred(&crate::support::Files::new()));
+    archive.extend(tarred(&testkit::archive::Files::new()));
     archive.push(1);
     assert!(World::new().refused("padded.tar", &archive).contains("behind the end"));
 }

@@ -2,9 +2,11 @@
 
 use airdock_registry::oci::Algorithm;
 
-use crate::support::{
-    Image, Tarball, World, bzip2, failures, gzip, save_docker_20, save_docker_26, save_kaniko, save_podman, xz, zstd,
-};
+use testkit::archive::{save_docker_20, save_docker_26, save_kaniko, save_podman};
+use testkit::content::{bzip2, gzip, xz, zstd};
+use testkit::image::Image;
+use testkit::ingest::{World, failures};
+use testkit::tarball::Tarball;
 
 const NAME: &str = "zenmldocker/zenml:0.93.2";
 

@@ -1,6 +1,8 @@
 //! skopeo's `dir:` folders and the trees of `skopeo sync`.
 
-use crate::support::{Files, Remote, World, each_way, failures, image_index, save_directory, tarred};
+use testkit::archive::{Files, save_directory, tarred};
+use testkit::image::{Remote, image_index};
+use testkit::ingest::{World, each_way, failures};
 
 #[test]
 fn a_sync_tree_says_names_by_its_folders_and_keeps_digests() {

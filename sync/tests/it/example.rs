@@ -1,12 +1,7 @@
 //! The example bundle, which real tools made.
 
-use std::path::PathBuf;
-
-use crate::support::World;
-
-fn example() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../examples/zenml-air-gapped-bundle")
-}
+use testkit::bundle::example;
+use testkit::ingest::World;
 
 #[test]
 fn the_example_bundle_goes_in_as_it_lies_under_all_its_names() {

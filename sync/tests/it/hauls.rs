@@ -3,7 +3,11 @@
 
 use airdock_registry::oci::{Algorithm, MediaType};
 
-use crate::support::{MANIFEST, Remote, World, chart, failures, index_of, layout, zstd};
+use testkit::archive::{chart, index_of, layout};
+use testkit::content::zstd;
+use testkit::image::Remote;
+use testkit::ingest::{World, failures};
+use testkit::manifest::MANIFEST;
 
 fn annotations(kind: &str, name: &str, full: Option<&str>) -> String {
     let full = full.map(|full| format!(r#","io.containerd.image.name":"{full}""#)).unwrap_or_default();
@@ -12,12 +16,7 @@ fn annotations(kind: &str, name: &str, full: Option<&str>) -> String {
 
 /// An artifact of one layer, as hauler makes one of a chart or a file.
 fn artifact(config_type: &str, config: &[u8], layer_type: &str, layer: &[u8]) -> Vec<u8> {
-    let digest = |content: &[u8]| Algorithm::Sha256.digest(content);
-    format!(
-        r#"{{"schemaVersion":2,"mediaType":"{MANIFEST}","config":{{"mediaType":"{config_type}","digest":"{}","size":{}}},"layers":[{{"mediaType":"{layer_type}","digest":"{}","size":{}}}]}}"#,
-        digest(config), config.len(), digest(layer), layer.len()
-    )
-    .into_bytes()
+    testkit::manifest::artifact((config_type, config), (layer_type, layer)).into_bytes()
 }
 
 /// A haul, with these kinds and with names as that version writes them.
@@ -116,9 +115,9 @@ fn a_signature_of_one_platform_goes_beside_the_digest_that_is_told() {
         annotations("dev.hauler/sigs/1", "a/b:1", Some("ghcr.io/a/b:1")),
         other.digest()
     );
-    let index = crate::support::image_index(&[(&other, "linux/amd64"), (&image, "linux/arm64")]);
+    let index = testkit::image::image_index(&[(&other, "linux/amd64"), (&image, "linux/arm64")]);
     let list = index_of(&[
-        (&index, crate::support::INDEX, &annotations("dev.hauler/imageIndex", "a/b:1", Some("ghcr.io/a/b:1"))),
+        (&index, testkit::manifest::INDEX, &annotations("dev.hauler/imageIndex", "a/b:1", Some("ghcr.io/a/b:1"))),
         (&signature, MANIFEST, &subject),
     ]);
     let mut parts = image.parts();

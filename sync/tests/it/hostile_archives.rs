@@ -3,13 +3,17 @@
 
 use tar::EntryType;
 
-use crate::support::{Image, Tarball, World, bzip2, entry, failures, gzip, pax, save_docker_20, xz, zstd};
+use testkit::archive::save_docker_20;
+use testkit::content::{bzip2, gzip, xz, zstd};
+use testkit::image::Image;
+use testkit::ingest::{World, failures};
+use testkit::tarball::{Tarball, entry, pax};
 
 /// An honest image with something before its end.
 fn with(extra: &[u8]) -> Vec<u8> {
     let mut archive = save_docker_20(&[Image::new(&["a:1"], &[1])]);
     archive.truncate(archive.len() - 1024);
-    Tarball(archive).raw(extra).end()
+    Tarball::new().raw(&archive).raw(extra).end()
 }
 
 fn refused(what: &str, extra: &[u8], cause: &str) {
@@ -75,7 +79,7 @@ fn a02_names_that_leave_the_archive_are_refused() {
 
 #[test]
 fn a02_links_that_leave_the_archive_and_devices_are_refused() {
-    let link = |kind, path: &str, target: &str| Tarball::new().link(kind, path, target).0;
+    let link = |kind, path: &str, target: &str| Tarball::new().link(kind, path, target).unfinished();
     for (kind, target) in [
         (EntryType::Symlink, "/etc/passwd"),
         (EntryType::Symlink, "../../etc/passwd"),

@@ -2,9 +2,13 @@
 
 use airdock_registry::oci::Algorithm;
 
-use crate::support::{Image, Tarball, World, bytes, chart, gzip, index_of, layout, save_docker_20, save_docker_26};
+use testkit::archive::{chart, index_of, layout, save_docker_20, save_docker_26};
+use testkit::content::{bytes, gzip};
+use testkit::image::Image;
+use testkit::ingest::World;
+use testkit::manifest::MANIFEST;
+use testkit::tarball::Tarball;
 
-const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 const NAMED: &str = r#""io.containerd.image.name":"docker.io/library/a:1""#;
 
 fn docker(config: &[u8], layer: &[u8], manifest: &str) -> Vec<u8> {
@@ -39,7 +43,7 @@ fn an_image_without_layers_is_refused() {
 #[test]
 fn a_manifest_json_of_one_gibibyte_is_refused_by_its_size() {
     let header =
-        crate::support::entry(b"manifest.json", tar::EntryType::Regular, b"", |header| header.set_size(1 << 30));
+        testkit::tarball::entry(b"manifest.json", tar::EntryType::Regular, b"", |header| header.set_size(1 << 30));
     let world = World::new();
     // From a pipe it is refused when its header comes, long before its end.
     let endless = std::io::Read::chain(std::io::Cursor::new(header.clone()), std::io::repeat(b' '));

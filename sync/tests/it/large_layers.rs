@@ -3,7 +3,10 @@
 use airdock_registry::oci::Algorithm;
 use airdock_sync::ingest::Event;
 
-use crate::support::{Image, World, bytes, failures, save_docker_20, save_docker_26};
+use testkit::archive::{save_docker_20, save_docker_26};
+use testkit::content::bytes;
+use testkit::image::Image;
+use testkit::ingest::{World, failures};
 
 const MIB: usize = 1024 * 1024;
 

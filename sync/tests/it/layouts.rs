@@ -2,7 +2,10 @@
 
 use airdock_registry::oci::Algorithm;
 
-use crate::support::{INDEX, Image, MANIFEST, Remote, World, failures, image_index as index, index_of, layout};
+use testkit::archive::{index_of, layout};
+use testkit::image::{Image, Remote, image_index as index};
+use testkit::ingest::{World, failures};
+use testkit::manifest::{INDEX, MANIFEST};
 
 fn named(name: &str) -> String {
     format!(r#""io.containerd.image.name":"{name}""#)
@@ -262,7 +265,7 @@ fn sha512_blobs_are_kept_under_their_own_digest() {
         manifest.len(),
         named("a:1")
     );
-    let mut tar = crate::support::Tarball::new();
+    let mut tar = testkit::tarball::Tarball::new();
     for content in [image.config.as_slice(), &image.layers[0], manifest.as_bytes()] {
         tar = tar.file(&format!("blobs/sha512/{}", digest(content).encoded()), content);
     }

@@ -22,4 +22,3 @@ mod signatures;
 mod signed;
 mod storages;
 mod streams;
-mod support;

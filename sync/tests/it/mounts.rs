@@ -7,12 +7,14 @@ use std::path::PathBuf;
 use airdock_registry::oci::Algorithm;
 use airdock_sync::ingest::IngestError;
 
-use crate::support::{
-    Files, Image, Remote, Tarball, World, chart, entry, failures, gzip, index_of, layout, save_directory,
-    save_docker_20, save_docker_26, save_kaniko, save_podman, zstd,
+use testkit::archive::{
+    Files, chart, index_of, layout, save_directory, save_docker_20, save_docker_26, save_kaniko, save_podman, tarred,
 };
-
-const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
+use testkit::content::{gzip, zstd};
+use testkit::image::{Image, Remote};
+use testkit::ingest::{World, failures};
+use testkit::manifest::MANIFEST;
+use testkit::tarball::{Tarball, entry};
 
 fn images() -> [Image; 2] {
     [Image::new(&["zenmldocker/zenml:0.93.2", "app:1"], &[1, 2]), Image::new(&["app:2"], &[1, 3])]
@@ -48,7 +50,7 @@ fn every_dialect_mounted_is_what_an_ingest_of_it_is() {
         mounted.check_whole();
     }
     // All of them, tars in a tar, beside a chart and an open layout.
-    let bundle = bundle.raw(&containerd("b/layout/").0).end();
+    let bundle = bundle.raw(&containerd("b/layout/").unfinished()).end();
     let (ingested, mounted) = (World::new(), World::new());
     ingested.ingest("b.tar", &bundle);
     assert_eq!(failures(&mounted.mount(&mounted.file("b.tar", &bundle))), "");
@@ -130,7 +132,7 @@ fn an_image_whose_layer_has_another_size_fails_alone() {
     let bad = layout("bad/", &[&manifest, &image.config], &index)
         .file(&format!("bad/blobs/sha256/{}", digest.encoded()), &image.layers[0][512..]);
     let world = World::new();
-    let found = world.mount(&world.file("x.tar", &bad.raw(&containerd("good/").0).end()));
+    let found = world.mount(&world.file("x.tar", &bad.raw(&containerd("good/").unfinished()).end()));
     assert!(failures(&found).contains("ghcr.io/a/bad:1"), "{}", failures(&found));
     assert_eq!(world.tags().len(), 1);
     world.check_whole();
@@ -176,7 +178,7 @@ fn a_layer_that_lies_in_two_archives_is_had_from_the_whole_one() {
             }
             let files = Files::from([("1.tar".into(), first.clone()), ("2.tar".into(), second.clone())]);
             let (folder, tar) = (World::new(), World::new());
-            let archive = files.iter().fold(Tarball::new(), |tar, (path, content)| tar.file(path, content)).end();
+            let archive = tarred(&files);
             assert_eq!(failures(&folder.mount(&folder.files("bundle", &files))), "", "{tool}");
             assert_eq!(failures(&tar.mount(&tar.file("bundle.tar", &archive))), "", "{tool}");
             for world in [folder, tar] {

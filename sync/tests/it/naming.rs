@@ -3,10 +3,11 @@
 use airdock_registry::oci::Algorithm;
 use airdock_sync::ingest::{IngestError, Naming};
 
-use crate::support::{
-    Image, MANIFEST, Remote, Tarball, World, each_way, failures, index_of, layout, save_docker_20, save_docker_26,
-    save_kaniko, tarred,
-};
+use testkit::archive::{index_of, layout, save_docker_20, save_docker_26, save_kaniko, tarred};
+use testkit::image::{Image, Remote};
+use testkit::ingest::{World, each_way, failures};
+use testkit::manifest::MANIFEST;
+use testkit::tarball::Tarball;
 
 const REF_NAME: &str = r#""org.opencontainers.image.ref.name""#;
 
@@ -144,8 +145,8 @@ fn a11_of_two_records_of_one_image_the_one_with_the_registry_s_digest_gets_the_t
 #[test]
 fn a_directory_without_a_version_in_its_name_takes_the_name_that_is_given() {
     let remote = Remote::new(1);
-    let mut files = crate::support::Files::new();
-    crate::support::save_directory(&mut files, "images/app", &remote.manifest, &[&remote]);
+    let mut files = testkit::archive::Files::new();
+    testkit::archive::save_directory(&mut files, "images/app", &remote.manifest, &[&remote]);
     for (_, report) in each_way(&files) {
         assert_eq!(report.images[0].state, "by digest");
     }

@@ -5,7 +5,10 @@ use std::process::Command;
 
 use airdock_sync::ingest::{IngestError, Notice};
 
-use crate::support::{Image, World, failures, save_docker_20, zstd};
+use testkit::archive::save_docker_20;
+use testkit::content::zstd;
+use testkit::image::Image;
+use testkit::ingest::{World, failures};
 
 /// A bundle in three parts.
 fn cut(content: &[u8]) -> Vec<&[u8]> {

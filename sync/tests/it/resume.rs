@@ -7,31 +7,26 @@ use airdock_registry::oci::Algorithm;
 use airdock_sync::ingest::{Cancel, Event, IngestError, Input, ingest_until};
 use airdock_sync::publish::PublishRules;
 
-use crate::support::{
-    Files, Image, MANIFEST, Remote, Tarball, World, bytes, failures, gzip, index_of, layout, save_directory,
-    save_docker_20, save_docker_26, save_kaniko, save_podman, save_storage, tarred,
+use testkit::archive::{
+    Files, index_of, layout, save_directory, save_docker_20, save_docker_26, save_kaniko, save_podman, save_storage,
+    tarred,
 };
+use testkit::content::bytes;
+use testkit::image::{Image, Remote, layer};
+use testkit::ingest::{World, failures};
+use testkit::manifest::MANIFEST;
+use testkit::tarball::Tarball;
 
 /// Larger than the steps in which progress is told, so that an ingest can be stopped within.
 const LAYER: usize = 2 << 20;
 
 fn image() -> Image {
-    let layer = |seed: u64| Tarball::new().file("f", &bytes(seed, LAYER)).end();
-    Image::of_layers(&["ghcr.io/a/b:1"], (1..=10).map(layer).collect())
-}
-
-fn remote() -> Remote {
-    let image = image();
-    let packed: Vec<Vec<u8>> = image.layers.iter().map(|layer| gzip(layer)).collect();
-    let manifest = image.manifest_of(&packed, "application/vnd.oci.image.layer.v1.tar+gzip");
-    let mut blobs = vec![image.config];
-    blobs.extend(packed);
-    Remote { manifest, blobs }
+    Image::of_layers(&["ghcr.io/a/b:1"], (1..=10).map(|seed| layer("f", &bytes(seed, LAYER))).collect())
 }
 
 /// Every dialect that can be read anywhere: its name, and where it lies in `world`.
 fn dialects(world: &World) -> Vec<(&'static str, PathBuf)> {
-    let (image, remote) = (image(), remote());
+    let (image, remote) = (image(), Remote::of(image()));
     let one = std::slice::from_ref(&image);
     let named = r#""io.containerd.image.name":"ghcr.io/a/b:1""#;
     let list = index_of(&[(&remote.manifest, MANIFEST, named)]);

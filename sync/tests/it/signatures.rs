@@ -2,10 +2,15 @@
 
 use airdock_sync::ingest::{Cancel, IngestError, Input, check_keys, inventory};
 
-use crate::support::{
-    Files, INDEX, Image, MANIFEST, Remote, Signer, World, chart, gzip, image_index, index_of, layout, pem, referrer,
-    save_directory, save_docker_20, save_docker_26, save_kaniko, save_podman, save_storage, tarred, zstd,
+use testkit::archive::{
+    Files, chart, index_of, layout, save_directory, save_docker_20, save_docker_26, save_kaniko, save_podman,
+    save_storage, tarred,
 };
+use testkit::content::{gzip, zstd};
+use testkit::image::{Image, Remote, image_index, referrer};
+use testkit::ingest::World;
+use testkit::manifest::{INDEX, MANIFEST};
+use testkit::signer::{Signer, pem};
 
 fn list(world: &World, input: Input) -> String {
     inventory(vec![input], &world.settings, &Cancel::default(), &|_| {}).unwrap().to_string()
@@ -75,7 +80,7 @@ fn an_inventory_names_what_an_ingest_finds_of_every_dialect_in_every_way() {
 
 #[test]
 fn all_of_it_goes_in_signed_and_nothing_of_it_without_its_line() {
-    let signer = Signer::new();
+    let signer = Signer::p256();
     let mut files = everything();
     let mut world = World::new();
     world.trust(&[&signer]);
@@ -127,7 +132,7 @@ fn a_damaged_layer_gives_no_inventory_though_nothing_is_stored() {
 
 #[test]
 fn a_file_that_is_no_key_to_verify_with_says_what_to_use_before_anything_is_read() {
-    let signer = Signer::new();
+    let signer = Signer::p256();
     let der = |bytes: &[u8]| pem("PUBLIC KEY", bytes);
     let rsa = [0x30, 0x82, 1, 0x22, 0x30, 0x0d, 6, 9, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 1, 1, 5, 0, 3];
     let p384 = [0x30, 0x76, 0x30, 0x10, 6, 7, 0x2a, 0x86, 0x48, 0xce, 0x3d, 2, 1, 6, 5, 0x2b, 0x81, 4, 0, 0x22, 3];
@@ -171,7 +176,7 @@ fn a_file_that_is_no_key_to_verify_with_says_what_to_use_before_anything_is_read
 
 #[test]
 fn an_inventory_or_signature_over_its_bound_is_refused_with_a_sentence() {
-    let signer = Signer::new();
+    let signer = Signer::p256();
     let archive = || ("a.tar".to_owned(), save_docker_20(&[Image::new(&["a:1"], &[1])]));
     for (name, size) in [("inventory.txt", (4 << 20) + 1), ("inventory.txt.sig", 5000)] {
         let mut world = World::new();

@@ -6,9 +6,11 @@ use std::path::{Path, PathBuf};
 use airdock_registry::oci::Algorithm;
 use airdock_sync::ingest::{Cancel, IngestError, Input, Report, inventory};
 
-use crate::support::{
-    Files, Image, Signer, World, chart, gzip, save_docker_20, save_docker_26, save_kaniko, save_podman, tarred, zstd,
-};
+use testkit::archive::{Files, chart, save_docker_20, save_docker_26, save_kaniko, save_podman, tarred};
+use testkit::content::{gzip, zstd};
+use testkit::image::Image;
+use testkit::ingest::World;
+use testkit::signer::Signer;
 
 const FORMER: &str = "app:1";
 
@@ -110,9 +112,9 @@ fn says(told: &str, what: &str) {
 
 #[test]
 fn a_signed_bundle_goes_in_in_every_way_it_can_come_and_the_release_says_who_signed() {
-    for signer in [Signer::new(), Signer::ed25519()] {
+    for signer in [Signer::p256(), Signer::ed25519()] {
         for (way, give) in WAYS {
-            let world = guarded(&[&Signer::new(), &signer]);
+            let world = guarded(&[&Signer::p256(), &signer]);
             let files = signed(fit(way, &bundle(1)), &signer);
             let report = give(&world, &files).unwrap();
             let [signature] = report.signatures.as_slice() else { panic!("{way}: {:?}", report.signatures) };
@@ -136,7 +138,7 @@ fn a_signed_bundle_goes_in_in_every_way_it_can_come_and_the_release_says_who_sig
 
 #[test]
 fn a16_an_unsigned_bundle_is_refused_before_any_tag_moves() {
-    let signer = Signer::new();
+    let signer = Signer::p256();
     let told = refused(&[&signer], |files| files);
     says(&told, "no inventory");
     says(&told, "build-0.pub (sha256:");
@@ -145,7 +147,7 @@ fn a16_an_unsigned_bundle_is_refused_before_any_tag_moves() {
 
 #[test]
 fn a16_what_can_be_told_without_unpacking_is_refused_before_a_blob_is_written() {
-    let (signer, other) = (Signer::new(), Signer::new());
+    let (signer, other) = (Signer::p256(), Signer::p256());
     for files in [bundle(1), signed(bundle(1), &other)] {
         let world = guarded(&[&signer]);
         let blobs = || std::fs::read_dir(world.folder.path().join("data/blobs/sha256")).unwrap().count();
@@ -175,7 +177,7 @@ impl Read for Untouched {
 
 #[test]
 fn a16_an_inventory_without_its_signature_is_refused() {
-    let signer = Signer::new();
+    let signer = Signer::p256();
     let told = refused(&[&signer], |files| {
         let mut files = signed(files, &signer);
         files.remove("inventory.txt.sig");
@@ -193,7 +195,7 @@ fn a16_an_inventory_without_its_signature_is_refused() {
 
 #[test]
 fn a16_a_signature_by_another_key_is_refused_and_the_keys_that_were_tried_are_named() {
-    let (one, two, other) = (Signer::new(), Signer::ed25519(), Signer::new());
+    let (one, two, other) = (Signer::p256(), Signer::ed25519(), Signer::p256());
     let told = refused(&[&one, &two], |files| signed(files, &other));
     says(&told, "build-0.pub (sha256:");
     says(&told, "build-1.pub (sha256:");
@@ -216,7 +218,7 @@ fn a16_a_signature_by_another_key_is_refused_and_the_keys_that_were_tried_are_na
 
 #[test]
 fn a16_an_inventory_changed_after_it_was_signed_is_refused() {
-    let signer = Signer::new();
+    let signer = Signer::p256();
     for change in [
         |text: &str| text.replace('\n', "\r\n"),
         |text: &str| format!("{text}\n"),
@@ -236,7 +238,7 @@ fn a16_an_inventory_changed_after_it_was_signed_is_refused() {
 
 #[test]
 fn a16_an_expired_inventory_is_refused_and_says_since_when() {
-    let signer = Signer::new();
+    let signer = Signer::p256();
     let until = |expires: &'static str| {
         let signer = &signer;
         move |mut files: Files| {
@@ -253,7 +255,7 @@ fn a16_an_expired_inventory_is_refused_and_says_since_when() {
 
 #[test]
 fn a16_a_swapped_blob_under_a_signed_inventory_is_refused() {
-    let signer = Signer::new();
+    let signer = Signer::p256();
     // The layer's bytes, of what the store does not have already, under the name and digest of what was signed.
     let layer = Image::new(&[], &[11]).layers.remove(0);
     let told = refused(&[&signer], |files| {
@@ -289,7 +291,7 @@ fn a16_a_swapped_blob_under_a_signed_inventory_is_refused() {
 
 #[test]
 fn a16_what_is_there_and_not_named_or_named_and_not_there_is_refused() {
-    let signer = Signer::new();
+    let signer = Signer::p256();
     let told = refused(&[&signer], |files| {
         let mut files = signed(files, &signer);
         files.insert("images/more.tar".into(), save_docker_20(&[Image::new(&["more:1"], &[7])]));
@@ -327,7 +329,7 @@ fn a16_what_is_there_and_not_named_or_named_and_not_there_is_refused() {
 
 #[test]
 fn a16_one_bad_archive_in_a_signed_bundle_keeps_all_of_it_out() {
-    let signer = Signer::new();
+    let signer = Signer::p256();
     let told = refused(&[&signer], |files| {
         let mut files = signed(files, &signer);
         files.insert("images/evil.tar".into(), vec![7; 2000]);
@@ -338,7 +340,7 @@ fn a16_one_bad_archive_in_a_signed_bundle_keeps_all_of_it_out() {
 
 #[test]
 fn a16_an_inventory_inside_an_archive_of_the_bundle_is_about_that_archive_alone() {
-    let signer = Signer::new();
+    let signer = Signer::p256();
     let told = refused(&[&signer], |files| {
         let inner = signed(files, &signer);
         Files::from([("images/inner.tar".into(), tarred(&inner))])
@@ -355,7 +357,7 @@ fn a16_an_inventory_inside_an_archive_of_the_bundle_is_about_that_archive_alone(
 #[test]
 fn a16_an_image_behind_a_name_that_two_images_claim_is_refused() {
     // Which of the two gets the internal name depends on the order of their files, which nobody has signed.
-    let signer = Signer::new();
+    let signer = Signer::p256();
     let host = "715803424590.dkr.ecr.eu-west-1.amazonaws.com/zenml-pro-api:1";
     let other = "europe-west3-docker.pkg.dev/zenml-cloud/zenml-pro/zenml-pro-api:1";
     let told = refused(&[&signer], |mut files| {
@@ -377,7 +379,7 @@ fn a16_an_image_behind_a_name_that_two_images_claim_is_refused() {
 
 #[test]
 fn an_inventory_given_by_itself_is_for_everything_and_those_inside_do_not_count() {
-    let (signer, stranger) = (Signer::new(), Signer::new());
+    let (signer, stranger) = (Signer::p256(), Signer::p256());
     let archive = gzip(&tarred(&signed(bundle(1), &stranger)));
     let mut world = guarded(&[&signer]);
     let given = world.file("carried/list.txt", list(&world.file("b.tar.gz", &archive)).as_bytes());
@@ -397,7 +399,7 @@ fn an_inventory_given_by_itself_is_for_everything_and_those_inside_do_not_count(
 
 #[test]
 fn two_bundles_of_one_ingest_each_bring_their_own_inventory() {
-    let (one, two) = (Signer::new(), Signer::ed25519());
+    let (one, two) = (Signer::p256(), Signer::ed25519());
     let world = guarded(&[&one, &two]);
     let other = |name| Files::from([("x.tar".to_owned(), save_docker_20(&[Image::new(&[name], &[7])]))]);
     let first = world.files("first", &signed(bundle(1), &one));
@@ -443,7 +445,7 @@ fn without_a_key_an_inventory_is_compared_and_what_differs_is_a_warning() {
 
 #[test]
 fn a_mounted_layer_that_was_swapped_is_never_given_out() {
-    let signer = Signer::new();
+    let signer = Signer::p256();
     let mut files = signed(fit("mount", &bundle(1)), &signer);
     let layer = Image::new(&[], &[11]).layers.remove(0);
     let archive = files.get_mut("images/docker.tar").unwrap();

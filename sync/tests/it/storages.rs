@@ -1,6 +1,8 @@
 //! The storage of a registry, as a folder and in archives.
 
-use crate::support::{Files, Remote, World, each_way, failures, image_index, referrer, save_storage, tarred};
+use testkit::archive::{Files, save_storage, tarred};
+use testkit::image::{Remote, image_index, referrer};
+use testkit::ingest::{World, each_way, failures};
 
 const V2: &str = "docker/registry/v2/";
 

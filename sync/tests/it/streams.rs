@@ -4,10 +4,15 @@ use std::io::Read;
 
 use airdock_registry::oci::Algorithm;
 
-use crate::support::{
-    Files, Image, MANIFEST, Remote, Tarball, World, failures, gzip, index_of, layout, save_directory, save_docker_20,
-    save_docker_26, save_kaniko, save_podman, save_storage, tarred, zstd,
+use testkit::archive::{
+    Files, index_of, layout, save_directory, save_docker_20, save_docker_26, save_kaniko, save_podman, save_storage,
+    tarred,
 };
+use testkit::content::{gzip, zstd};
+use testkit::image::{Image, Remote};
+use testkit::ingest::{World, failures};
+use testkit::manifest::MANIFEST;
+use testkit::tarball::Tarball;
 
 /// A stream that gives so few bytes at a time.
 struct Trickle(std::io::Cursor<Vec<u8>>, usize);
@@ -117,7 +122,7 @@ fn a09_a_compressed_archive_cut_short_anywhere_is_incomplete_and_leaves_no_tag()
 fn a13_a_declared_size_without_content_ends_at_once() {
     let told = World::new().refused(
         "x.tar",
-        &crate::support::entry(b"blobs/huge", tar::EntryType::Regular, b"", |header| header.set_size(200 << 30)),
+        &testkit::tarball::entry(b"blobs/huge", tar::EntryType::Regular, b"", |header| header.set_size(200 << 30)),
     );
     assert!(told.contains("incomplete"), "{told}");
 }

@@ -6,12 +6,13 @@ use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use super::ledger::digest;
 use super::pusher::connect;
 use super::random::Random;
 use super::verify::{get, tags};
-use crate::support::bundle::{append, save};
-use crate::support::client::Connection;
+use testkit::bundle::save;
+use testkit::client::Connection;
+use testkit::content::digest;
+use testkit::image::layer;
 
 /// The images of a bundle by the name in it, and every repository they are served from.
 const IMAGES: [(&str, &str, [&str; 2]); 3] = [
@@ -44,15 +45,15 @@ pub(super) struct Bundles {
 
 impl Bundles {
     /// Writes the next version of the bundle: three images of two layers, one of them shared. Returns its folder.
-    pub(super) fn make(&mut self, random: &mut Random, at: &Path, layer: usize) -> PathBuf {
+    pub(super) fn make(&mut self, random: &mut Random, at: &Path, size: usize) -> PathBuf {
         let version = self.versions.len();
         let folder = at.join(format!("bundle-{version}"));
         fs::create_dir_all(folder.join("images")).unwrap();
         fs::write(folder.join("manifest.txt"), "ZenML Pro air-gapped bundle\n").unwrap();
-        let shared = layer_of(random, layer);
+        let shared = layer("content", &random.bytes(size));
         let configs = IMAGES.map(|(file, name, _)| {
             let tags = [format!("{name}:v{version}"), format!("{name}:{MOVING}")];
-            save(&folder.join("images").join(file), &tags, &[&shared, &layer_of(random, layer)])
+            save(&folder.join("images").join(file), &tags, &[&shared, &layer("content", &random.bytes(size))])
         });
         self.versions.push(configs);
         self.perhaps = Some(version);
@@ -135,12 +136,4 @@ fn config_of(connection: &mut Connection, repository: &str, tag: &str) -> Option
         assert_eq!(digest(&content), blob, "of `{repository}:{tag}`");
     }
     Some(config)
-}
-
-/// One layer: a tar with one file of random bytes.
-fn layer_of(random: &mut Random, size: usize) -> Vec<u8> {
-    let mut layer = tar::Builder::new(Vec::new());
-    let content = random.bytes(size);
-    append(&mut layer, "content", &content);
-    layer.into_inner().unwrap()
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::pusher::{Pusher, connect};
 use super::random::Random;
 use super::verify::{After, verify};
-use crate::support::process::Airdock;
+use testkit::process::Airdock;
 
 #[test]
 fn s17_a_server_out_of_open_files_waits_without_spinning_and_recovers() {

@@ -6,8 +6,7 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use super::site::Process;
-use crate::support::process::{self, Airdock, PATIENCE};
+use testkit::process::{self, Airdock, PATIENCE, Process};
 
 /// Starts a server that must refuse; returns its exit code and standard error.
 fn refused(data: &Path) -> (Option<i32>, String) {
@@ -62,9 +61,9 @@ fn s09_a_store_that_lost_a_part_is_refused_and_works_when_it_is_back() {
         let data = folder.path().join("data");
         let airdock = Airdock::over(&data);
         let content = "x".repeat(100);
-        let digest = super::ledger::digest(content.as_bytes());
+        let digest = testkit::content::digest(&content);
         let push = format!("/v2/a/blobs/uploads/?digest={digest}");
-        airdock.client().send(&crate::support::client::Request::new("POST", &push).body(content)).expect(201);
+        airdock.client().send(&testkit::client::Request::new("POST", &push).body(content)).expect(201);
         assert!(airdock.stop().success());
 
         fs::rename(data.join(part), folder.path().join("away")).unwrap();

@@ -10,12 +10,14 @@ use std::time::{Duration, Instant};
 
 use super::bundle::Bundles;
 use super::disk::Disk;
-use super::ledger::{OpenUpload, digest};
-use super::pusher::{Gone, MANIFEST, Pusher, append, connect, finish};
+use super::ledger::OpenUpload;
+use super::pusher::{Gone, Pusher, append, connect, finish};
 use super::random::Random;
 use super::verify::{self, After, get, verify};
-use crate::support::client::{Connection, Request, Response};
-use crate::support::process::{self, Airdock, PATIENCE};
+use testkit::client::{Connection, Request, Response};
+use testkit::content::digest;
+use testkit::manifest::{MANIFEST, image};
+use testkit::process::{self, Airdock, PATIENCE};
 
 const MIB: u64 = 1 << 20;
 const KEEP_FREE: &str = "AIRDOCK__INGEST__LIMITS__KEEP_FREE";
@@ -188,14 +190,8 @@ fn push_config(connection: &mut Connection) {
 
 /// A manifest of a few disk blocks, so that every step of its push can hit the full disk.
 fn manifest(number: usize) -> Arc<[u8]> {
-    let config = serde_json::json!({
-        "mediaType": "application/vnd.oci.empty.v1+json", "digest": digest(b"{}"), "size": 2,
-    });
-    let manifest = serde_json::json!({
-        "schemaVersion": 2, "mediaType": MANIFEST, "config": config, "layers": [],
-        "annotations": { "number": number.to_string(), "padding": "x".repeat(10_000) },
-    });
-    manifest.to_string().into_bytes().into()
+    let padding = "x".repeat(10_000);
+    image(&[], &format!(r#","annotations":{{"number":"{number}","padding":"{padding}"}}"#)).into_bytes().into()
 }
 
 fn push(connection: &mut Connection, manifest: &[u8], reference: &str) -> Response {

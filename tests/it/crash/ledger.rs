@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use sha2::{Digest as _, Sha256};
+use testkit::content::digest;
 
 /// The body that a GET of a path returns; `None` is 404.
 pub(super) type Content = Option<Arc<[u8]>>;
@@ -105,10 +105,4 @@ impl Ledger {
 
 fn describe(content: &Content) -> String {
     content.as_ref().map_or_else(|| "absent".into(), |bytes| format!("{} bytes of {}", bytes.len(), digest(bytes)))
-}
-
-/// The sha256 digest of `bytes`, as written in a path.
-pub(super) fn digest(bytes: &[u8]) -> String {
-    let hash = Sha256::digest(bytes);
-    hash.iter().fold("sha256:".to_owned(), |text, byte| text + &format!("{byte:02x}"))
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 use super::bundle::Bundles;
 use super::disk::Disk;
 use super::random::Random;
-use crate::support::process::{Airdock, run};
+use testkit::process::{Airdock, run};
 
 #[test]
 fn a13_a_bundle_on_a_read_only_disk_goes_in_as_a_folder_and_as_a_file() {

@@ -8,10 +8,11 @@ use std::time::Duration;
 
 use super::pusher::{Pusher, connect};
 use super::random::Random;
-use super::site::{Process, in_memory};
 use super::verify::{After, get, verify};
-use crate::support::client::Request;
-use crate::support::process::{self, Airdock};
+use testkit::client::Request;
+use testkit::folder::in_memory;
+use testkit::process::Process;
+use testkit::process::{self, Airdock};
 
 /// A data folder with content pushed by clients.
 struct Content {

@@ -8,11 +8,12 @@ use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::ledger::{Ledger, OpenUpload, digest};
+use super::ledger::{Ledger, OpenUpload};
 use super::random::Random;
-use crate::support::client::{Connection, Request, Response};
+use testkit::client::{Connection, Request, Response};
+use testkit::content::digest;
+use testkit::manifest::{MANIFEST, descriptor};
 
-pub(super) const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
 const LAYER: &str = "application/vnd.oci.image.layer.v1.tar";
 
@@ -363,13 +364,9 @@ fn content(random: &mut Random) -> Arc<[u8]> {
 }
 
 fn manifest(config: &[u8], layers: &[Arc<[u8]>], subject: Option<(&str, usize)>) -> Arc<[u8]> {
-    let descriptor = |kind: &str, bytes: &[u8]| serde_json::json!({ "mediaType": kind, "digest": digest(bytes), "size": bytes.len() });
-    let layers: Vec<_> = layers.iter().map(|layer| descriptor(LAYER, layer)).collect();
-    let mut manifest = serde_json::json!({
-        "schemaVersion": 2, "mediaType": MANIFEST, "config": descriptor(CONFIG, config), "layers": layers,
+    let layers: Vec<_> = layers.iter().map(|layer| descriptor(LAYER, layer, "")).collect();
+    let subject = subject.map_or_else(String::new, |(digest, size)| {
+        format!(r#","subject":{{"mediaType":"{MANIFEST}","digest":"{digest}","size":{size}}}"#)
     });
-    if let Some((digest, size)) = subject {
-        manifest["subject"] = serde_json::json!({ "mediaType": MANIFEST, "digest": digest, "size": size });
-    }
-    manifest.to_string().into_bytes().into()
+    testkit::manifest::manifest(&descriptor(CONFIG, config, ""), &layers, &subject).into_bytes().into()
 }

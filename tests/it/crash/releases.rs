@@ -10,10 +10,12 @@ use std::time::{Duration, Instant};
 
 use super::pusher::connect;
 use super::random::Random;
-use super::site::{Process, in_memory};
 use super::verify::{get, tags};
-use crate::support::bundle::{append, save};
-use crate::support::process::{self, Airdock};
+use testkit::bundle::save;
+use testkit::folder::in_memory;
+use testkit::image::layer;
+use testkit::process::Process;
+use testkit::process::{self, Airdock};
 
 const KILLS: usize = 100;
 
@@ -156,11 +158,9 @@ impl World {
         let bundle = self.folder.path().join(format!("bundle-{version}"));
         fs::create_dir_all(bundle.join("images")).unwrap();
         let configs = [0, 1].map(|image| {
-            let mut layer = tar::Builder::new(Vec::new());
-            append(&mut layer, "content", &random.bytes(10_000));
             let name = IMAGES[image];
             let tags = [format!("{name}:v{version}"), format!("{name}:{MOVING}")];
-            save(&bundle.join(format!("images/{image}.tar")), &tags, &[&layer.into_inner().unwrap()])
+            save(&bundle.join(format!("images/{image}.tar")), &tags, &[&layer("content", &random.bytes(10_000))])
         });
         self.configs.push(configs);
         let mut after = self.table.clone();

@@ -11,7 +11,7 @@ use std::time::Instant;
 use super::bundle::Bundles;
 use super::disk::Disk;
 use super::random::Random;
-use crate::support::process::{self, Airdock, PATIENCE};
+use testkit::process::{self, Airdock, PATIENCE, stderr};
 
 const MIB: u64 = 1 << 20;
 const KEEP_FREE: u64 = 8 * MIB;
@@ -56,10 +56,6 @@ impl Scene {
     }
 }
 
-fn told(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stderr).into_owned()
-}
-
 /// The number of MiB in front of `what`.
 fn mib(told: &str, what: &str) -> f64 {
     let before = told.split(what).next().unwrap().trim_end();
@@ -68,7 +64,7 @@ fn mib(told: &str, what: &str) -> f64 {
 }
 
 fn check_refusal(scene: &Scene, output: &Output) {
-    let told = told(output);
+    let told = stderr(output);
     assert_eq!(output.status.code(), Some(1), "{told}");
     assert!(told.contains(&format!("the disk of `{}`", scene.disk.path().join("data").display())), "{told}");
     let in_mib = |bytes: u64| bytes as f64 / MIB as f64;
@@ -93,7 +89,7 @@ fn a14_what_cannot_fit_is_refused_before_anything_is_written_and_goes_in_once_th
     assert_eq!(scene.blobs(), before, "something was written");
     scene.disk.give_back(ballast);
     let output = scene.ingest(&scene.bundle);
-    assert!(output.status.success(), "with room: {}", told(&output));
+    assert!(output.status.success(), "with room: {}", stderr(&output));
     assert!(airdock.stop().success());
 }
 
@@ -106,11 +102,11 @@ fn a14_what_fits_exactly_beside_what_is_kept_free_goes_in_and_what_is_there_need
         fs::read_dir(scene.bundle.join("images")).unwrap().map(|file| file.unwrap().metadata().unwrap().len()).sum();
     assert!(size > scene.disk.free() - KEEP_FREE, "the bundle's own size says nothing of what fits");
     let output = scene.ingest(&scene.bundle);
-    assert!(output.status.success(), "{}", told(&output));
+    assert!(output.status.success(), "{}", stderr(&output));
     scene.disk.give_back(ballast);
     scene.disk.fill(2 * MIB);
     let output = scene.ingest(&scene.bundle);
-    assert!(output.status.success(), "again: {}", told(&output));
+    assert!(output.status.success(), "again: {}", stderr(&output));
     let report = String::from_utf8_lossy(&output.stdout);
     assert!(report.contains("already there") && !report.contains("new"), "{report}");
 }
@@ -136,7 +132,7 @@ fn a13_a_stream_that_declares_more_than_there_is_room_for_is_refused_before_it_c
     }
     drop(stream);
     let output = ingest.wait_with_output().unwrap();
-    let told = told(&output);
+    let told = stderr(&output);
     assert_eq!(output.status.code(), Some(1), "{told}");
     assert!(told.contains("aaaa` does not fit") && told.contains("200.0 GiB needed"), "{told}");
     assert!(scene.disk.free() + MIB > free, "room was taken for what was declared");

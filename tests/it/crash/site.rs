@@ -1,7 +1,6 @@
 //! A data folder with active clients, crashed repeatedly: by `kill -9`, or by cutting the power of its disk.
 
-use std::path::{Path, PathBuf};
-use std::process::{Child, Stdio};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
@@ -11,7 +10,8 @@ use super::disk::Disk;
 use super::pusher::Pusher;
 use super::random::Random;
 use super::verify::{After, verify};
-use crate::support::process::{self, Airdock};
+use testkit::folder::in_memory;
+use testkit::process::{self, Airdock, Process};
 
 /// The size of one layer in bytes. A bundle has six, large enough for a crash to hit in the middle.
 const LAYER: usize = 700_000;
@@ -222,16 +222,6 @@ impl Site {
     }
 }
 
-/// A folder on tmpfs if there is space. A killed process loses nothing that the page cache holds, so a real disk would
-/// only make these tests slower.
-pub(crate) fn in_memory() -> TempDir {
-    let memory = Path::new("/dev/shm");
-    match rustix::fs::statvfs(memory) {
-        Ok(stat) if stat.f_bavail * stat.f_frsize >= 1 << 30 => tempfile::tempdir_in(memory).unwrap(),
-        _ => tempfile::tempdir().unwrap(),
-    }
-}
-
 impl Tally {
     /// Fails if the crashes hit nothing: then the test proves nothing.
     #[track_caller]
@@ -243,22 +233,5 @@ impl Tally {
     }
 }
 
-/// A process under test, killed when dropped.
-pub(super) struct Process(pub(super) Child);
-
-impl Process {
-    pub(super) fn spawn(command: &mut std::process::Command) -> Self {
-        Self(command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap())
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        // Only this child, by its own handle; it may have ended already.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-/// The size of a site's disk in MiB: enough for all that [`Site`] writes.
+/// So many MiB of disk for one site; what [`Site`] does in its time fits in.
 pub(super) const DISK: u64 = 384;

@@ -1,6 +1,6 @@
 //! An ingest killed, or cut off by a power cut, at each of its changes to a file in turn (A15).
 //!
-//! The changes are counted inside the process (`support/changes.c`), so that no moment is missed by chance.
+//! The changes are counted within the program (`testkit::changes`), so that no moment is left to chance.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -10,12 +10,13 @@ use std::process::{Command, Stdio};
 
 use super::disk::Disk;
 use super::random::Random;
-use super::site::in_memory;
 use super::verify::verify_blobs;
-use crate::support::bundle::{append, save};
-use crate::support::changes::Changes;
-use crate::support::content::noise;
-use crate::support::process;
+use testkit::bundle::save;
+use testkit::changes::Changes;
+use testkit::content::noise;
+use testkit::folder::in_memory;
+use testkit::image::layer;
+use testkit::process;
 
 /// The image of both bundles, which is published under two names.
 const IMAGE: &str = "zenmldocker/zenml";
@@ -38,11 +39,9 @@ impl Site {
         let changes = Changes::make(folder.path());
         let mut site = Self { folder, changes, disk, before: Table::new(), after: Table::new() };
         for version in 0..2 {
-            let mut layer = tar::Builder::new(Vec::new());
-            append(&mut layer, "content", &noise(3000 + version));
             let tags = [format!("{IMAGE}:v{version}"), format!("{IMAGE}:current")];
             let file = site.folder.path().join(format!("{version}.tar"));
-            save(&file, &tags, &[&layer.into_inner().unwrap()]);
+            save(&file, &tags, &[&layer("content", &noise(3000 + version))]);
             succeeds(&mut site.ingest(version, &site.path("base")));
             (site.before, site.after) = (std::mem::take(&mut site.after), site.table(&site.path("base")));
             if version == 0 {

@@ -6,9 +6,10 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::ledger::{Content, digest};
+use super::ledger::Content;
 use super::pusher::{Pusher, append, connect, finish};
-use crate::support::client::{Connection, Request};
+use testkit::client::{Connection, Request};
+use testkit::content::digest;
 
 /// What has happened, which decides what to expect.
 #[derive(Clone, Copy, PartialEq, Eq)]

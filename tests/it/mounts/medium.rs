@@ -4,11 +4,13 @@ use std::fs::File;
 use std::io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
 use std::os::unix::fs::FileExt;
 
-use super::{APP, blob, everything, example, get, mounting, save};
-use crate::support::client::Response;
-use crate::support::content::{digest, noise};
-use crate::support::process::Airdock;
+use super::{APP, blob, get, mounting, save};
 use crate::tls::Certificate;
+use testkit::bundle::example;
+use testkit::client::Response;
+use testkit::content::{digest, noise};
+use testkit::process::Airdock;
+use testkit::pull::everything;
 
 const LAYER: usize = 20_000_000;
 
@@ -52,7 +54,7 @@ fn a_flipped_byte_never_reaches_a_client_as_a_complete_body_over_plain_http_tls_
             for request in &asked {
                 never_complete(connect().try_send(request), LAYER);
             }
-            let head = connect().send(&crate::support::client::Request::new("HEAD", &blob(&bad)));
+            let head = connect().send(&testkit::client::Request::new("HEAD", &blob(&bad)));
             assert_eq!(head.status, 500);
             // The other layer is intact and is served.
             assert!(connect().send(&get(&blob(&good))).expect(200).body == good);

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::{blob, get, mounting};
-use crate::support::content::{digest, noise};
-use crate::support::process::{Airdock, PATIENCE};
+use testkit::content::{digest, noise};
+use testkit::process::{Airdock, PATIENCE};
 
 /// More bytes than the pass can read during the test.
 const HOLE: u64 = 64 << 30;

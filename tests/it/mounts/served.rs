@@ -2,25 +2,19 @@
 
 use std::path::Path;
 
-use super::{APP, blob, everything, example, get, mounting, save};
-use crate::support::client::Request;
-use crate::support::content::{digest, image, noise, push_blob, push_image, put_manifest};
-use crate::support::process::{Airdock, run};
+use super::{APP, blob, get, mounting, save};
+use testkit::bundle::{example, example_tar};
+use testkit::client::Request;
+use testkit::content::{digest, gzip, noise};
+use testkit::manifest::image;
+use testkit::process::{Airdock, run};
+use testkit::pull::everything;
+use testkit::push::{push_blob, push_image, put_manifest};
 
-/// The files below a folder, except the metadata and the lock.
-fn files(folder: &Path) -> Vec<String> {
-    let mut found = Vec::new();
-    for entry in std::fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            found.extend(files(&path));
-        } else {
-            found.push(path.display().to_string());
-        }
-    }
-    found.retain(|file| !file.contains("/metadata") && !file.ends_with("/lock") && !file.ends_with(".sock"));
-    found.sort();
-    found
+/// The files below a data folder, without those of the metadata and the lock.
+fn files(data: &Path) -> Vec<String> {
+    let files = testkit::folder::files(data).into_iter().map(|file| file.display().to_string());
+    files.filter(|file| !file.starts_with("metadata") && file != "lock" && !file.ends_with(".sock")).collect()
 }
 
 #[test]
@@ -31,9 +25,7 @@ fn a_mounted_bundle_is_what_an_ingest_of_it_is_as_a_folder_and_as_one_tar() {
     assert!(expected.len() > 30, "{}", expected.len());
     let folder = tempfile::tempdir().unwrap();
     let one = folder.path().join("bundle.tar");
-    let mut tar = tar::Builder::new(std::fs::File::create(&one).unwrap());
-    tar.append_dir_all("zenml-air-gapped-bundle", example()).unwrap();
-    tar.into_inner().unwrap();
+    std::fs::write(&one, example_tar()).unwrap();
     for medium in [example(), one] {
         let mounted = mounting(&medium).start();
         assert!(everything(&mounted.client()) == expected, "{}", medium.display());
@@ -54,7 +46,7 @@ fn nothing_of_a_mount_is_written_and_after_a_restart_it_is_gone() {
     mounted.wait_for_log("are whole; 0 are not");
     assert_eq!(files(&data), before);
     assert!(mounted.stop().success());
-    assert!(!files(&data).iter().any(|file| file.contains("/blobs/") || file.contains("/repositories/")));
+    assert!(!files(&data).iter().any(|file| file.starts_with("blobs/") || file.starts_with("repositories/")));
     let plain = Airdock::over(&data);
     plain.client().get("/v2/zenml/zenml/manifests/0.93.2").expect(404);
 }
@@ -148,10 +140,8 @@ fn a_medium_that_cannot_be_used_stops_the_start_and_says_why() {
 fn a_compressed_archive_says_that_it_cannot_be_mounted_and_is_ingested_instead() {
     let folder = tempfile::tempdir().unwrap();
     let packed = folder.path().join("bundle.tar.gz");
-    let mut gzip = flate2::write::GzEncoder::new(std::fs::File::create(&packed).unwrap(), flate2::Compression::fast());
     let layer = noise(1000);
-    std::io::Write::write_all(&mut gzip, &std::fs::read(save(folder.path(), &[(&layer, &layer)])).unwrap()).unwrap();
-    gzip.finish().unwrap();
+    std::fs::write(&packed, gzip(&std::fs::read(save(folder.path(), &[(&layer, &layer)])).unwrap())).unwrap();
     for copy in [false, true] {
         let mut builder = mounting(&packed).argument("--mount").argument(example());
         if copy {

@@ -3,9 +3,11 @@
 use std::ffi::OsStr;
 use std::path::Path;
 
-use super::{example, mounting, save};
-use crate::support::content::{digest, noise, push_image};
-use crate::support::process::{Airdock, run};
+use super::{mounting, save};
+use testkit::bundle::example;
+use testkit::content::{digest, noise};
+use testkit::process::{Airdock, run};
+use testkit::push::push_image;
 
 /// What `airdock verify` prints, and its exit code, for the data folder `data`.
 fn verify(folder: &Path, arguments: &[&str]) -> (String, i32) {

@@ -3,6 +3,7 @@
 use std::io::Write;
 
 use http_body_util::BodyExt;
+use testkit::content::noise;
 
 use super::*;
 use crate::oci::Algorithm;
@@ -14,11 +15,7 @@ fn blob(content: &[u8]) -> (tempfile::NamedTempFile, Blob) {
     (file, blob)
 }
 
-fn content(size: usize) -> Vec<u8> {
-    (0..size).map(|index| (index * 7 + index / 251) as u8).collect()
-}
-
-/// Stands in for a mapping, with bytes that are not the file's, so that a test sees which of the two was sent.
+/// Stands in for a mapping with bytes the file does not have, so that a test sees which of the two was sent.
 fn not_the_file(_: &std::fs::File, _: u64, size: u64) -> Option<Bytes> {
     Some(vec![0xEE; size as usize].into())
 }
@@ -26,7 +23,7 @@ fn not_the_file(_: &std::fs::File, _: u64, size: u64) -> Option<Bytes> {
 #[tokio::test]
 async fn a_blob_is_read_whole_and_in_ranges() {
     for size in [1, 100, BYTES - 1, BYTES, BYTES + 1, 3 * BYTES + 17] {
-        let expected = content(size);
+        let expected = noise(size);
         let (_file, blob) = blob(&expected);
         for (start, end) in [(0, size), (size / 2, size), (0, size.div_ceil(2)), (size - 1, size)] {
             let range = ByteRange { start: start as u64, end: end as u64 };
@@ -49,7 +46,7 @@ async fn an_empty_blob_is_an_empty_body() {
 
 #[tokio::test]
 async fn s6_a_file_that_was_cut_fails_the_body_instead_of_ending_it() {
-    let (file, blob) = blob(&content(3 * BYTES));
+    let (file, blob) = blob(&noise(3 * BYTES));
     file.as_file().set_len(BYTES as u64 + 5).unwrap();
     let mut body = Body::blob(blob, ByteRange { start: 0, end: 3 * BYTES as u64 }, &Arrival::default());
     let mut received = 0;
@@ -65,7 +62,7 @@ async fn s6_a_file_that_was_cut_fails_the_body_instead_of_ending_it() {
 
 #[tokio::test]
 async fn each_range_asked_for_is_a_part_in_its_order() {
-    let expected = content(500);
+    let expected = noise(500);
     let (_file, blob) = blob(&expected);
     let ranges = [(400, 500), (0, 1), (0, 100)].map(|(start, end)| ByteRange { start, end });
     let (body, boundary) = multipart(blob, &ranges, &Arrival::default());
@@ -89,7 +86,7 @@ async fn each_range_asked_for_is_a_part_in_its_order() {
 
 #[tokio::test]
 async fn a_large_blob_is_lent_in_one_frame_and_forgotten_when_that_is_dropped() {
-    let (_file, blob) = blob(&content(3 * BYTES));
+    let (_file, blob) = blob(&noise(3 * BYTES));
     let windows = Arc::new(FileWindows::new(not_the_file));
     let arrival = Arrival { windows: Some(windows.clone()), ..Arrival::default() };
     let range = ByteRange { start: 10, end: 2 * BYTES as u64 };
@@ -111,7 +108,7 @@ async fn a_large_blob_is_lent_in_one_frame_and_forgotten_when_that_is_dropped() 
 async fn a_small_blob_and_one_that_cannot_be_mapped_are_read() {
     let cannot = |_: &std::fs::File, _: u64, _: u64| None;
     for (size, map) in [(100, not_the_file as fn(&_, _, _) -> _), (3 * BYTES, cannot)] {
-        let expected = content(size);
+        let expected = noise(size);
         let (_file, blob) = blob(&expected);
         let arrival = Arrival { windows: Some(Arc::new(FileWindows::new(map))), ..Arrival::default() };
         let body = Body::blob(blob, ByteRange { start: 0, end: size as u64 }, &arrival);
@@ -134,7 +131,7 @@ fn unverified(stored: &[u8], expected: &[u8]) -> (tempfile::NamedTempFile, Arc<c
 
 #[tokio::test]
 async fn an_unverified_blob_goes_out_whole_and_is_verified_by_it() {
-    let expected = content(3 * BYTES + 17);
+    let expected = noise(3 * BYTES + 17);
     let (_file, medium, blob) = unverified(&expected, &expected);
     assert!(blob.unverified().is_some());
     let body = Body::checked(blob.clone());
@@ -154,8 +151,8 @@ async fn an_unverified_blob_goes_out_whole_and_is_verified_by_it() {
 }
 
 #[tokio::test]
-async fn the_last_bytes_of_a_damaged_blob_are_never_sent() {
-    let expected = content(3 * BYTES + 17);
+async fn the_last_piece_of_a_damaged_blob_never_goes_out() {
+    let expected = noise(3 * BYTES + 17);
     for at in [0, BYTES, expected.len() - 1] {
         let mut damaged = expected.clone();
         damaged[at] ^= 1;
@@ -177,7 +174,7 @@ async fn the_last_bytes_of_a_damaged_blob_are_never_sent() {
 
 #[tokio::test]
 async fn s6_a_medium_s_file_cut_while_it_is_read_ends_the_body_with_an_error() {
-    let expected = content(3 * BYTES);
+    let expected = noise(3 * BYTES);
     let (file, medium, blob) = unverified(&expected, &expected);
     let mut body = Body::checked(blob);
     body.frame().await.unwrap().unwrap();
@@ -187,8 +184,8 @@ async fn s6_a_medium_s_file_cut_while_it_is_read_ends_the_body_with_an_error() {
 }
 
 #[tokio::test]
-async fn a_blob_that_a_medium_failed_to_read_is_probed_before_it_is_served_again() {
-    let expected = content(3 * BYTES);
+async fn what_a_medium_could_not_give_is_looked_at_anew_before_it_is_promised_again() {
+    let expected = noise(3 * BYTES);
     let (file, medium, blob) = unverified(&expected, &expected);
     // A file opened for writing only cannot be read, like one on a medium that was removed.
     let stale = std::fs::File::options().write(true).open(file.path()).unwrap();

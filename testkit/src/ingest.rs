@@ -1,45 +1,44 @@
-//! A registry to ingest into, and archives in the exact layouts of the tools that write them.
-
-mod image;
-mod remote;
-mod signer;
-mod tarball;
+//! An ingest or a mount in the test's own process, into a registry on a folder of its own.
 
 use std::cell::RefCell;
 use std::io::Read;
-use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use airdock_registry::names::RequestedName;
 use airdock_registry::oci::{Digest, Manifest, TagOrDigest};
-use airdock_registry::{
-    Provenance, PutReference, Registry, ReleaseSignature, ServedManifest, Settings as RegistrySettings,
-};
+use airdock_registry::{Provenance, PutReference, Registry, ReleaseSignature, ServedManifest};
 use airdock_sync::ingest::{Event, IngestError, Input, Report, Settings, ingest, mount};
 use airdock_sync::publish::PublishRules;
 
-pub use image::{
-    Image, bytes, chart, chart_files, index_of, layout, save_docker_20, save_docker_26, save_kaniko, save_podman,
-};
-pub use remote::{Files, INDEX, MANIFEST, Remote, image_index, referrer, save_directory, save_storage, tarred};
-pub use signer::{Signer, pem};
-pub use tarball::{Tarball, entry, pax};
+use crate::archive::{Files, tarred};
+use crate::content::zstd;
+use crate::registry::{asked, open, read, tags_of};
+use crate::signer::Signer;
 
 /// A registry on a folder of its own.
 pub struct World {
     runtime: tokio::runtime::Runtime,
+    /// The registry.
     pub registry: Registry,
+    /// The folder that holds the data folder and the media.
     pub folder: tempfile::TempDir,
+    /// How it ingests and mounts.
     pub settings: Settings,
+    /// What was told of the progress so far.
     pub events: RefCell<Vec<Event>>,
 }
 
+impl Default for World {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl World {
+    /// An empty one with the default settings.
     pub fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-        let settings = RegistrySettings { data: folder.path().join("data"), ..RegistrySettings::default() };
-        let registry = runtime.block_on(Registry::open(settings)).unwrap();
+        let registry = runtime.block_on(open(&folder.path().join("data")));
         Self { runtime, registry, folder, settings: Settings::default(), events: RefCell::default() }
     }
 
@@ -57,27 +56,31 @@ impl World {
         run()
     }
 
+    /// Ingests these, or says why not.
     pub fn try_inputs(&self, inputs: Vec<Input>) -> Result<Report, IngestError> {
         let _runtime = self.runtime.enter();
         let progress = |event: Event| self.events.borrow_mut().push(event);
         ingest(&self.registry, &PublishRules::default(), inputs, &self.settings, &progress)
     }
 
+    /// Ingests a file, folder or device, or says why not.
     pub fn try_path(&self, path: &Path) -> Result<Report, IngestError> {
         self.try_inputs(vec![Input::Path(path.to_owned())])
     }
 
+    /// Ingests a file, folder or device.
     pub fn path(&self, path: &Path) -> Report {
         self.try_path(path).unwrap()
     }
 
-    /// Serves a folder or file from where it lies.
+    /// Serves a folder or file from where it is.
     pub fn try_mount(&self, path: &Path) -> Result<Report, IngestError> {
         let _runtime = self.runtime.enter();
         let progress = |event: Event| self.events.borrow_mut().push(event);
         mount(&self.registry, &PublishRules::default(), path, &self.settings, &progress)
     }
 
+    /// Serves a folder or file from where it is, which must work.
     pub fn mount(&self, path: &Path) -> Report {
         self.try_mount(path).unwrap()
     }
@@ -87,14 +90,17 @@ impl World {
         self.path(&self.file(name, content))
     }
 
+    /// Ingests `content` as a file of this name, or says why not.
     pub fn try_ingest(&self, name: &str, content: &[u8]) -> Result<Report, IngestError> {
         self.try_path(&self.file(name, content))
     }
 
+    /// Ingests a stream, or says why not.
     pub fn try_pipe(&self, reader: impl Read + Send + 'static) -> Result<Report, IngestError> {
         self.try_inputs(vec![Input::Stream(Box::new(reader), "standard input".into())])
     }
 
+    /// Ingests `content` as a stream.
     pub fn pipe(&self, content: &[u8]) -> Report {
         self.try_pipe(std::io::Cursor::new(content.to_vec())).unwrap()
     }
@@ -107,21 +113,19 @@ impl World {
         self.folder.path().join("media").join(folder)
     }
 
+    /// What is served for a tag or digest, if anything is.
     pub fn try_manifest(&self, name: &str, reference: &str) -> Option<ServedManifest> {
-        let name = RequestedName::bare(name.parse().unwrap());
-        self.runtime.block_on(self.registry.manifest(&name, &TagOrDigest::parse(reference).unwrap())).ok()
+        self.runtime.block_on(self.registry.manifest(&asked(name), &TagOrDigest::parse(reference).unwrap())).ok()
     }
 
+    /// What is served for a tag or digest.
     pub fn manifest(&self, name: &str, reference: &str) -> ServedManifest {
         self.try_manifest(name, reference).unwrap_or_else(|| panic!("{name}:{reference} is not served"))
     }
 
+    /// A blob as it is served, if it is.
     pub fn blob(&self, name: &str, digest: &Digest) -> Option<Vec<u8>> {
-        let name = RequestedName::bare(name.parse().unwrap());
-        let blob = self.runtime.block_on(self.registry.blob(&name, digest)).ok()?;
-        let mut content = vec![0; usize::try_from(blob.size()).unwrap()];
-        blob.file().read_exact_at(&mut content, blob.offset()).unwrap();
-        Some(content)
+        self.runtime.block_on(self.registry.blob(&asked(name), digest)).ok().map(|blob| read(&blob))
     }
 
     /// Pushes the manifest a tag has once more under it, as somebody.
@@ -140,10 +144,8 @@ impl World {
         let mut all = Vec::new();
         let page = self.runtime.block_on(self.registry.repositories(None, 10_000)).unwrap();
         for repository in page.names {
-            let name = RequestedName::bare(repository.clone());
-            let Ok(page) = self.runtime.block_on(self.registry.tags(&name, None, 10_000)) else { continue };
-            for tag in page.tags {
-                all.push(format!("{repository}:{tag} {}", self.manifest(repository.as_str(), tag.as_str()).digest));
+            for tag in self.runtime.block_on(tags_of(&self.registry, repository.as_str())) {
+                all.push(format!("{repository}:{tag} {}", self.manifest(repository.as_str(), &tag).digest));
             }
         }
         all
@@ -190,33 +192,24 @@ impl World {
         }
         told
     }
+
+    /// Writes a public key to a file.
+    pub fn key(&self, name: &str, signer: &Signer) -> PathBuf {
+        let path = self.folder.path().join(name);
+        std::fs::write(&path, signer.public()).unwrap();
+        path
+    }
+
+    /// Takes in only what one of these has signed, from now on.
+    pub fn trust(&mut self, signers: &[&Signer]) {
+        let keys = signers.iter().enumerate().map(|(n, signer)| self.key(&format!("build-{n}.pub"), signer));
+        self.settings.trust.keys = keys.collect();
+    }
 }
 
 /// What a report says went wrong, a line each.
 pub fn failures(report: &Report) -> String {
     report.failures.iter().map(|failure| format!("{failure}\n")).collect()
-}
-
-pub fn gzip(content: &[u8]) -> Vec<u8> {
-    use std::io::Write;
-    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-    encoder.write_all(content).unwrap();
-    encoder.finish().unwrap()
-}
-
-pub fn xz(content: &[u8]) -> Vec<u8> {
-    liblzma::encode_all(content, 1).unwrap()
-}
-
-pub fn bzip2(content: &[u8]) -> Vec<u8> {
-    use std::io::Write;
-    let mut encoder = bzip2::write::BzEncoder::new(Vec::new(), bzip2::Compression::fast());
-    encoder.write_all(content).unwrap();
-    encoder.finish().unwrap()
-}
-
-pub fn zstd(content: &[u8]) -> Vec<u8> {
-    zstd::encode_all(content, 1).unwrap()
 }
 
 /// Ingests these from a folder, a tar, and compressed from a pipe, each into a registry of its own.

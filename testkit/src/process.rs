@@ -3,7 +3,7 @@
 //! Every process started here is ended by its own id: on drop with SIGKILL, by [`Airdock::stop`] with SIGTERM.
 
 use std::ffi::OsStr;
-use std::io::{self, BufRead, BufReader};
+use std::io::{self, BufRead, BufReader, Write as _};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
@@ -12,14 +12,22 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-use super::client::Client;
+use crate::client::Client;
 
 /// How long anything a test waits for may take. Long: the machine may be busy, and a pass never waits for it.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The binary under test. Cargo says where it is; a test binary that is started by hand finds it beside itself.
+fn binary() -> PathBuf {
+    match std::env::var_os("CARGO_BIN_EXE_airdock") {
+        Some(binary) => binary.into(),
+        None => std::env::current_exe().unwrap().ancestors().nth(2).unwrap().join("airdock"),
+    }
+}
 
 /// The binary, ready for arguments, away from this repository's working directory and from any AIRDOCK variable.
-pub(crate) fn command(directory: &Path) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_airdock"));
+pub fn command(directory: &Path) -> Command {
+    let mut command = Command::new(binary());
     for (name, _) in std::env::vars_os() {
         if name.to_string_lossy().starts_with("AIRDOCK") {
             command.env_remove(name);
@@ -30,8 +38,59 @@ pub(crate) fn command(directory: &Path) -> Command {
 }
 
 /// Runs one command of the binary to its end, with nothing on standard input.
-pub(crate) fn run<A: AsRef<OsStr>>(directory: &Path, arguments: impl IntoIterator<Item = A>) -> Output {
+pub fn run<A: AsRef<OsStr>>(directory: &Path, arguments: impl IntoIterator<Item = A>) -> Output {
     command(directory).args(arguments).stdin(Stdio::null()).output().unwrap()
+}
+
+/// Runs a command to its end with this on standard input.
+pub fn pipe(command: &mut Command, content: &[u8]) -> Output {
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    // A program that knows enough hangs up before the end.
+    let _ = child.stdin.take().unwrap().write_all(content);
+    child.wait_with_output().unwrap()
+}
+
+/// What a program printed on standard output.
+pub fn stdout(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+/// What a program said on standard error.
+pub fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// What a program printed, if it ended with this code; with all it said in the message if not.
+#[track_caller]
+pub fn printed(output: &Output, code: i32) -> String {
+    let (out, error) = (stdout(output), stderr(output));
+    assert_eq!(output.status.code(), Some(code), "it printed\n{out}\nand said\n{error}");
+    out
+}
+
+/// What a program said on standard error, if it ended with this code.
+#[track_caller]
+pub fn said(output: &Output, code: i32) -> String {
+    printed(output, code);
+    stderr(output)
+}
+
+/// A process that is ended when the test is.
+pub struct Process(pub Child);
+
+impl Process {
+    /// Starts it with nothing on standard input, unheard.
+    pub fn spawn(command: &mut Command) -> Self {
+        Self(command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap())
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // Only this child, by its own handle; it may have ended already.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
 }
 
 /// The same command, run by `wrapper` if there is one.
@@ -50,7 +109,7 @@ fn under(wrapper: &[String], command: Command) -> Command {
 }
 
 /// How a server is to be started.
-pub(crate) struct Builder {
+pub struct Builder {
     arguments: Vec<std::ffi::OsString>,
     variables: Vec<(String, String)>,
     data: Option<PathBuf>,
@@ -60,37 +119,37 @@ pub(crate) struct Builder {
 
 impl Builder {
     /// Runs it under a program that becomes it, such as `prlimit`.
-    pub(crate) fn under(mut self, command: &[&str]) -> Self {
+    pub fn under(mut self, command: &[&str]) -> Self {
         self.under = command.iter().map(|word| (*word).to_owned()).collect();
         self
     }
 
     /// Uses a data folder the test owns, so that it outlives the process.
-    pub(crate) fn data(mut self, data: impl Into<PathBuf>) -> Self {
+    pub fn data(mut self, data: impl Into<PathBuf>) -> Self {
         self.data = Some(data.into());
         self
     }
 
     /// Adds an argument of `serve`.
-    pub(crate) fn argument(mut self, argument: impl AsRef<OsStr>) -> Self {
+    pub fn argument(mut self, argument: impl AsRef<OsStr>) -> Self {
         self.arguments.push(argument.as_ref().to_owned());
         self
     }
 
     /// Sets an environment variable.
-    pub(crate) fn variable(mut self, name: &str, value: &str) -> Self {
+    pub fn variable(mut self, name: &str, value: &str) -> Self {
         self.variables.push((name.to_owned(), value.to_owned()));
         self
     }
 
     /// Listens here instead of on a free port of 127.0.0.1; may be said several times.
-    pub(crate) fn listen(mut self, address: &str) -> Self {
+    pub fn listen(mut self, address: &str) -> Self {
         self.listen.push(address.to_owned());
         self
     }
 
     /// Starts the server and waits until it has said where it listens.
-    pub(crate) fn start(self) -> Airdock {
+    pub fn start(self) -> Airdock {
         let folder = tempfile::tempdir().unwrap();
         let data = self.data.unwrap_or_else(|| folder.path().join("data"));
         let mut command = command(folder.path());
@@ -125,7 +184,7 @@ impl Builder {
 }
 
 /// A running server.
-pub(crate) struct Airdock {
+pub struct Airdock {
     child: Child,
     addresses: Vec<SocketAddr>,
     scheme: String,
@@ -138,84 +197,84 @@ pub(crate) struct Airdock {
 
 impl Airdock {
     /// A server on a free port with an empty data folder of its own.
-    pub(crate) fn start() -> Self {
+    pub fn start() -> Self {
         Self::builder().start()
     }
 
     /// A server on a free port over `data`, which outlives it.
-    pub(crate) fn over(data: &Path) -> Self {
+    pub fn over(data: &Path) -> Self {
         Self::builder().data(data).start()
     }
 
     /// A server with more to be said about it.
-    pub(crate) fn builder() -> Builder {
+    pub fn builder() -> Builder {
         Builder { arguments: Vec::new(), variables: Vec::new(), data: None, listen: Vec::new(), under: Vec::new() }
     }
 
     /// The first listener's address.
-    pub(crate) fn address(&self) -> SocketAddr {
+    pub fn address(&self) -> SocketAddr {
         self.addresses[0]
     }
 
     /// Every listener's address, in the order asked for.
-    pub(crate) fn addresses(&self) -> &[SocketAddr] {
+    pub fn addresses(&self) -> &[SocketAddr] {
         &self.addresses
     }
 
     /// `http` or `https`.
-    pub(crate) fn scheme(&self) -> &str {
+    pub fn scheme(&self) -> &str {
         &self.scheme
     }
 
     /// A plain HTTP client of the first listener.
-    pub(crate) fn client(&self) -> Client {
+    pub fn client(&self) -> Client {
         Client::new(self.address())
     }
 
     /// The data folder.
-    pub(crate) fn data(&self) -> &Path {
+    pub fn data(&self) -> &Path {
         &self.data
     }
 
     /// The working directory of the process.
-    pub(crate) fn directory(&self) -> &Path {
+    pub fn directory(&self) -> &Path {
         self.folder.path()
     }
 
     /// The process id.
-    pub(crate) fn id(&self) -> u32 {
+    pub fn id(&self) -> u32 {
         self.child.id()
     }
 
     /// Whether the process still runs.
-    pub(crate) fn is_running(&mut self) -> bool {
+    pub fn is_running(&mut self) -> bool {
         self.child.try_wait().unwrap().is_none()
     }
 
     /// What the process has printed so far.
-    pub(crate) fn output(&self) -> String {
+    pub fn output(&self) -> String {
         self.stdout.text()
     }
 
     /// What the process has logged so far.
-    pub(crate) fn log(&self) -> String {
+    pub fn log(&self) -> String {
         self.stderr.text()
     }
 
     /// Waits until the printed text holds `text`.
-    pub(crate) fn wait_for_output(&self, text: &str) {
+    pub fn wait_for_output(&self, text: &str) {
         let found = self.stdout.wait(|lines| lines.iter().any(|line| line.contains(text)));
         assert!(found, "`{text}` never printed; it printed:\n{}\nand logged:\n{}", self.output(), self.log());
     }
 
     /// Waits until the log holds `text`.
-    pub(crate) fn wait_for_log(&self, text: &str) {
+    pub fn wait_for_log(&self, text: &str) {
         let found = self.stderr.wait(|lines| lines.iter().any(|line| line.contains(text)));
         assert!(found, "`{text}` never logged; it logged:\n{}", self.log());
     }
 
     /// Sends a signal, by name: `TERM`, `INT`, `KILL`.
-    pub(crate) fn signal(&self, signal: &str) {
+    pub fn signal(&self, signal: &str) {
         let pid = rustix::process::Pid::from_child(&self.child);
         let signal = match signal {
             "TERM" => rustix::process::Signal::TERM,
@@ -227,7 +286,7 @@ impl Airdock {
     }
 
     /// Waits for the process to end by itself, at most for [`PATIENCE`].
-    pub(crate) fn wait(&mut self) -> ExitStatus {
+    pub fn wait(&mut self) -> ExitStatus {
         let end = Instant::now() + PATIENCE;
         loop {
             if let Some(status) = self.child.try_wait().unwrap() {
@@ -239,13 +298,13 @@ impl Airdock {
     }
 
     /// Asks the process to stop and waits until it has.
-    pub(crate) fn stop(mut self) -> ExitStatus {
+    pub fn stop(mut self) -> ExitStatus {
         self.signal("TERM");
         self.wait()
     }
 
     /// Ends the process with no chance to tidy up.
-    pub(crate) fn kill(mut self) {
+    pub fn kill(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }

@@ -1,34 +1,35 @@
 //! Who signs inventories: keys made for one test, written as `openssl` and `cosign` write them.
 
-use std::path::PathBuf;
-
 use aws_lc_rs::encoding::AsDer as _;
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair as _};
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 
-use super::World;
-
 /// A private key.
 pub enum Signer {
+    /// ECDSA on P-256.
     Ecdsa(EcdsaKeyPair),
+    /// Ed25519.
     Ed25519(Ed25519KeyPair),
 }
 
-/// What is between the lines of a PEM file.
+/// A PEM file of one part.
 pub fn pem(label: &str, der: &[u8]) -> String {
     format!("-----BEGIN {label}-----\n{}\n-----END {label}-----\n", BASE64_STANDARD.encode(der))
 }
 
 impl Signer {
-    pub fn new() -> Self {
+    /// A new key on P-256.
+    pub fn p256() -> Self {
         Self::Ecdsa(EcdsaKeyPair::generate(&ECDSA_P256_SHA256_ASN1_SIGNING).unwrap())
     }
 
+    /// A new Ed25519 key.
     pub fn ed25519() -> Self {
         Self::Ed25519(Ed25519KeyPair::generate().unwrap())
     }
 
+    /// The public key as PEM.
     pub fn public(&self) -> String {
         let der = match self {
             Self::Ecdsa(pair) => pair.public_key().as_der(),
@@ -48,20 +49,5 @@ impl Signer {
     /// In base64, as `cosign` writes it.
     pub fn sign_text(&self, text: &[u8]) -> Vec<u8> {
         BASE64_STANDARD.encode(self.sign(text)).into_bytes()
-    }
-}
-
-impl World {
-    /// Writes a public key to a file.
-    pub fn key(&self, name: &str, signer: &Signer) -> PathBuf {
-        let path = self.folder.path().join(name);
-        std::fs::write(&path, signer.public()).unwrap();
-        path
-    }
-
-    /// Takes in only what one of these has signed, from now on.
-    pub fn trust(&mut self, signers: &[&Signer]) {
-        let keys = signers.iter().enumerate().map(|(n, signer)| self.key(&format!("build-{n}.pub"), signer));
-        self.settings.trust.keys = keys.collect();
     }
 }

@@ -1,80 +1,34 @@
-//! Images, saved the way each tool saves them (protocol notes, section 4), and charts.
+//! Archives, folders of blobs and charts, saved the way each tool saves them.
 
-use airdock_registry::oci::{Algorithm, Digest};
+use std::collections::BTreeMap;
 
-use super::gzip;
-use super::tarball::Tarball;
+use airdock_registry::oci::{Algorithm, Digest, MediaType};
+use airdock_sync::reference::ImageReference;
 
-/// Bytes that look random and are the same on each run.
-pub fn bytes(seed: u64, count: usize) -> Vec<u8> {
-    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-    let next = || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        (state >> 32) as u8
-    };
-    std::iter::repeat_with(next).take(count).collect()
+use crate::content::{gzip, hex};
+use crate::image::{Image, Remote};
+use crate::manifest::{MANIFEST, descriptor};
+use crate::tarball::Tarball;
+
+/// Files by their paths.
+pub type Files = BTreeMap<String, Vec<u8>>;
+
+/// A tar of these.
+pub fn tarred(files: &Files) -> Vec<u8> {
+    files.iter().fold(Tarball::new(), |tar, (path, content)| tar.file(path, content)).end()
 }
 
 fn sha256(content: &[u8]) -> Digest {
     Algorithm::Sha256.digest(content)
 }
 
-/// A config and its layers.
-#[derive(Clone)]
-pub struct Image {
-    pub config: Vec<u8>,
-    pub layers: Vec<Vec<u8>>,
-    pub names: Vec<&'static str>,
-}
-
-impl Image {
-    /// An image of tar layers made from seeds: equal seeds, equal layers.
-    pub fn new(names: &[&'static str], seeds: &[u64]) -> Self {
-        Self::of_layers(
-            names,
-            seeds.iter().map(|seed| Tarball::new().file(&format!("f{seed}"), &bytes(*seed, 3000)).end()).collect(),
-        )
-    }
-
-    pub fn of_layers(names: &[&'static str], layers: Vec<Vec<u8>>) -> Self {
-        let diff_ids: Vec<String> = layers.iter().map(|layer| format!("\"{}\"", sha256(layer))).collect();
-        let config = format!(
-            r#"{{"architecture":"amd64","os":"linux","config":{{"Env":["A=<b>"]}},"rootfs":{{"type":"layers","diff_ids":[{}]}}}}"#,
-            diff_ids.join(",")
-        );
-        Self { config: config.into_bytes(), layers, names: names.to_vec() }
-    }
-
-    pub fn config_digest(&self) -> Digest {
-        sha256(&self.config)
-    }
-
-    /// The manifest Docker from 25 on writes, byte for byte.
-    pub fn docker_manifest(&self) -> Vec<u8> {
-        self.manifest_of(&self.layers, "application/vnd.oci.image.layer.v1.tar")
-    }
-
-    pub fn manifest_of(&self, layers: &[Vec<u8>], kind: &str) -> Vec<u8> {
-        let layer = |layer: &Vec<u8>| {
-            format!(r#"{{"mediaType":"{kind}","digest":"{}","size":{}}}"#, sha256(layer), layer.len())
-        };
-        format!(
-            r#"{{"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json","config":{{"mediaType":"application/vnd.oci.image.config.v1+json","digest":"{}","size":{}}},"layers":[{}]}}"#,
-            self.config_digest(),
-            self.config.len(),
-            layers.iter().map(layer).collect::<Vec<_>>().join(",")
-        )
-        .into_bytes()
-    }
-
-    fn repo_tags(&self) -> String {
-        if self.names.is_empty() {
-            return "null".into();
-        }
-        format!("[{}]", self.names.iter().map(|name| format!("\"{name}\"")).collect::<Vec<_>>().join(","))
-    }
+/// An entry of a `manifest.json`.
+fn item(config: &str, image: &Image, layers: impl Iterator<Item = String>, more: &str) -> String {
+    let tags = match image.names.is_empty() {
+        true => "null".to_owned(),
+        false => format!("[{}]", list(image.names.iter().cloned())),
+    };
+    format!(r#"{{"Config":"{config}","RepoTags":{tags},"Layers":[{}]{more}}}"#, list(layers))
 }
 
 fn list(items: impl Iterator<Item = String>) -> String {
@@ -104,11 +58,7 @@ pub fn save_docker_20(images: &[Image]) -> Vec<u8> {
         }
         let config = format!("{}.json", image.config_digest().encoded());
         tar = tar.file(&config, &image.config);
-        items.push(format!(
-            r#"{{"Config":"{config}","RepoTags":{},"Layers":[{}]}}"#,
-            image.repo_tags(),
-            list(layers.into_iter())
-        ));
+        items.push(item(&config, image, layers.into_iter(), ""));
     }
     tar.file("manifest.json", format!("[{}]\n", items.join(",")).as_bytes()).file("repositories", b"{}\n").end()
 }
@@ -117,7 +67,7 @@ pub fn save_docker_20(images: &[Image]) -> Vec<u8> {
 /// `index.json` when there is a tagged one.
 pub fn save_docker_26(images: &[Image]) -> Vec<u8> {
     let mut tar = Tarball::new().folder("blobs/").folder("blobs/sha256/");
-    let mut blobs: std::collections::BTreeMap<String, Vec<u8>> = std::collections::BTreeMap::new();
+    let mut blobs: BTreeMap<String, Vec<u8>> = BTreeMap::new();
     let (mut items, mut descriptors) = (Vec::new(), Vec::new());
     for image in images {
         let manifest = image.docker_manifest();
@@ -127,24 +77,23 @@ pub fn save_docker_26(images: &[Image]) -> Vec<u8> {
             .iter()
             .map(|layer| {
                 let digest = sha256(layer);
-                format!(r#""{digest}":{{"mediaType":"application/vnd.oci.image.layer.v1.tar","size":{},"digest":"{digest}"}}"#, layer.len())
+                format!(
+                    r#""{digest}":{{"mediaType":"{}","size":{},"digest":"{digest}"}}"#,
+                    MediaType::IMAGE_LAYER,
+                    layer.len()
+                )
             })
             .collect();
-        items.push(format!(
-            r#"{{"Config":"blobs/sha256/{}","RepoTags":{},"Layers":[{}],"LayerSources":{{{}}}}}"#,
-            image.config_digest().encoded(),
-            image.repo_tags(),
-            list(image.layers.iter().map(layer)),
-            sources.join(",")
-        ));
+        let config = format!("blobs/sha256/{}", image.config_digest().encoded());
+        let sources = format!(r#","LayerSources":{{{}}}"#, sources.join(","));
+        items.push(item(&config, image, image.layers.iter().map(layer), &sources));
         for name in &image.names {
             let tag = name.rsplit(':').next().unwrap();
-            let full = name.parse::<airdock_sync::reference::ImageReference>().unwrap();
-            descriptors.push(format!(
-                r#"{{"mediaType":"application/vnd.oci.image.manifest.v1+json","digest":"{}","size":{},"annotations":{{"io.containerd.image.name":"{full}","org.opencontainers.image.ref.name":"{tag}"}}}}"#,
-                sha256(&manifest),
-                manifest.len()
-            ));
+            let full = name.parse::<ImageReference>().unwrap();
+            let names = format!(
+                r#","annotations":{{"io.containerd.image.name":"{full}","org.opencontainers.image.ref.name":"{tag}"}}"#
+            );
+            descriptors.push(descriptor(MANIFEST, &manifest, &names));
         }
         blobs.insert(sha256(&manifest).encoded(), manifest);
         blobs.insert(image.config_digest().encoded(), image.config.clone());
@@ -153,11 +102,7 @@ pub fn save_docker_26(images: &[Image]) -> Vec<u8> {
     for (name, content) in blobs {
         tar = tar.file(&format!("blobs/sha256/{name}"), &content);
     }
-    let index = format!(
-        r#"{{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[{}]}}"#,
-        descriptors.join(",")
-    );
-    tar.file("index.json", index.as_bytes())
+    tar.file("index.json", crate::manifest::list(&descriptors).as_bytes())
         .file("manifest.json", format!("[{}]\n", items.join(",")).as_bytes())
         .file("oci-layout", br#"{"imageLayoutVersion": "1.0.0"}"#)
         .file("repositories", b"{}\n")
@@ -183,11 +128,7 @@ pub fn save_podman(images: &[Image]) -> Vec<u8> {
         }
         let config = format!("{}.json", image.config_digest().encoded());
         tar = tar.file(&config, &image.config);
-        items.push(format!(
-            r#"{{"Config":"{config}","RepoTags":{},"Layers":[{}]}}"#,
-            image.repo_tags(),
-            list(layers.into_iter())
-        ));
+        items.push(item(&config, image, layers.into_iter(), ""));
     }
     tar.file("repositories", b"{}").file("manifest.json", format!("[{}]", items.join(",")).as_bytes()).end()
 }
@@ -200,26 +141,17 @@ pub fn save_kaniko(image: &Image) -> Vec<u8> {
         tar = tar.file(&format!("{}.tar.gz", sha256(layer).encoded()), layer);
     }
     let names = packed.iter().map(|layer| format!("{}.tar.gz", sha256(layer).encoded()));
-    let item = format!(
-        r#"[{{"Config":"{}","RepoTags":{},"Layers":[{}]}}]"#,
-        image.config_digest(),
-        image.repo_tags(),
-        list(names)
-    );
-    tar.file("manifest.json", item.as_bytes()).end()
+    let item = item(&image.config_digest().to_string(), image, names, "");
+    tar.file("manifest.json", format!("[{item}]").as_bytes()).end()
 }
 
 /// An `index.json` of these manifests, each with its media type and annotations.
 pub fn index_of(manifests: &[(&[u8], &str, &str)]) -> Vec<u8> {
-    let descriptor = |(content, kind, annotations): &(&[u8], &str, &str)| {
-        format!(
-            r#"{{"mediaType":"{kind}","digest":"{}","size":{},"annotations":{{{annotations}}}}}"#,
-            sha256(content),
-            content.len()
-        )
+    let descriptor = |(content, media_type, annotations): &(&[u8], &str, &str)| {
+        descriptor(media_type, content, &format!(r#","annotations":{{{annotations}}}"#))
     };
-    format!(r#"{{"schemaVersion":2,"manifests":[{}]}}"#, manifests.iter().map(descriptor).collect::<Vec<_>>().join(","))
-        .into_bytes()
+    let descriptors: Vec<_> = manifests.iter().map(descriptor).collect();
+    format!(r#"{{"schemaVersion":2,"manifests":[{}]}}"#, descriptors.join(",")).into_bytes()
 }
 
 /// An image layout of these blobs, in the order containerd writes: blobs, then what explains them.
@@ -235,12 +167,60 @@ pub fn layout(prefix: &str, blobs: &[&[u8]], index: &[u8]) -> Tarball {
         .file(&format!("{prefix}oci-layout"), br#"{"imageLayoutVersion":"1.0.0"}"#)
 }
 
+/// `skopeo copy --all … dir:`.
+pub fn save_directory(files: &mut Files, folder: &str, root: &[u8], images: &[&Remote]) {
+    let path = |name: &str| if folder.is_empty() { name.to_owned() } else { format!("{folder}/{name}") };
+    for image in images {
+        for blob in &image.blobs {
+            files.insert(path(&hex(blob)), blob.clone());
+        }
+        if image.manifest != root {
+            files.insert(path(&format!("{}.manifest.json", image.digest().encoded())), image.manifest.clone());
+        }
+    }
+    files.insert(path("manifest.json"), root.to_vec());
+    files.insert(path("version"), b"Directory Transport Version: 1.1\n".to_vec());
+}
+
+/// What distribution's `registry:2` keeps of one repository.
+pub fn save_storage(
+    files: &mut Files,
+    root: &str,
+    repository: &str,
+    tags: &[(&str, &[u8])],
+    revisions: &[&[u8]],
+    blobs: &[&[u8]],
+) {
+    let of = format!("{root}repositories/{repository}");
+    let tagged = tags.iter().map(|(_, manifest)| *manifest);
+    for manifest in revisions.iter().copied().chain(tagged) {
+        let link = sha256(manifest).to_string().into_bytes();
+        files.insert(format!("{of}/_manifests/revisions/sha256/{}/link", sha256(manifest).encoded()), link);
+    }
+    for (tag, manifest) in tags {
+        let link = sha256(manifest).to_string().into_bytes();
+        files.insert(format!("{of}/_manifests/tags/{tag}/current/link"), link.clone());
+        files.insert(format!("{of}/_manifests/tags/{tag}/index/sha256/{}/link", sha256(manifest).encoded()), link);
+    }
+    for blob in blobs {
+        let hex = hex(blob);
+        files.insert(format!("{of}/_layers/sha256/{hex}/link"), format!("sha256:{hex}").into_bytes());
+    }
+    for content in blobs.iter().chain(revisions).copied().chain(tags.iter().map(|(_, manifest)| *manifest)) {
+        let hex = hex(content);
+        files.insert(format!("{root}blobs/sha256/{}/{hex}/data", &hex[..2]), content.to_vec());
+    }
+    files.insert(format!("{of}/_uploads/1f/startedat"), b"2026-01-01T00:00:00Z".to_vec());
+    files.insert(format!("{of}/_uploads/1f/data"), b"half a blob".to_vec());
+}
+
 /// A packed chart of this name and version.
 pub fn chart(name: &str, version: &str) -> Vec<u8> {
     let yaml = format!("apiVersion: v2\nname: {name}\nversion: {version}\ndescription: a chart\n");
     chart_files(&[(&format!("{name}/Chart.yaml"), yaml.as_bytes()), (&format!("{name}/values.yaml"), b"a: 1\n")])
 }
 
+/// A packed chart of these files.
 pub fn chart_files(files: &[(&str, &[u8])]) -> Vec<u8> {
     let tar = files.iter().fold(Tarball::new(), |tar, (path, content)| tar.file(path, content));
     gzip(&tar.end())

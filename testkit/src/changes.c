@@ -1,6 +1,6 @@
 /* Loaded before the C library (LD_PRELOAD), it sees the changes a program makes to files, over all threads. With KILL_AT it
  * ends the program, as `kill -9` does, at the change of that number: before it is made, and a write in the middle. With
- * CHANGES it writes the path of whatever is changed to the file of that name, a line each. */
+ * CHANGES it writes the path of whatever is changed to the file of that name, a line each; with SYNCS what is synced. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <fcntl.h>
@@ -17,12 +17,18 @@
 #include <unistd.h>
 
 static atomic_long left;
-static int list = -1;
+static int list = -1, syncs = -1;
+
+static int listed(const char *variable) {
+  const char *path = getenv(variable);
+  return path ? syscall(SYS_openat, AT_FDCWD, path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600) : -1;
+}
 
 __attribute__((constructor)) static void begin(void) {
-  const char *number = getenv("KILL_AT"), *changes = getenv("CHANGES");
+  const char *number = getenv("KILL_AT");
   left = number ? atol(number) : 0;
-  if (changes) list = syscall(SYS_openat, AT_FDCWD, changes, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+  list = listed("CHANGES");
+  syncs = listed("SYNCS");
 }
 
 static int is_last(void) { return atomic_fetch_sub(&left, 1) == 1; }
@@ -47,6 +53,16 @@ static void note(int at, const char *path) {
   }
   int length = snprintf(line, sizeof line, "%s%s\n", folder, path);
   if (length > 0 && syscall(SYS_write, list, line, length) != length) end();
+}
+
+static void note_sync(int fd) {
+  char line[PATH_MAX + 16], link[64], path[PATH_MAX] = "";
+  struct stat about;
+  if (syncs < 0 || fstat(fd, &about) != 0) return;
+  snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+  if (readlink(link, path, sizeof path - 1) < 0) return;
+  int length = snprintf(line, sizeof line, "%s %s\n", S_ISDIR(about.st_mode) ? "folder" : "file", path);
+  if (length > 0 && syscall(SYS_write, syncs, line, length) != length) end();
 }
 
 #define REAL(name) ((__typeof__(&name))dlsym(RTLD_NEXT, #name))
@@ -83,8 +99,8 @@ CHANGE(unlinkat, note(at, path), (int at, const char *path, int flags), (at, pat
 CHANGE(mkdir, note(AT_FDCWD, path), (const char *path, mode_t mode), (path, mode))
 CHANGE(rmdir, note(AT_FDCWD, path), (const char *path), (path))
 CHANGE(chmod, note(AT_FDCWD, path), (const char *path, mode_t mode), (path, mode))
-CHANGE(fsync, (void)0, (int fd), (fd))
-CHANGE(fdatasync, (void)0, (int fd), (fd))
+CHANGE(fsync, note_sync(fd), (int fd), (fd))
+CHANGE(fdatasync, note_sync(fd), (int fd), (fd))
 CHANGE(ftruncate, (void)0, (int fd, off_t size), (fd, size))
 CHANGE(ftruncate64, (void)0, (int fd, off64_t size), (fd, size))
 

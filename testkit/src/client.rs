@@ -5,26 +5,27 @@
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 
-use super::process::PATIENCE;
+use crate::process::PATIENCE;
 
 /// A stream a connection can run over: TCP, or TLS over it.
-pub(crate) trait Stream: Read + Write + Send {}
+pub trait Stream: Read + Write + Send {}
 
 impl<T: Read + Write + Send> Stream for T {}
 
 /// Where to connect. Each request of a client has a connection of its own.
 #[derive(Clone, Copy)]
-pub(crate) struct Client {
+pub struct Client {
     address: SocketAddr,
 }
 
 impl Client {
-    pub(crate) fn new(address: SocketAddr) -> Self {
+    /// A client of the server at this address.
+    pub fn new(address: SocketAddr) -> Self {
         Self { address }
     }
 
     /// Opens a connection to keep for several requests.
-    pub(crate) fn connect(&self) -> Connection {
+    pub fn connect(&self) -> Connection {
         let stream = TcpStream::connect(self.address).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.set_write_timeout(Some(PATIENCE)).unwrap();
@@ -33,26 +34,29 @@ impl Client {
     }
 
     /// Sends one request over a new connection.
-    pub(crate) fn send(&self, request: &Request) -> Response {
+    pub fn send(&self, request: &Request) -> Response {
         self.connect().send(request)
     }
 
-    pub(crate) fn get(&self, path: &str) -> Response {
+    /// Sends a GET.
+    pub fn get(&self, path: &str) -> Response {
         self.send(&Request::new("GET", path))
     }
 
-    pub(crate) fn head(&self, path: &str) -> Response {
+    /// Sends a HEAD.
+    pub fn head(&self, path: &str) -> Response {
         self.send(&Request::new("HEAD", path))
     }
 
-    pub(crate) fn delete(&self, path: &str) -> Response {
+    /// Sends a DELETE.
+    pub fn delete(&self, path: &str) -> Response {
         self.send(&Request::new("DELETE", path))
     }
 }
 
 /// One request, said field by field.
 #[derive(Clone)]
-pub(crate) struct Request {
+pub struct Request {
     method: String,
     target: String,
     headers: Vec<(String, String)>,
@@ -66,55 +70,57 @@ enum Payload {
 }
 
 impl Request {
-    pub(crate) fn new(method: &str, target: &str) -> Self {
+    /// A request without fields or a body.
+    pub fn new(method: &str, target: &str) -> Self {
         Self { method: method.to_owned(), target: target.to_owned(), headers: Vec::new(), body: None }
     }
 
-    pub(crate) fn header(mut self, name: &str, value: &str) -> Self {
+    /// Adds a field.
+    pub fn header(mut self, name: &str, value: &str) -> Self {
         self.headers.push((name.to_owned(), value.to_owned()));
         self
     }
 
     /// A body with its `Content-Length`.
-    pub(crate) fn body(mut self, body: impl Into<Vec<u8>>) -> Self {
+    pub fn body(mut self, body: impl Into<Vec<u8>>) -> Self {
         self.body = Some(Payload::Whole(body.into()));
         self
     }
 
     /// A chunked body; an empty piece would end it early and is left out.
-    pub(crate) fn chunked(mut self, pieces: Vec<Vec<u8>>) -> Self {
+    pub fn chunked(mut self, pieces: Vec<Vec<u8>>) -> Self {
         self.body = Some(Payload::Chunked(pieces));
         self
     }
 }
 
 /// One connection, for requests in turn or for bytes as they are.
-pub(crate) struct Connection {
+pub struct Connection {
     stream: BufReader<Box<dyn Stream>>,
     host: String,
 }
 
 impl Connection {
     /// Speaks over any stream; `host` goes into the `Host` field.
-    pub(crate) fn over(stream: impl Stream + 'static, host: &str) -> Self {
+    pub fn over(stream: impl Stream + 'static, host: &str) -> Self {
         Self { stream: BufReader::new(Box::new(stream)), host: host.to_owned() }
     }
 
     /// Sends bytes as they are.
-    pub(crate) fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+    pub fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         let stream = self.stream.get_mut();
         stream.write_all(bytes)?;
         stream.flush()
     }
 
     /// Sends a request and reads its final response.
-    pub(crate) fn send(&mut self, request: &Request) -> Response {
+    pub fn send(&mut self, request: &Request) -> Response {
         self.try_send(request).unwrap()
     }
 
     /// Sends a request and reads its final response, or says how the connection failed. A server that answers
     /// early and closes is heard: a failed write alone is not the end.
-    pub(crate) fn try_send(&mut self, request: &Request) -> io::Result<Response> {
+    pub fn try_send(&mut self, request: &Request) -> io::Result<Response> {
         let mut head = format!("{} {} HTTP/1.1\r\n", request.method, request.target);
         if !request.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("host")) {
             head += &format!("Host: {}\r\n", self.host);
@@ -148,7 +154,7 @@ impl Connection {
     }
 
     /// Reads one final response; `1xx` ones are passed over.
-    pub(crate) fn read_response(&mut self, method: &str) -> io::Result<Response> {
+    pub fn read_response(&mut self, method: &str) -> io::Result<Response> {
         loop {
             let (status, headers) = self.read_head()?;
             if (100..200).contains(&status) {
@@ -163,7 +169,7 @@ impl Connection {
     }
 
     /// Reads the status and the fields of one response, leaving its body in the connection.
-    pub(crate) fn read_head(&mut self) -> io::Result<(u16, Vec<(String, String)>)> {
+    pub fn read_head(&mut self) -> io::Result<(u16, Vec<(String, String)>)> {
         let line = self.read_line()?;
         let status = line
             .strip_prefix("HTTP/1.1 ")
@@ -217,7 +223,7 @@ impl Connection {
     }
 
     /// Reads whatever comes, up to `limit` bytes; returns 0 at the end of the connection.
-    pub(crate) fn read_some(&mut self, limit: usize) -> io::Result<Vec<u8>> {
+    pub fn read_some(&mut self, limit: usize) -> io::Result<Vec<u8>> {
         let mut buffer = vec![0; limit];
         let read = self.stream.read(&mut buffer)?;
         buffer.truncate(read);
@@ -239,35 +245,47 @@ impl Connection {
 
 /// One response, read whole.
 #[derive(Debug)]
-pub(crate) struct Response {
-    pub(crate) status: u16,
+pub struct Response {
+    /// The status code.
+    pub status: u16,
     /// Names in lower case, in the order they came.
-    pub(crate) headers: Vec<(String, String)>,
-    pub(crate) body: Vec<u8>,
+    pub headers: Vec<(String, String)>,
+    /// The body.
+    pub body: Vec<u8>,
 }
 
 impl Response {
     /// The first field of this name (given in lower case).
-    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+    pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(field, _)| field == name).map(|(_, value)| value.as_str())
     }
 
-    pub(crate) fn text(&self) -> String {
+    /// The body as text.
+    pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
     }
 
-    pub(crate) fn json(&self) -> serde_json::Value {
+    /// The body as JSON.
+    pub fn json(&self) -> serde_json::Value {
         serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("not JSON ({error}): {}", self.text()))
     }
 
     /// The code of the first error in the body, as the specification spells it.
-    pub(crate) fn error_code(&self) -> String {
+    pub fn error_code(&self) -> String {
         self.json()["errors"][0]["code"].as_str().unwrap_or_default().to_owned()
+    }
+
+    /// Where the next page of a list is, if there is one.
+    pub fn next_page(&self) -> Option<String> {
+        let link = self.header("link")?;
+        let path = link.strip_prefix('<').and_then(|link| link.strip_suffix(">; rel=\"next\"")).unwrap();
+        assert!(path.starts_with('/'), "a path: {link}");
+        Some(path.to_owned())
     }
 
     /// This response, if its status is the expected one; with the body in the message if not.
     #[track_caller]
-    pub(crate) fn expect(self, status: u16) -> Self {
+    pub fn expect(self, status: u16) -> Self {
         assert_eq!(self.status, status, "{}", self.text());
         self
     }

@@ -4,7 +4,7 @@ use tar::{EntryType, Header};
 
 /// A tar being written.
 #[derive(Clone, Default)]
-pub struct Tarball(pub Vec<u8>);
+pub struct Tarball(Vec<u8>);
 
 /// A header and its content, padded; what the header says can be changed before its checksum is made.
 pub fn entry(path: &[u8], kind: EntryType, content: &[u8], change: impl FnOnce(&mut Header)) -> Vec<u8> {
@@ -37,15 +37,18 @@ pub fn pax(records: &[(&str, &str)]) -> Vec<u8> {
 }
 
 impl Tarball {
+    /// An empty one.
     pub fn new() -> Self {
         Self::default()
     }
 
+    /// Adds bytes as they are.
     pub fn raw(mut self, bytes: &[u8]) -> Self {
         self.0.extend_from_slice(bytes);
         self
     }
 
+    /// Adds a file.
     pub fn file(mut self, path: &str, content: &[u8]) -> Self {
         if path.len() > 100 {
             self.0.extend(pax(&[("path", path)]));
@@ -54,11 +57,13 @@ impl Tarball {
         self
     }
 
+    /// Adds a folder.
     pub fn folder(mut self, path: &str) -> Self {
         self.0.extend(entry(path.as_bytes(), EntryType::Directory, b"", |_| {}));
         self
     }
 
+    /// Adds a link of this kind.
     pub fn link(self, kind: EntryType, path: &str, target: &str) -> Self {
         let link = entry(path.as_bytes(), kind, b"", |header| {
             header.as_old_mut().linkname[..target.len()].copy_from_slice(target.as_bytes());
@@ -66,8 +71,14 @@ impl Tarball {
         self.raw(&link)
     }
 
+    /// Adds a symbolic link.
     pub fn symlink(self, path: &str, target: &str) -> Self {
         self.link(EntryType::Symlink, path, target)
+    }
+
+    /// What was written so far, without an end.
+    pub fn unfinished(self) -> Vec<u8> {
+        self.0
     }
 
     /// The finished archive.
