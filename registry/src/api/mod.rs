@@ -5,6 +5,7 @@
 //! every response (JSON for every failure, path-only locations, exact lengths), nothing is compressed, and no body is
 //! read without a size limit and a deadline. Knows neither sockets nor TLS nor where content is stored.
 
+mod arrival;
 mod base;
 mod blobs;
 pub mod body;
@@ -21,7 +22,6 @@ mod tags;
 mod uploads;
 
 use std::convert::Infallible;
-use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -32,12 +32,12 @@ use http::request::Parts;
 use http::{HeaderValue, Method, Request, Response, Version, header};
 use tokio::sync::Semaphore;
 
+pub use arrival::{Arrival, RequestId};
 pub use body::Body;
 pub use endpoint::{Access, Endpoint, InvalidRequest, MountSource, Page};
 pub(crate) use error::failure;
 
 use crate::Registry;
-use body::FileWindows;
 use error::Error;
 use request_body::RequestBody;
 
@@ -59,30 +59,6 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self { stall: Duration::from_secs(60), minimum_rate: 1024, manifest_memory: 64 * 1024 * 1024 }
-    }
-}
-
-/// What the server knows of a request's connection, passed as a request extension. Every field is optional.
-#[derive(Clone, Debug, Default)]
-pub struct Arrival {
-    /// Identifies the request in logs and in error bodies.
-    pub request: Option<RequestId>,
-    /// Set when the connection can send ranges of files itself; without it, bodies are read into memory.
-    pub windows: Option<Arc<FileWindows>>,
-}
-
-/// Identifies one request in logs: `<connection>-<request>`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RequestId {
-    /// The number of the connection, counted since the process started.
-    pub connection: u64,
-    /// The number of the request on that connection.
-    pub request: u64,
-}
-
-impl fmt::Display for RequestId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}-{}", self.connection, self.request)
     }
 }
 

@@ -3,7 +3,7 @@
 use std::fs::{self, File};
 use std::sync::atomic::AtomicBool;
 
-use airdock_registry::{MediumError, MediumCheck};
+use airdock_registry::{MediumCheck, MediumError};
 
 use testkit::registry::{Site, asked, image, image_of, mount_manifest, mounting, sha256};
 

@@ -7,8 +7,9 @@ use std::vec;
 
 use bytes::Bytes;
 
-use super::{Arrival, BlobRange, Body, Content, FileWindows};
+use super::{BlobRange, Body, Content, FileWindows};
 use crate::Blob;
+use crate::api::Arrival;
 use crate::oci::{ByteRange, MediaType};
 
 /// The parts left to send, each with the header before it.

@@ -101,5 +101,5 @@ fn read(path: &Path) -> Result<Option<ReleaseRecord>, DiskError> {
     let Some(file) = absent_is_none(fs::File::open(path)).on("open", path)? else { return Ok(None) };
     let mut text = Vec::new();
     std::io::Read::read_to_end(&mut std::io::Read::take(file, MAX_RECORD), &mut text).on("read", path)?;
-    Ok(Some(disk::parse::<ReleaseRecord>(&text, path)?.modernised()))
+    disk::parse(&text, path).map(Some)
 }

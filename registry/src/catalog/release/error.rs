@@ -25,10 +25,4 @@ pub enum ReleaseError {
     /// There is no release in effect.
     #[error("no release is in effect; name the one to go to: `airdock release rollback ID`")]
     NoneInEffect,
-    /// A release says nothing of what was before it.
-    #[error(
-        "release {0} was made by a version that did not note what the tags were before it, so nothing before it can be \
-         brought back; ingest the older bundle again"
-    )]
-    OlderFormat(u64),
 }

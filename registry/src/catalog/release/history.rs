@@ -5,7 +5,6 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::error::ReleaseError;
 use super::record::{ReleaseKind, RemovedRelease};
 use crate::catalog::binding::{Provenance, TagLink};
 use crate::catalog::files::ReleaseLog;
@@ -42,9 +41,6 @@ impl History {
         let mut removed = Vec::new();
         for entry in log.ids()?.into_iter().filter(|entry| *entry > id) {
             let Some(record) = log.read(entry)? else { continue };
-            if !record.knows_before() {
-                return Err(ReleaseError::OlderFormat(entry).into());
-            }
             for change in record.changes {
                 let concerned = history.tags.entry((change.repository, change.tag)).or_insert_with(|| Concerned {
                     before: change.before,

@@ -13,7 +13,6 @@ use crate::oci::{Digest, RepositoryName, Tag};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReleaseRecord {
     /// Its number, from the same sequence as every tag change: a later entry has a larger one.
-    #[serde(alias = "sequence")]
     pub id: u64,
     /// What made it.
     #[serde(default)]
@@ -67,12 +66,6 @@ pub struct ReleaseRecord {
     /// What has to be known of a release that is no more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) removed: Option<RemovedRelease>,
-    /// Whether it is of the first format, which said nothing of what the tags were before.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub(crate) former: bool,
-    /// Its tags in that format.
-    #[serde(default, skip_serializing)]
-    tags: Vec<FormerTag>,
 }
 
 /// Seconds since 1970, for people to read.
@@ -229,13 +222,6 @@ pub(crate) struct RemovedRelease {
     pub(crate) changes: Vec<TagChange>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-struct FormerTag {
-    repository: RepositoryName,
-    tag: Tag,
-    link: TagLink,
-}
-
 impl ReleaseRecord {
     /// An entry of now that says nothing yet.
     pub(crate) fn new(id: u64, kind: ReleaseKind, by: String) -> Self {
@@ -259,29 +245,7 @@ impl ReleaseRecord {
             unlinked: Vec::new(),
             pinned: false,
             removed: None,
-            former: false,
-            tags: Vec::new(),
         }
-    }
-
-    /// Whether it says what the tags it changed were before. Those made before there was a log do not.
-    #[must_use]
-    pub const fn knows_before(&self) -> bool {
-        !self.former
-    }
-
-    /// Brings an entry of the first format into the present one.
-    pub(crate) fn modernised(mut self) -> Self {
-        for FormerTag { repository, tag, link } in std::mem::take(&mut self.tags) {
-            self.former = true;
-            self.in_effect = Some(self.id);
-            self.at = link.at;
-            if let Provenance::Ingested { bundle, .. } = &link.provenance {
-                self.bundle.clone_from(bundle);
-            }
-            self.changes.push(TagChange { repository, tag, before: None, after: Some(link) });
-        }
-        self
     }
 }
 
@@ -301,27 +265,5 @@ impl std::fmt::Display for KeptTag {
             WhyKept::ChangedSince => "; it was changed since",
             WhyKept::TargetGone => "; what it pointed at is not there any more",
         })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::oci::Algorithm;
-
-    #[test]
-    fn a_release_of_the_first_format_is_read_and_says_what_it_does_not_know() {
-        let digest = Algorithm::Sha256.digest(b"x");
-        let text = format!(
-            r#"{{"sequence":7,"tags":[{{"repository":"a/b","tag":"1","link":{{"digest":"{digest}","sequence":7,"at":9,"provenance":{{"ingested":{{"bundle":"b.tar"}}}}}}}}]}}"#
-        );
-        let read = serde_json::from_str::<ReleaseRecord>(&text).unwrap().modernised();
-        assert!(!read.knows_before());
-        assert_eq!((read.id, read.kind, read.in_effect, read.at), (7, ReleaseKind::Ingest, Some(7), 9));
-        assert_eq!(read.bundle, "b.tar");
-        assert_eq!(read.changes[0].after.as_ref().unwrap().digest, digest);
-        // As a pin writes it anew.
-        let again = serde_json::from_str::<ReleaseRecord>(&serde_json::to_string(&read).unwrap()).unwrap().modernised();
-        assert_eq!(again, read);
     }
 }

@@ -22,9 +22,6 @@ impl Folder {
         if release.pinned {
             return Err(ReleaseError::Pinned(id).into());
         }
-        if !release.knows_before() {
-            return Err(ReleaseError::OlderFormat(id).into());
-        }
         let in_effect = self.in_effect()?;
         let is_in_effect = in_effect == Some(id);
         if is_in_effect && self.has_release_before(id)? {
