@@ -3,6 +3,7 @@
 
 pub mod api;
 mod cache;
+pub mod content;
 mod error;
 mod metadata;
 mod mounts;
@@ -19,11 +20,11 @@ pub use metadata::MetadataError;
 pub use mounts::{MountDraft, Verification};
 pub use registry::{RebuildReport, Registry};
 pub use repository::{
-    BlobWriter, ChartFile, ChartIndex, ContentKind, Description, Finding, Listed, MediumPlace, MediumRead, Mounted,
-    OnConflict, Outcome, Part, Place, Precedence, PutManifest, PutReference, ReferrersPage, ReleaseDraft, ReleaseError,
-    ReleaseList, ReleaseReport, ReleaseState, ReleaseSummary, Releases, Repository, RepositoryPage, Rollback,
-    ServedManifest, Summary, TagOrigin, TagOutcome, TagPage, Tagged, TaggedPage, Upload, VerifyProgress, VerifyReport,
-    Written,
+    BlobWriter, ChartFile, ChartIndex, ContentKind, Description, Finding, Listed, MediumPlace, MediumRead, MountSink,
+    Mounted, OnConflict, Outcome, Part, Place, Precedence, PutManifest, PutReference, ReferrersPage, ReleaseDraft,
+    ReleaseError, ReleaseList, ReleaseReport, ReleaseState, ReleaseSummary, Releases, Repository, RepositoryPage,
+    Rollback, ServedManifest, Summary, TagOrigin, TagOutcome, TagPage, Tagged, TaggedPage, Upload, VerifyProgress,
+    VerifyReport, Written,
 };
 pub use settings::{References, Settings};
 pub use store::{

@@ -25,7 +25,7 @@ pub struct MountDraft {
     /// The places behind the first, of the few blobs that lie at several.
     further: HashMap<Digest, Vec<Arc<MediumBlob>>>,
     held: u64,
-    manifests: BTreeMap<(RepositoryName, Digest), Manifest>,
+    manifests: BTreeMap<(RepositoryName, Digest), Arc<Manifest>>,
     tags: BTreeMap<(RepositoryName, Tag), Digest>,
 }
 
@@ -99,8 +99,8 @@ impl MountDraft {
     }
 
     /// Adds a manifest to a repository.
-    pub fn add_manifest(&mut self, repository: &RepositoryName, digest: Digest, manifest: Manifest) {
-        self.manifests.insert((repository.clone(), digest), manifest);
+    pub fn add_manifest(&mut self, repository: &RepositoryName, digest: Digest, manifest: impl Into<Arc<Manifest>>) {
+        self.manifests.insert((repository.clone(), digest), manifest.into());
     }
 
     /// Adds a tag. The same tag again is pointed elsewhere: the last one counts.
@@ -136,7 +136,7 @@ impl MountDraft {
                     if found != digest {
                         return Err(Error::DigestMismatch { expected: digest, found });
                     }
-                    shared.entry(digest).or_insert(Arc::new(manifest)).clone()
+                    shared.entry(digest).or_insert(manifest).clone()
                 }
             };
             let mut missing = Vec::new();

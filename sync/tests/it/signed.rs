@@ -140,7 +140,7 @@ fn a16_an_unsigned_bundle_is_refused_before_any_tag_moves() {
     let told = refused(&[&signer], |files| files);
     says(&told, "no inventory");
     says(&told, "build-0.pub (sha256:");
-    says(&told, "airdock inventory");
+    says(&told, "make an inventory where the bundle is made");
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! What a release brought, for its record: images, bytes, and the checksum that says whether two brought the same.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 
 use crate::oci::{Algorithm, Digest, Manifest, RepositoryName, Tag};
 use crate::store::{ImageState, ReleaseImage};
@@ -8,7 +9,7 @@ use crate::store::{ImageState, ReleaseImage};
 use super::{Outcome, TagOutcome};
 
 /// The manifests of a release, by repository and digest.
-pub(super) type Manifests = BTreeMap<(RepositoryName, Digest), Manifest>;
+pub(super) type Manifests = BTreeMap<(RepositoryName, Digest), Arc<Manifest>>;
 
 /// Bytes of the manifests and of all they name, each once.
 pub(super) fn bytes<'a>(manifests: impl IntoIterator<Item = (&'a Digest, &'a Manifest)>) -> u64 {
@@ -54,7 +55,9 @@ pub(super) fn images(described: &[ReleaseImage], tags: &[TagOutcome], manifests:
                 repository: repository.clone(),
                 tag: Some(tag.clone()),
                 digest: *digest,
-                size: manifests.get(&(repository.clone(), *digest)).map_or(0, |manifest| bytes([(digest, manifest)])),
+                size: manifests
+                    .get(&(repository.clone(), *digest))
+                    .map_or(0, |manifest| bytes([(digest, &**manifest)])),
                 platforms: Vec::new(),
                 state,
             },

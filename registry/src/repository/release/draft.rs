@@ -117,8 +117,8 @@ impl ReleaseDraft {
     }
 
     /// Adds a manifest to a repository. Kept in memory until the release is committed.
-    pub fn add_manifest(&mut self, repository: &RepositoryName, digest: Digest, manifest: Manifest) {
-        self.manifests.insert((repository.clone(), digest), manifest);
+    pub fn add_manifest(&mut self, repository: &RepositoryName, digest: Digest, manifest: impl Into<Arc<Manifest>>) {
+        self.manifests.insert((repository.clone(), digest), manifest.into());
     }
 
     /// Adds a tag. The same tag again is pointed elsewhere: the last one counts.
@@ -216,7 +216,7 @@ impl ReleaseDraft {
         record.media.clone_from(&self.media);
         record.signatures.clone_from(&self.signatures);
         record.images = brought::images(&self.images, tags, &self.manifests);
-        record.bytes = brought::bytes(self.manifests.iter().map(|((_, digest), manifest)| (digest, manifest)));
+        record.bytes = brought::bytes(self.manifests.iter().map(|((_, digest), manifest)| (digest, &**manifest)));
         record.checksum = Some(brought::checksum(&self.tags, &self.manifests));
         let name = |(repository, digest): &(RepositoryName, Digest)| ManifestName {
             repository: repository.clone(),

@@ -8,6 +8,7 @@ mod brought;
 mod draft;
 mod precedence;
 mod settle;
+mod sink;
 
 use crate::oci::{Digest, RepositoryName, Tag};
 use crate::store::{KeptTag, Provenance, WhyKept};

@@ -1,11 +1,13 @@
 //! `Chart.yaml`, and the JSON Helm makes of it: the config of a chart's manifest, and the manifest's annotations.
 //!
-//! Fields and their order are Helm's `chart.Metadata` (pkg/chart), because Go writes them in the order it declares them and
-//! the config's digest follows from the bytes. The YAML parser runs under a budget: a chart is a stranger's document.
+//! Fields and their order are those of Helm's `chart.Metadata` (pkg/chart): Go writes them in the order of declaration, and
+//! the digest of the config depends on it. The YAML parser has a budget, because a chart is untrusted.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+
+use crate::text::printable;
 
 /// Helm's `chart.Metadata`.
 #[derive(Debug, Default, Deserialize, Serialize)]
@@ -79,7 +81,6 @@ struct Dependency {
     alias: String,
 }
 
-// `serde` hands these a reference.
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature serde calls")]
 const fn is_false(value: &bool) -> bool {
     !*value
@@ -89,7 +90,7 @@ fn none_or_empty<T>(list: &Option<Vec<T>>) -> bool {
     list.as_ref().is_none_or(Vec::is_empty)
 }
 
-/// `appVersion: 1.10` is a number to YAML and a text to Helm; nothing at all is an empty text.
+/// `appVersion: 1.10` is a number in YAML and a text for Helm; an empty value is an empty text.
 fn text<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
     Option::<String>::deserialize(deserializer).map(Option::unwrap_or_default)
 }
@@ -123,18 +124,15 @@ impl Metadata {
         };
         let text = std::str::from_utf8(yaml).map_err(|_| "it is not UTF-8".to_owned())?;
         let metadata: Self = serde_saphyr::from_str_with_options(text, options).map_err(|error| error.to_string())?;
-        // Helm's own rule (GHSA names with path separators): the name becomes part of paths and of a repository.
+        // Helm's own rule: the name becomes part of paths and of a repository.
         let named = !metadata.name.is_empty()
             && metadata.name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
             && !matches!(metadata.name.as_str(), "." | "..");
         if !named {
-            return Err(format!(
-                "its name `{}` is not letters, digits, `.`, `_` and `-`",
-                super::problem::printable(&metadata.name)
-            ));
+            return Err(format!("its name `{}` is not letters, digits, `.`, `_` and `-`", printable(&metadata.name)));
         }
         if !metadata.version.trim_start_matches('v').starts_with(|c: char| c.is_ascii_digit()) {
-            return Err(format!("its version `{}` is not a version", super::problem::printable(&metadata.version)));
+            return Err(format!("its version `{}` is not a version", printable(&metadata.version)));
         }
         if metadata.dependencies.iter().flatten().any(|dependency| dependency.name.is_empty()) {
             return Err("a dependency of it is empty or has no name".into());
@@ -147,7 +145,7 @@ impl Metadata {
         go_json(self)
     }
 
-    /// The manifest's annotations, as `helm push` makes them; `created` is given.
+    /// The annotations of the manifest, as `helm push` makes them.
     pub(crate) fn oci_annotations(&self, created: &str) -> BTreeMap<String, String> {
         const PREFIX: &str = "org.opencontainers.image.";
         let authors = self.maintainers.iter().flatten().map(|maintainer| {
@@ -171,7 +169,7 @@ impl Metadata {
         .filter(|(_, value)| !value.trim().is_empty())
         .map(|(key, value)| (format!("{PREFIX}{key}"), value.to_owned()))
         .collect();
-        // A chart may say more about itself, but not another name or version than it has.
+        // A chart's own annotations must not change its name or version.
         let own = self
             .annotations
             .iter()
@@ -181,7 +179,7 @@ impl Metadata {
     }
 }
 
-/// JSON as Go writes it: these characters stand only in strings, and there as escapes.
+/// JSON as Go writes it. These characters occur only in strings, where Go escapes them.
 pub(crate) fn go_json(value: &impl Serialize) -> Result<Vec<u8>, serde_json::Error> {
     let text = serde_json::to_string(value)?;
     let mut escaped = String::with_capacity(text.len());

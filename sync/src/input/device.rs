@@ -1,21 +1,22 @@
 //! Block devices: a tar written to one as it is (`dd`, `cat >`), without a file system around it.
 //!
-//! Behind the tar lies whatever was on the device before, so the end of the tar is the end of what is read.
+//! After the tar comes whatever was on the device before, so reading stops at the end of the tar.
 
 use std::fs::File;
 use std::io::{self, Seek, SeekFrom};
 use std::path::Path;
 
 use super::compression::{Format, HEAD};
-use super::problem::Problem;
-use super::source::{Meter, Window};
+use super::source::Window;
+use crate::problem::Problem;
+use crate::progress::Meter;
 
 /// Opens the device at `path`.
 ///
 /// # Errors
-/// When no tar begins on it; says what does, where that is known.
+/// When the device does not begin with a tar. The error says what it begins with, where that is known.
 pub(crate) fn open<'a>(mut file: File, path: &Path, meter: &'a Meter<'a>) -> Result<Window<'a>, Problem> {
-    // Its metadata says nothing of its size.
+    // A device's metadata has no size.
     let size = file.seek(SeekFrom::End(0)).map_err(Problem::Read)?;
     let window = Window::of_device(file, path, size, meter);
     if Format::of(&window.head(HEAD)?) == Format::Tar {
@@ -23,8 +24,8 @@ pub(crate) fn open<'a>(mut file: File, path: &Path, meter: &'a Meter<'a>) -> Res
     }
     let what = match Format::of(&window.head(HEAD)?) {
         Format::Gzip | Format::Zstd | Format::Xz | Format::Bzip2 => {
-            "it holds something compressed, whose end nobody can tell from what was on the device before; write the tar \
-             itself to it, or give the stream: `airdock ingest - < file`"
+            "it holds something compressed, whose end cannot be told from what was on the device before; write the tar \
+             itself to it, or ingest the compressed file from a pipe"
                 .to_owned()
         }
         _ => match content(&window)? {
@@ -35,7 +36,7 @@ pub(crate) fn open<'a>(mut file: File, path: &Path, meter: &'a Meter<'a>) -> Res
     Err(Problem::Unusable(what))
 }
 
-/// What else lies on devices, by the bytes at a place.
+/// What else devices hold, by the bytes at an offset.
 const CONTENTS: [(u64, &[u8], &str); 13] = [
     (0x438, &[0x53, 0xef], "an ext4 file system"),
     (0, b"XFSB", "an XFS file system"),

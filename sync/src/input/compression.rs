@@ -1,4 +1,4 @@
-//! What a stream is, told by its first bytes and never by its name, and unpacking with a bound.
+//! The format of a stream, told by its first bytes and never by its name, and unpacking within a bound.
 
 use std::cell::Cell;
 use std::io::{self, BufRead, BufReader, Read};
@@ -8,34 +8,18 @@ use bzip2::bufread::MultiBzDecoder;
 use flate2::bufread::MultiGzDecoder;
 use liblzma::bufread::XzDecoder;
 
-use super::problem::Halt;
 use super::source::{PIECE, Source, read_buffered};
 use super::tar;
+use crate::limits::{Allowance, WINDOW_LOG};
+use crate::problem::Halt;
 
-/// Bytes that tell every format apart.
+/// How many bytes tell all formats apart.
 pub(crate) const HEAD: usize = tar::BLOCK;
 
-/// The largest window taken: what `zstd -d` takes without being told otherwise. xz calls it a dictionary.
-pub(crate) const ZSTD_WINDOW_LOG: u32 = 27;
-/// What unpacking xz may take: such a dictionary, and what lies around it. `xz -9` has half of that.
-const XZ_MEMORY: u64 = (1 << ZSTD_WINDOW_LOG) + (4 << 20);
+/// The memory that unpacking xz may take: a dictionary and the decoder's own. `xz -9` needs half of it.
+const XZ_MEMORY: u64 = (1 << WINDOW_LOG) + (4 << 20);
 
-/// How far something may unpack: disks of zeros do a thousandfold, and so do bombs.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Allowance {
-    /// Times its compressed size, once it is over `from`.
-    pub(crate) ratio: u64,
-    pub(crate) from: u64,
-}
-
-impl Allowance {
-    /// How far something of `packed` bytes may unpack.
-    pub(crate) fn of(self, packed: u64) -> u64 {
-        self.from.max(packed.saturating_mul(self.ratio))
-    }
-}
-
-/// What a stream is.
+/// The format of a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Format {
     Tar,
@@ -43,14 +27,14 @@ pub(crate) enum Format {
     Zstd,
     Xz,
     Bzip2,
-    /// Known, and not read here; its name.
+    /// Known but not supported; its name.
     Foreign(&'static str),
     Empty,
     Other,
 }
 
 impl Format {
-    /// Whether something else is in it.
+    /// Whether it can be unpacked here.
     pub(crate) const fn is_compressed(self) -> bool {
         matches!(self, Self::Gzip | Self::Zstd | Self::Xz | Self::Bzip2)
     }
@@ -61,10 +45,10 @@ impl Format {
             [] => Self::Empty,
             [0x1f, 0x8b, ..] => Self::Gzip,
             [0x28, 0xb5, 0x2f, 0xfd, ..] => Self::Zstd,
-            // A skippable frame may stand first (RFC 8878, 3.1.2).
+            // A skippable frame may come first (RFC 8878, 3.1.2).
             [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => Self::Zstd,
             [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => Self::Xz,
-            // Behind its own magic comes that of the first block, or of the end of an empty stream.
+            // After the magic comes that of the first block, or of the end of an empty stream.
             [b'B', b'Z', b'h', b'1'..=b'9', 0x31, 0x41, 0x59, 0x26, ..]
             | [b'B', b'Z', b'h', b'1'..=b'9', 0x17, 0x72, 0x45, 0x38, ..] => Self::Bzip2,
             [b'P', b'K', 3, 4, ..] => Self::Foreign("zip"),
@@ -77,7 +61,7 @@ impl Format {
     }
 }
 
-/// An unpacking stream over another.
+/// Unpacks another stream.
 pub(crate) struct Unpacked<'s> {
     inner: BufReader<Decoder<'s>>,
     packed: Rc<Cell<u64>>,
@@ -93,10 +77,10 @@ enum Decoder<'s> {
 }
 
 impl<'s> Unpacked<'s> {
-    /// `None` when `format` is no compression that is read here.
+    /// `None` when `format` is not a compression that can be unpacked here.
     ///
     /// # Errors
-    /// When there is no memory for a decoder.
+    /// When there is not enough memory for a decoder.
     pub(crate) fn new(format: Format, source: &'s mut dyn Source, allowance: Allowance) -> io::Result<Option<Self>> {
         let packed = Rc::new(Cell::new(0));
         let counted = Counted { source, count: Rc::clone(&packed) };
@@ -104,7 +88,7 @@ impl<'s> Unpacked<'s> {
             Format::Gzip => Decoder::Gzip(Box::new(MultiGzDecoder::new(counted))),
             Format::Zstd => {
                 let mut decoder = zstd::stream::read::Decoder::with_buffer(counted)?;
-                decoder.window_log_max(ZSTD_WINDOW_LOG)?;
+                decoder.window_log_max(WINDOW_LOG)?;
                 Decoder::Zstd(decoder)
             }
             Format::Xz => {
@@ -135,7 +119,7 @@ impl Read for Decoder<'_> {
         match self {
             Self::Gzip(decoder) => decoder.read(out),
             Self::Zstd(decoder) => decoder.read(out),
-            // xz gives nothing when nothing is asked of it, and says then that it cannot go on.
+            // The xz decoder fails when it is asked for zero bytes.
             Self::Xz(decoder) if !out.is_empty() => decoder.read(out),
             Self::Xz(_) => Ok(0),
             Self::Bzip2(decoder) => decoder.read(out),
@@ -168,7 +152,7 @@ impl BufRead for Unpacked<'_> {
 
 impl Source for Unpacked<'_> {}
 
-/// Counts what a decoder takes.
+/// Counts the bytes a decoder consumes.
 struct Counted<'s> {
     source: &'s mut dyn Source,
     count: Rc<Cell<u64>>,
@@ -261,7 +245,7 @@ mod tests {
         let mut encoder = liblzma::write::XzEncoder::new_stream(Vec::new(), encoder);
         encoder.write_all(b"small").unwrap();
         let error = unpack(&encoder.finish().unwrap()).unwrap_err();
-        let problem = super::super::problem::Problem::from(error).to_string();
+        let problem = crate::problem::Problem::from(error).to_string();
         assert!(problem.contains("128 MiB") && problem.contains("xz -9"), "{problem}");
     }
 

@@ -1,8 +1,11 @@
-//! What can be wrong with an archive, and the few things that are not the archive's fault.
+//! What can be wrong with an archive, and the few failures that are not the archive's fault.
 
 use std::io;
 
 use airdock_registry::oci::{Digest, InvalidManifest};
+
+use crate::limits::WINDOW_LOG;
+use crate::text::printable;
 
 /// Why an archive, or one image or chart in it, does not go in.
 #[derive(Debug, thiserror::Error)]
@@ -10,38 +13,39 @@ pub(crate) enum Problem {
     /// Cut short.
     #[error("incomplete: {0}; copy the file again from where it was made")]
     Incomplete(String),
-    /// Cut short, and called as parts of a whole are.
+    /// Cut short, and named like one part of a split archive.
     #[error(
-        "incomplete: {what}; if so, join them in order (`{join}`), else copy the file again from where it was made"
+        "incomplete: {what}; if so, join them in order (`{join}`) and ingest the result, which may come from a pipe; else copy \
+         the file again from where it was made"
     )]
     Part {
-        /// What its name says.
+        /// What the name suggests.
         what: String,
-        /// The command that joins the parts.
+        /// The shell command that joins the parts.
         join: String,
     },
-    /// Not what a decompressor or parser can read.
+    /// A decompressor or parser cannot read it.
     #[error("damaged: {0}")]
     Damaged(String),
-    /// An entry no honest tool writes.
+    /// An entry that no image tool writes.
     #[error("entry `{entry}` is refused: {reason}")]
     Refused {
-        /// The entry's name, shortened and made printable.
+        /// The name of the entry, shortened and made printable.
         entry: String,
         /// What is wrong with it.
         reason: String,
     },
-    /// Over a bound.
+    /// Over a limit.
     #[error("{what} is over the limit of {limit}; {cure}")]
     OverLimit {
-        /// What is.
+        /// What is over it.
         what: String,
-        /// The bound, with its unit.
+        /// The limit, with its unit.
         limit: String,
         /// What to do.
         cure: &'static str,
     },
-    /// A document that is not what its name says.
+    /// A document that cannot be parsed.
     #[error("`{entry}` cannot be read: {reason}")]
     Document {
         /// The entry.
@@ -49,7 +53,7 @@ pub(crate) enum Problem {
         /// What the parser said.
         reason: String,
     },
-    /// A manifest the registry would not take.
+    /// A manifest the registry would refuse.
     #[error("manifest `{digest}` is refused")]
     Manifest {
         /// Its digest.
@@ -57,56 +61,56 @@ pub(crate) enum Problem {
         /// Why.
         source: InvalidManifest,
     },
-    /// Content that is not what its name or its image says.
+    /// Content whose digest is not the expected one.
     #[error("`{entry}` has the digest {found}, expected {expected}; it was damaged or changed on the way")]
     Digest {
         /// The entry.
         entry: String,
-        /// What its name or its image says.
+        /// The digest its name or its image states.
         expected: Digest,
-        /// What it has.
+        /// The digest it has.
         found: Digest,
     },
-    /// A size that differs from the descriptor's.
+    /// A size that differs from the descriptor.
     #[error("`{entry}` has {found} bytes where its descriptor says {expected}; it was damaged or changed on the way")]
     Size {
         /// The entry.
         entry: String,
-        /// What the descriptor says.
+        /// The size in the descriptor.
         expected: u64,
-        /// What it has.
+        /// The size it has.
         found: u64,
     },
-    /// Something an image needs is not in the archive.
+    /// The archive lacks something that an image needs.
     #[error("it needs {what}, which the archive does not hold; save the image again with everything it refers to")]
     Missing {
         /// What is missing.
         what: String,
     },
-    /// Something that cannot be made an image or chart.
+    /// No image or chart can be made of it.
     #[error("{0}")]
     Unusable(String),
-    /// The medium could not be read.
+    /// The medium cannot be read.
     #[error("could not read it: {0}")]
     Read(#[source] io::Error),
-    /// Somebody stopped the ingest. Ends it.
+    /// The ingest was cancelled. Ends it.
     #[error("stopped")]
     Cancelled,
-    /// The disk has not the room for what an entry says it holds. Ends the ingest: the rest would be half a bundle.
+    /// The disk has no room for an entry. Ends the ingest: the rest would be half a bundle.
     #[error("`{entry}` does not fit")]
     NoRoom {
         /// The entry.
         entry: String,
-        /// What is missing.
+        /// How much is missing.
         source: airdock_registry::Error,
     },
-    /// The registry's own side failed. Ends the ingest.
+    /// The registry failed. Ends the ingest.
     #[error("the registry could not take it")]
     Registry(#[source] airdock_registry::Error),
 }
 
 impl Problem {
-    /// Whether the whole ingest must end: the next file would fare no better.
+    /// Whether the whole ingest must end, because the next file would fail the same way.
     pub(crate) const fn is_fatal(&self) -> bool {
         matches!(self, Self::Cancelled | Self::NoRoom { .. } | Self::Registry(_))
     }
@@ -117,6 +121,16 @@ impl Problem {
 
     pub(crate) fn document(entry: &str, reason: impl std::fmt::Display) -> Self {
         Self::Document { entry: printable(entry), reason: printable(&reason.to_string()) }
+    }
+
+    pub(crate) fn over(what: impl Into<String>, limit: impl std::fmt::Display, cure: &'static str) -> Self {
+        Self::OverLimit { what: what.into(), limit: limit.to_string(), cure }
+    }
+
+    /// A document of `size` bytes that is over its limit.
+    pub(crate) fn document_over(path: &str, size: u64, limit: u64, cure: &'static str) -> Self {
+        let what = format!("`{}`, with {size} bytes,", printable(path));
+        Self::over(what, format_args!("{limit} bytes"), cure)
     }
 
     pub(crate) fn missing(what: impl Into<String>) -> Self {
@@ -147,7 +161,7 @@ fn with_causes(mut sentence: String, error: &dyn std::error::Error) -> String {
     sentence
 }
 
-/// What went wrong below a reader, carried through `io::Error` by the adapters of this room.
+/// Why a reader stops, carried through `io::Error` by the adapters in `input`.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Halt {
     #[error("stopped")]
@@ -163,30 +177,30 @@ impl From<Halt> for io::Error {
 }
 
 impl From<io::Error> for Problem {
-    /// Every reader of this room reads an archive, so an early end is the archive's.
+    /// The readers in `input` read archives only, so an early end means that the archive is cut short.
     fn from(error: io::Error) -> Self {
         match error.get_ref().and_then(|inner| inner.downcast_ref::<Halt>()) {
             Some(Halt::Cancelled) => return Self::Cancelled,
             Some(Halt::Bomb(limit)) => {
-                return Self::OverLimit {
-                    what: "what it unpacks to".into(),
-                    limit: format!("{limit} bytes"),
-                    cure: "an honest archive hardly grows so much; look by hand at what is in it, then raise `ingest.limits.ratio`",
-                };
+                return Self::over(
+                    "what it unpacks to",
+                    format_args!("{limit} bytes"),
+                    "an honest archive hardly grows so much; check by hand what is in it, then raise `ingest.limits.ratio`",
+                );
             }
             None => {}
         }
         match error.kind() {
             io::ErrorKind::UnexpectedEof => Self::Incomplete("it ends in the middle".into()),
-            // zstd's own words and xz's for a window beyond what was allowed.
+            // The messages of zstd and xz for a window over the limit.
             _ if ["too much memory", "memory limit"].iter().any(|words| error.to_string().contains(words)) => {
-                Self::OverLimit {
-                    what: "the window it must be unpacked with".into(),
-                    limit: format!("{} MiB", 1 << (super::compression::ZSTD_WINDOW_LOG - 20)),
-                    cure: "compress it again with `zstd --long=27` or `xz -9`, or less",
-                }
+                Self::over(
+                    "the window it must be unpacked with",
+                    format_args!("{} MiB", 1 << (WINDOW_LOG - 20)),
+                    "compress it again with `zstd --long=27` or `xz -9`, or less",
+                )
             }
-            // What the decompressors say of bytes they cannot read; the medium's own errors carry a number.
+            // Errors of decompressors. Errors of the medium carry an errno.
             io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData | io::ErrorKind::Other
                 if error.raw_os_error().is_none() =>
             {
@@ -195,14 +209,4 @@ impl From<io::Error> for Problem {
             _ => Self::Read(error),
         }
     }
-}
-
-/// A stranger's text for an error or a report: short, and without anything a terminal would act on.
-pub(crate) fn printable(text: &str) -> String {
-    let safe = |c: char| if c.is_control() { '\u{fffd}' } else { c };
-    let mut shown: String = text.chars().take(200).map(safe).collect();
-    if text.chars().nth(200).is_some() {
-        shown.push('…');
-    }
-    shown
 }

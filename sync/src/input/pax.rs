@@ -1,13 +1,12 @@
-//! PAX and GNU extension headers: what they add to the entry behind them, and what makes readers disagree; most of all
-//! an entry's size, which two fields may give (CVE-2025-62518).
+//! PAX and GNU extension headers: what they add to the next entry, and checks for everything that readers disagree about,
+//! above all the size of an entry, which two fields may state (CVE-2025-62518).
 
 use tar::Header;
 
-use super::problem::Problem;
+use super::entry_name::MAX_PATH;
+use crate::problem::Problem;
 
-const MAX_PATH: usize = 4096;
-
-/// What extension headers said about the next entry.
+/// What extension headers say about the next entry.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Extension {
     pub(crate) path: Option<Vec<u8>>,
@@ -16,7 +15,7 @@ pub(crate) struct Extension {
     pub(crate) modified: Option<u64>,
 }
 
-/// The records of one PAX header that mean something here.
+/// The records of one PAX header that matter here.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Pax(Extension);
 
@@ -25,7 +24,7 @@ impl Extension {
         *self == Self::default()
     }
 
-    /// Takes in a PAX header. Two for one entry are refused: which of them counts is a matter of taste.
+    /// Takes a PAX header. Two for one entry are refused: readers disagree which of them counts.
     pub(crate) fn pax(&mut self, pax: Pax) -> Result<(), Problem> {
         if self.is_empty() {
             *self = pax.0;
@@ -54,11 +53,8 @@ fn set_once(field: &mut Option<Vec<u8>>, value: Vec<u8>) -> Result<(), Problem> 
 fn ended(raw: &[u8]) -> Result<Vec<u8>, Problem> {
     let raw = raw.strip_suffix(b"\0").unwrap_or(raw);
     if raw.len() > MAX_PATH {
-        return Err(Problem::OverLimit {
-            what: format!("a name of {} bytes", raw.len()),
-            limit: format!("{MAX_PATH} bytes"),
-            cure: "no image or chart needs such a name",
-        });
+        let (what, limit) = (format!("a name of {} bytes", raw.len()), format_args!("{MAX_PATH} bytes"));
+        return Err(Problem::over(what, limit, "no image or chart needs such a name"));
     }
     Ok(raw.to_owned())
 }
@@ -96,9 +92,9 @@ impl Pax {
                         return Err(damaged("has two sizes"));
                     }
                 }
-                // Fractions of a second are of no use here.
+                // Fractions of a second are not needed.
                 b"mtime" => found.modified = decimal(value.split(|byte| *byte == b'.').next().unwrap_or_default()),
-                // The real name and size of a sparse file stand in these.
+                // These carry the real name and size of a sparse file.
                 _ if key.starts_with(b"GNU.sparse.") => {
                     return Err(damaged("describes a sparse file, which no image tool writes"));
                 }
@@ -108,7 +104,7 @@ impl Pax {
         Ok(Self(found))
     }
 
-    /// A global header may say nothing that some readers would apply to every entry.
+    /// A global header must not set anything that some readers would apply to every entry.
     pub(crate) fn check_global(&self) -> Result<(), Problem> {
         if self.0.path.is_some() || self.0.link.is_some() || self.0.size.is_some() {
             return Err(Problem::Damaged(
@@ -129,7 +125,7 @@ fn decimal(text: &[u8]) -> Option<u64> {
 /// The size a header states.
 pub(crate) fn header_size(header: &Header) -> Result<u64, Problem> {
     let field = &header.as_old().size;
-    // What others read otherwise: more than 64 bits, negative numbers, signs and letters among the digits.
+    // Readers disagree about sizes over 64 bits, negative ones, and signs or letters among the digits.
     let sane = match field {
         [0x80, 0, 0, 0, ..] => true,
         digits => digits.iter().all(|byte| matches!(byte, b'0'..=b'7' | b' ' | 0)),
@@ -138,7 +134,7 @@ pub(crate) fn header_size(header: &Header) -> Result<u64, Problem> {
     size.ok_or_else(|| Problem::Damaged("a tar header has a size that is no number".into()))
 }
 
-/// A PAX size is for what the old field cannot hold; anywhere else the two must agree, or readers would part ways.
+/// A PAX size is for what the old field cannot hold. Otherwise the two must agree, or readers would see different entries.
 pub(crate) fn settled_size(stated: u64, header: &Header, pax: Option<u64>) -> Result<u64, String> {
     const SATURATED: u64 = 0o777_7777_7777;
     match pax {

@@ -1,7 +1,7 @@
-//! An archive that can be read anywhere: an uncompressed tar on disk, or a folder.
+//! A seekable archive: an uncompressed tar on disk, or a folder.
 //!
-//! Headers are walked by seeking; after that only what the documents name is read, and of that only what the store does
-//! not have. A second ingest of the same bundle reads headers and documents.
+//! Headers are walked by seeking. After that only what the documents name is read, and of that only what the sink lacks.
+//! A second ingest of the same bundle reads headers and documents only.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs::File;
@@ -11,19 +11,25 @@ use std::path::PathBuf;
 use airdock_registry::oci::Digest;
 use bytes::Bytes;
 
-use super::diff_id::DiffId;
+use super::found::Recognised;
 use super::intake::Intake;
-use super::parts::{self, Compression, LAYER_HEAD, Layer, Parts, document_over, join};
-use super::problem::{Problem, printable};
+use super::parts::{self, Compression, LAYER_HEAD, Layer, Parts};
 use super::role::{Role, digest_in_name};
-use super::source::{Meter, Window};
-use super::tar::{Kind, TarReader};
-use super::{ahead, docker, inventories};
-use super::{nested, scope};
+use super::{ahead, inventories, scope};
+use crate::input::diff_id::DiffId;
+use crate::input::folder::Listed;
+use crate::input::source::Window;
+use crate::input::tar::{EntryKind, TarReader};
+use crate::problem::Problem;
+use crate::progress::Meter;
+use crate::text::printable;
 
-/// Where a file lies.
+/// Reads an entry that may be an archive of its own.
+pub(crate) type ReadNested = for<'a> fn(&mut Intake<'a>, Window<'a>, &str) -> Result<Recognised, Problem>;
+
+/// Where a file is.
 #[derive(Clone, Debug)]
-pub(crate) enum Spot {
+enum Spot {
     /// In the tar.
     Part { offset: u64, size: u64 },
     /// In the file system.
@@ -38,15 +44,15 @@ impl Spot {
     }
 }
 
-/// The files of an archive and where they lie.
-pub(crate) struct Shelf<'a> {
+/// The files of an archive and where they are.
+struct Seekable<'a> {
     files: BTreeMap<String, Spot>,
     links: HashMap<String, String>,
     tar: Option<Window<'a>>,
     meter: &'a Meter<'a>,
-    // Layers that several images share are looked at once.
+    /// Layers that were read, because images share them.
     layers: HashMap<(String, Digest), Layer>,
-    // Brought in ahead, and told as read by that.
+    /// Blobs that were written ahead and are counted as read already.
     ahead: HashSet<Digest>,
 }
 
@@ -55,53 +61,55 @@ pub(crate) fn read_tar<'a>(
     intake: &mut Intake<'a>,
     window: Window<'a>,
     file: &str,
-    depth: usize,
+    nested: ReadNested,
 ) -> Result<(), Problem> {
-    let mut shelf = Shelf::new(intake.meter);
+    let mut archive = Seekable::new(intake.meter);
     let mut walked = window.part(0, window.size());
     let mut tar = TarReader::new(&mut walked, intake.limits.entries);
     if window.is_device() {
-        tar = tar.with_anything_behind();
+        tar = tar.with_anything_after();
     }
     while let Some(entry) = tar.next()? {
         match entry.kind {
-            Kind::File => drop(shelf.files.insert(entry.path, Spot::Part { offset: entry.offset, size: entry.size })),
-            Kind::Link(target) => drop(shelf.links.insert(entry.path, target)),
-            Kind::Folder => {}
+            EntryKind::File => {
+                archive.files.insert(entry.path, Spot::Part { offset: entry.offset, size: entry.size });
+            }
+            EntryKind::Link(target) => drop(archive.links.insert(entry.path, target)),
+            EntryKind::Folder => {}
         }
     }
-    shelf.tar = Some(window);
-    shelf.interpret(intake, file, ": ", depth)
+    archive.tar = Some(window);
+    archive.interpret(intake, file, ": ", nested)
 }
 
-/// Reads a folder whose files were listed.
-pub(crate) fn read_folder<'a>(
-    intake: &mut Intake<'a>,
-    files: BTreeMap<String, Spot>,
+/// Reads a folder with these files.
+pub(crate) fn read_folder(
+    intake: &mut Intake<'_>,
+    files: BTreeMap<String, Listed>,
     folder: &str,
+    nested: ReadNested,
 ) -> Result<(), Problem> {
-    let mut shelf = Shelf::new(intake.meter);
-    shelf.files = files;
-    shelf.interpret(intake, folder, "/", 0)
+    let mut archive = Seekable::new(intake.meter);
+    archive.files = files.into_iter().map(|(name, Listed { path, size })| (name, Spot::File { path, size })).collect();
+    archive.interpret(intake, folder, "/", nested)
 }
 
-impl<'a> Shelf<'a> {
+impl<'a> Seekable<'a> {
     fn new(meter: &'a Meter<'a>) -> Self {
-        Self {
-            files: BTreeMap::new(),
-            links: HashMap::new(),
-            tar: None,
-            meter,
-            layers: HashMap::new(),
-            ahead: HashSet::new(),
-        }
+        let (files, links, layers, ahead) = Default::default();
+        Self { files, links, tar: None, meter, layers, ahead }
     }
 
-    fn interpret(&mut self, intake: &mut Intake<'a>, file: &str, separator: &str, depth: usize) -> Result<(), Problem> {
-        let claimed = self.claimed(intake)?;
+    fn interpret(
+        &mut self,
+        intake: &mut Intake<'a>,
+        file: &str,
+        separator: &str,
+        nested: ReadNested,
+    ) -> Result<(), Problem> {
         let mut tally = scope::Tally::default();
         scope::images(self, intake, file, separator, &mut tally)?;
-        let names: Vec<String> = self.files.keys().filter(|path| !claimed.contains(*path)).cloned().collect();
+        let names: Vec<String> = self.files.keys().filter(|path| !tally.is_claimed(path)).cloned().collect();
         for path in names {
             let inner = format!("{file}{separator}{path}");
             match Role::of(&path) {
@@ -114,34 +122,14 @@ impl<'a> Shelf<'a> {
                 }
                 Role::Chart => tally.unpacked_chart(intake, &path, &inner),
                 // Inside a layout other files mean nothing (image-layout.md).
-                Role::Other | Role::Companion if !tally.is_within_image(&path) => {
-                    let window = match self.open(&path) {
-                        Ok(window) => window,
-                        Err(problem) => {
-                            intake.fail(&inner, problem)?;
-                            continue;
-                        }
-                    };
-                    tally.nested(nested::window(intake, window, &inner, depth + 1)?);
-                }
+                Role::Other | Role::Companion if !tally.is_within_image(&path) => match self.open(&path) {
+                    Ok(window) => tally.something |= nested(intake, window, &inner)? == Recognised::Archive,
+                    Err(problem) => intake.fail(&inner, problem)?,
+                },
                 _ => {}
             }
         }
         tally.check()
-    }
-
-    /// The layers and configs that any `manifest.json` names: no archives of their own, whatever they are called.
-    fn claimed(&mut self, intake: &mut Intake<'_>) -> Result<HashSet<String>, Problem> {
-        let mut claimed = HashSet::new();
-        for folder in self.folders_with("manifest.json") {
-            let path = join(&folder, "manifest.json");
-            // What is wrong with it is told when its images are read.
-            let Ok(Some(bytes)) = self.document(intake, &path, intake.limits.document) else { continue };
-            for item in docker::items(&bytes, &path).ok().flatten().into_iter().flatten() {
-                claimed.extend(item.parts().map(|written| docker::entry_path(&folder, written)));
-            }
-        }
-        Ok(claimed)
     }
 
     fn open(&self, path: &str) -> Result<Window<'a>, Problem> {
@@ -155,9 +143,27 @@ impl<'a> Shelf<'a> {
         }
     }
 
-    /// Says that none of a blob needs reading, unless it was told as read already.
+    /// Reports that none of a blob needs reading, unless it was counted as read already.
     fn pass_over(&mut self, window: &Window<'_>, digest: &Digest) -> Result<(), Problem> {
         if self.ahead.remove(digest) { Ok(()) } else { Ok(window.pass_over()?) }
+    }
+
+    /// Brings a file in whose digest is known.
+    fn bring(
+        &mut self,
+        intake: &mut Intake<'_>,
+        window: &mut Window<'_>,
+        path: &str,
+        digest: Digest,
+    ) -> Result<(), Problem> {
+        // Even if the sink has it: a second place may serve where the first is damaged.
+        if intake.locate(window, path, digest, false)? {
+            return Ok(window.pass_over()?);
+        }
+        if intake.has(&digest, window.size()) {
+            return self.pass_over(window, &digest);
+        }
+        intake.write(window, path, Some(digest), None).map(drop)
     }
 
     fn resolve(&self, path: &str) -> Result<Option<String>, Problem> {
@@ -166,7 +172,7 @@ impl<'a> Shelf<'a> {
     }
 }
 
-impl Parts for Shelf<'_> {
+impl Parts for Seekable<'_> {
     fn folders_with(&self, name: &str) -> Vec<String> {
         parts::folders_with(self.files.keys(), name)
     }
@@ -179,44 +185,40 @@ impl Parts for Shelf<'_> {
         let Some(path) = self.resolve(path)? else { return Ok(None) };
         let mut window = self.open(&path)?;
         if window.size() > limit {
-            return Err(document_over(&path, window.size(), limit));
+            return Err(parts::document_over(&path, window.size(), limit));
         }
         let mut bytes = Vec::new();
         window.read_to_end(&mut bytes)?;
         Ok(Some(bytes.into()))
     }
 
-    fn ahead(&mut self, intake: &mut Intake<'_>, files: &[(String, Digest)], as_they_lie: bool) -> Result<(), Problem> {
+    fn ahead(&mut self, intake: &mut Intake<'_>, files: &[(String, Digest)], stored: bool) -> Result<(), Problem> {
+        if intake.to.locates_only() {
+            return Ok(());
+        }
         let mut wanted = Vec::new();
         let mut seen = HashSet::new();
         for (path, digest) in files {
-            // What is wrong with one is said when it is asked for in turn.
+            // Problems are reported when the file is asked for in turn.
             let Ok(Some(path)) = self.resolve(path) else { continue };
             let Ok(window) = self.open(&path) else { continue };
             let large = (ahead::LARGE..=intake.limits.layer).contains(&window.size());
             if !large || intake.has(digest, window.size()) || !seen.insert(*digest) {
                 continue;
             }
-            if as_they_lie || compression(&window, &path).is_ok_and(|found| found == Compression::None) {
-                wanted.push((window.extent(), *digest));
+            if stored || compression(&window, &path).is_ok_and(|found| found == Compression::None) {
+                wanted.push((window.extent().clone(), *digest));
             }
         }
         let first = files.first().map_or("", |(path, _)| path);
         intake.require_room(wanted.iter().map(|(extent, _)| extent.size()).sum(), first)?;
-        self.ahead.extend(ahead::write(intake, wanted)?);
+        self.ahead.extend(ahead::write(intake.to, intake.meter, wanted)?);
         Ok(())
     }
 
     fn blob(&mut self, intake: &mut Intake<'_>, path: &str, digest: Digest) -> Result<(), Problem> {
         let mut window = self.open(path)?;
-        // Before asking whether it is there: a second place may serve where the first is damaged.
-        if intake.to.locate(&window, path, digest, false)? {
-            return Ok(window.pass_over()?);
-        }
-        if intake.has(&digest, window.size()) {
-            return self.pass_over(&window, &digest);
-        }
-        intake.write(&mut window, path, Some(digest), None).map(|_| ())
+        self.bring(intake, &mut window, path, digest)
     }
 
     fn named(&mut self, intake: &Intake<'_>, path: &str, diff_id: Digest) -> Result<Option<Layer>, Problem> {
@@ -237,32 +239,24 @@ impl Parts for Shelf<'_> {
         let path = key.0.as_str();
         let mut window = self.open(path)?;
         let (size, compression) = (window.size(), compression(&window, path)?);
-        let layer = if compression == Compression::None {
-            if intake.to.locate(&window, path, diff_id, false)? {
-                window.pass_over()?;
-            } else if intake.has(&diff_id, size) {
-                self.pass_over(&window, &diff_id)?;
-            } else {
-                intake.write(&mut window, path, Some(diff_id), None)?;
-            }
-            Layer { digest: diff_id, size, compression }
+        let digest = if compression == Compression::None {
+            self.bring(intake, &mut window, path, diff_id)?;
+            diff_id
         } else if let Some(named) = digest_in_name(path).filter(|named| *named != diff_id)
             && is_here(intake, &window, path, named, diff_id)?
         {
             window.pass_over()?;
-            Layer { digest: named, size, compression }
-        } else if intake.to.count(diff_id, size) {
-            Layer { digest: diff_id, size, compression }
+            named
+        } else if intake.to.estimate(diff_id, size) {
+            diff_id
         } else {
             let mut unpacked = DiffId::new(intake.limits.allowance());
-            let (digest, size) = intake.write(&mut window, path, None, Some(&mut unpacked))?;
-            let found = unpacked.finish(path, digest)?;
-            if found != diff_id {
-                return Err(unpacks_to(path, diff_id, found));
-            }
-            intake.to.locate(&self.open(path)?, path, digest, true)?;
-            Layer { digest, size, compression }
+            let (digest, _) = intake.write(&mut window, path, None, Some(&mut unpacked))?;
+            unpacks_to(path, diff_id, unpacked.finish(path, digest)?)?;
+            intake.locate(&window, path, digest, true)?;
+            digest
         };
+        let layer = Layer { digest, size, compression };
         self.layers.insert(key, layer);
         Ok(layer)
     }
@@ -272,8 +266,8 @@ fn compression(window: &Window<'_>, path: &str) -> Result<Compression, Problem> 
     Compression::of(&window.head(LAYER_HEAD)?).map_err(|found| found.at(path))
 }
 
-/// Whether a compressed layer is in the store already under the digest its name gives, and unpacks to `diff_id`: that it is
-/// there says nothing of which image it belongs to. Mounted, it is hashed on its way out, and whoever pulls it unpacks it.
+/// Whether the sink has a compressed layer under the digest in its name, and it unpacks to `diff_id`: that the sink has it
+/// does not prove that it belongs to this image. A mounted layer is hashed when it is served, and the client unpacks it.
 fn is_here(
     intake: &mut Intake<'_>,
     window: &Window<'_>,
@@ -281,16 +275,21 @@ fn is_here(
     named: Digest,
     diff_id: Digest,
 ) -> Result<bool, Problem> {
-    if intake.to.locate(window, path, named, false)? {
+    if intake.locate(window, path, named, false)? {
         return Ok(true);
     }
-    let has = intake.has(&named, window.size());
-    match has.then(|| intake.unpacked(&named, path)).transpose()?.flatten() {
-        Some(found) if found != diff_id => Err(unpacks_to(path, diff_id, found)),
-        found => Ok(found.is_some()),
+    if !intake.has(&named, window.size()) {
+        return Ok(false);
+    }
+    match intake.unpacked(&named, path)? {
+        Some(found) => unpacks_to(path, diff_id, found).map(|()| true),
+        None => Ok(false),
     }
 }
 
-fn unpacks_to(path: &str, expected: Digest, found: Digest) -> Problem {
-    Problem::Digest { entry: format!("{} (unpacked)", printable(path)), expected, found }
+fn unpacks_to(path: &str, expected: Digest, found: Digest) -> Result<(), Problem> {
+    if found == expected {
+        return Ok(());
+    }
+    Err(Problem::Digest { entry: format!("{} (unpacked)", printable(path)), expected, found })
 }

@@ -1,8 +1,8 @@
-//! Where the content of a digest lies, in each way of laying out blobs by their digests.
+//! The path of a blob, in each way of laying out blobs by digest.
 
 use airdock_registry::oci::{Algorithm, Digest};
 
-use super::parts::join;
+use crate::archive::parts::join;
 
 /// One way of laying out blobs, below a folder of an archive.
 #[derive(Clone, Copy, Debug)]

@@ -1,25 +1,25 @@
-//! skopeo's `dir:` folders, alone or in the tree `skopeo sync` makes: `manifest.json` is the registry's own manifest and
-//! the blobs lie beside it, so digests are kept.
+//! skopeo's `dir:` folders, alone or in the tree that `skopeo sync` writes: `manifest.json` is the registry's own manifest
+//! with the blobs beside it, so digests are kept.
 //!
-//! A folder says its name by where it lies: `registry.example/team/app:1` as `sync --scoped` writes it, or without a
-//! host as it stands. Without a tag it says none: `skopeo copy` was given any name.
+//! The path of a folder is its name: `registry.example/team/app:1` as `sync --scoped` writes it, or without a host as it
+//! stands. A path without a tag is no name, because `skopeo copy` accepts any.
 
 use airdock_registry::oci::{Algorithm, Digest, Manifest};
 use bytes::Bytes;
 
 use super::arrangement::Arrangement;
-use super::intake::{Intake, Place};
-use super::names::{self, Names};
-use super::oci::{self, Image};
-use super::oci_index::Root;
-use super::parts::{Parts, join};
-use super::problem::Problem;
+use super::layout::{self, Image};
+use super::layout_index::Root;
+use crate::archive::found::FoundName;
+use crate::archive::intake::Intake;
+use crate::archive::names::{self, Names};
+use crate::archive::parts::{Parts, join};
+use crate::problem::Problem;
 
-/// More signatures than anybody puts on one image.
+/// Signatures of one manifest that are counted.
 const MAX_SIGNATURES: usize = 64;
 
-/// Reads the image in `folder`, whose `manifest.json` has these bytes; `None` when that is somebody else's. Without a
-/// folder of its own in the archive, `file` says its name.
+/// Reads the image in `folder`, whose `manifest.json` has these bytes; `None` when that is not skopeo's. `path` is its name.
 pub(crate) fn read(
     parts: &mut dyn Parts,
     intake: &mut Intake<'_>,
@@ -39,9 +39,9 @@ pub(crate) fn read(
     if !marked && !has_any(parts, at, &manifest)? {
         return Ok(None);
     }
-    let names = Names::of_places(place(path));
+    let names = Names::given(name(path));
     let root = Root { digest, size: None, media_type: None, names };
-    let mut image = oci::image(parts, intake, at, root, file)?;
+    let mut image = layout::image(parts, intake, at, root, file)?;
     let signatures = signatures(parts, folder, &image)?;
     if signatures > 0 {
         image.found.notes.push(format!(
@@ -51,13 +51,13 @@ pub(crate) fn read(
     Ok(Some(image))
 }
 
-/// The name a path says, if it says a version, too.
-fn place(path: &str) -> Option<Place> {
+/// A path as a name, if it has a version.
+pub(crate) fn name(path: &str) -> Option<FoundName> {
     let last = path.rsplit('/').next().unwrap_or_default();
     last.contains([':', '@']).then(|| names::of_path(path)).flatten()
 }
 
-/// Whether anything the manifest names lies beside it.
+/// Whether anything that the manifest names is beside it.
 fn has_any(parts: &dyn Parts, at: Arrangement<'_>, manifest: &Manifest) -> Result<bool, Problem> {
     let blobs = manifest.blobs().map(|blob| at.blob(&blob.digest));
     let children = manifest.children().map(|(child, _)| at.manifest(&child.digest));
@@ -69,7 +69,7 @@ fn has_any(parts: &dyn Parts, at: Arrangement<'_>, manifest: &Manifest) -> Resul
     Ok(false)
 }
 
-/// How many signatures lie beside the image and its platforms.
+/// The number of signatures beside the image and its platforms.
 fn signatures(parts: &dyn Parts, folder: &str, image: &Image) -> Result<usize, Problem> {
     let root = image.found.root;
     let prefix = |digest: &Digest| if *digest == root { String::new() } else { format!("{}.", digest.encoded()) };
@@ -85,22 +85,17 @@ fn signatures(parts: &dyn Parts, folder: &str, image: &Image) -> Result<usize, P
     Ok(count)
 }
 
-/// For fuzzing: what a path says as a name.
-pub(crate) fn probe_path(path: &str) -> usize {
-    place(path).map_or(0, |place| place.shown.len() + place.repository.as_str().len())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn said(path: &str) -> Option<String> {
-        let place = place(path)?;
-        Some(format!("{} {}", place.repository, place.tag.map_or_else(|| "-".into(), |tag| tag.to_string())))
+        let name = name(path)?;
+        Some(format!("{} {}", name.repository, name.tag.map_or_else(|| "-".into(), |tag| tag.to_string())))
     }
 
     #[test]
-    fn where_a_folder_lies_says_its_name() {
+    fn the_path_of_a_folder_is_its_name() {
         let digest = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
         for (path, expected) in [
             ("busybox:1", Some("busybox 1")),

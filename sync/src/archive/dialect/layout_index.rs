@@ -1,4 +1,4 @@
-//! `index.json` of an image layout: which manifests it is about, and what they are called.
+//! `index.json` of an image layout: its manifests and their names.
 
 use std::collections::HashMap;
 
@@ -6,8 +6,8 @@ use airdock_registry::oci::{Digest, MediaType};
 use serde::Deserialize;
 
 use super::hauler;
-use super::names::{Annotations, Names};
-use super::problem::Problem;
+use crate::archive::names::{Annotations, Names};
+use crate::problem::Problem;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -27,39 +27,33 @@ struct IndexEntry {
     annotations: Option<Annotations>,
 }
 
-/// One manifest `index.json` names.
+/// One manifest that `index.json` names.
 pub(crate) struct Root {
     pub(crate) digest: Digest,
-    /// Where a descriptor tells it.
+    /// If there is a descriptor that states it.
     pub(crate) size: Option<u64>,
     pub(crate) media_type: Option<MediaType>,
     pub(crate) names: Names,
 }
 
-/// Reads `index.json`. It has one entry per tag: entries of one digest are one image.
+/// Reads `index.json`. It has one entry for each tag: entries with the same digest are one image.
 pub(crate) fn roots(bytes: &[u8], path: &str) -> Result<Vec<Root>, Problem> {
     let index: Index = serde_json::from_slice(bytes).map_err(|error| Problem::document(path, error))?;
     let mut roots: Vec<Root> = Vec::new();
-    let mut places: HashMap<Digest, usize> = HashMap::new();
+    let mut positions: HashMap<Digest, usize> = HashMap::new();
     let entries: Vec<IndexEntry> = index.manifests.unwrap_or_default();
     let subjects =
         hauler::subjects(entries.iter().filter_map(|entry| Some((entry.annotations.as_ref()?, entry.digest))));
     for IndexEntry { media_type, digest, size, annotations } in entries {
-        let place = *places.entry(digest).or_insert_with(|| {
+        let position = *positions.entry(digest).or_insert_with(|| {
             roots.push(Root { digest, size: Some(size), media_type, names: Names::default() });
             roots.len() - 1
         });
         let annotations = annotations.unwrap_or_default();
-        match hauler::Kind::of(&annotations) {
-            None => roots[place].names.read(&annotations),
-            Some(kind) => roots[place].names.read_hauler(&annotations, kind, &subjects),
+        let names = &mut roots[position].names;
+        if !hauler::read(names, &annotations, &subjects) {
+            names.read(&annotations);
         }
     }
     Ok(roots)
-}
-
-/// For fuzzing: reads an `index.json` and says how many manifests it names.
-pub(crate) fn probe_index(bytes: &[u8]) -> usize {
-    let roots = roots(bytes, "index.json").unwrap_or_default();
-    roots.iter().map(|root| root.names.label(&root.digest).len().min(1)).sum()
 }

@@ -1,12 +1,14 @@
-//! The digest of what a compressed layer unpacks to (image-spec `config.md`, "Layer DiffID"), computed beside storing
-//! the layer as it is. The only place that unpacks a layer, and only to check it against its config.
+//! The digest of what a compressed layer unpacks to (image-spec `config.md`, "Layer DiffID"), computed while the layer is
+//! stored as it is. Nothing else unpacks a layer, and this only to check it against its config.
 
 use std::io::{self, Write};
 
 use airdock_registry::oci::{Algorithm, Digest, Hasher};
 
-use super::compression::{Allowance, Format, ZSTD_WINDOW_LOG};
-use super::problem::{Halt, Problem, printable};
+use super::compression::Format;
+use crate::limits::{Allowance, WINDOW_LOG};
+use crate::problem::{Halt, Problem};
+use crate::text::printable;
 
 /// Computes a DiffID piece by piece.
 pub(crate) struct DiffId {
@@ -16,9 +18,9 @@ pub(crate) struct DiffId {
 }
 
 enum Decoder {
-    /// Not told yet: the first pieces may be short.
+    /// Not known yet: the first pieces may be short.
     Undecided(Vec<u8>),
-    /// Not compressed: the blob's own digest is its DiffID.
+    /// Not compressed: the digest of the blob is its DiffID.
     Plain,
     Gzip(Box<flate2::write::MultiGzDecoder<Hashed>>),
     Zstd(Box<zstd::stream::write::Decoder<'static, Hashed>>),
@@ -50,7 +52,7 @@ impl DiffId {
         Self { state: Ok(Decoder::Undecided(Vec::new())), packed: 0, allowance }
     }
 
-    /// Takes in the next piece of the layer as it is stored.
+    /// Takes the next piece of the layer as it is stored.
     pub(crate) fn update(&mut self, piece: &[u8]) {
         self.packed += piece.len() as u64;
         if let Ok(decoder) = &mut self.state
@@ -60,7 +62,7 @@ impl DiffId {
         }
     }
 
-    /// The DiffID of a layer whose own digest is `stored`.
+    /// The DiffID of a layer whose digest is `stored`.
     pub(crate) fn finish(self, entry: &str, stored: Digest) -> Result<Digest, Problem> {
         let finish = || match self.state? {
             Decoder::Undecided(_) | Decoder::Plain => Ok(stored),
@@ -69,7 +71,7 @@ impl DiffId {
                 Ok(decoder.get_ref().hasher.clone().finish())
             }
             Decoder::Zstd(mut decoder) => {
-                // A frame cut short leaves the decoder wanting more and says nothing.
+                // The decoder reports a frame that is cut short only when flushed.
                 decoder.flush()?;
                 Ok(decoder.into_inner().hasher.finish())
             }
@@ -106,7 +108,7 @@ impl Decoder {
                     Format::Gzip => Self::Gzip(Box::new(flate2::write::MultiGzDecoder::new(hashed))),
                     Format::Zstd => {
                         let mut decoder = zstd::stream::write::Decoder::new(hashed)?;
-                        decoder.window_log_max(ZSTD_WINDOW_LOG)?;
+                        decoder.window_log_max(WINDOW_LOG)?;
                         Self::Zstd(Box::new(decoder))
                     }
                     _ => Self::Plain,

@@ -1,8 +1,8 @@
-//! Reading tar entries so that no other reader could see other entries: what is ambiguous is refused.
+//! Reading tar entries so that every reader sees the same entries: anything ambiguous is refused.
 //!
-//! `tar::Header` decodes the fields; walking, extension headers and every check are here, because a reader that only
-//! reads must know what that crate leaves to unpacking: an archive cut short, sizes that disagree (CVE-2025-62518), names
-//! that leave the archive, entries twice. Nothing is ever unpacked to a file system.
+//! `tar::Header` decodes the fields. Walking, extension headers and all checks are here, because the `tar` crate leaves
+//! them to unpacking: an archive cut short, sizes that disagree (CVE-2025-62518), names that leave the archive, duplicate
+//! entries. Nothing is ever unpacked to a file system.
 
 use std::collections::HashSet;
 use std::io::{self, BufRead, Read};
@@ -11,14 +11,15 @@ use tar::{EntryType, Header};
 
 use super::entry_name::{link_target, normalised};
 use super::pax::{Extension, Pax, header_size, settled_size};
-use super::problem::{Problem, printable};
 use super::source::{Source, read_buffered};
+use crate::problem::Problem;
+use crate::text::printable;
 
 /// A tar record.
 pub(crate) const BLOCK: usize = 512;
-/// All names of an archive together, which stay in memory to tell an entry that comes twice.
+/// All names of an archive together. They stay in memory to detect duplicate entries.
 const MAX_NAMES: usize = 16 * 1024 * 1024;
-/// A PAX header: honest ones have a few hundred bytes.
+/// The largest extension header. Honest ones have a few hundred bytes.
 const MAX_EXTENSION: u64 = 64 * 1024;
 
 /// One entry.
@@ -26,7 +27,7 @@ const MAX_EXTENSION: u64 = 64 * 1024;
 pub(crate) struct Entry {
     /// Normalised: relative, without `.`, `..` or empty components.
     pub(crate) path: String,
-    pub(crate) kind: Kind,
+    pub(crate) kind: EntryKind,
     pub(crate) size: u64,
     /// Where its content begins.
     pub(crate) offset: u64,
@@ -34,16 +35,16 @@ pub(crate) struct Entry {
     pub(crate) modified: u64,
 }
 
-/// What an entry is.
+/// The type of an entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub(crate) enum EntryKind {
     File,
     Folder,
     /// A symbolic or hard link to a path within the archive.
     Link(String),
 }
 
-/// Whether `head` begins with a tar header: its checksum decides, as old archives have no magic.
+/// Whether `head` begins with a tar header. The checksum decides, because old archives have no magic.
 pub(crate) fn is_header(head: &[u8]) -> bool {
     head.get(..BLOCK).and_then(|block| block.try_into().ok()).is_some_and(checksum_fits)
 }
@@ -54,7 +55,7 @@ fn checksum_fits(block: &[u8; BLOCK]) -> bool {
         let blank = |(at, value): (usize, &u8)| byte(if (148..156).contains(&at) { b' ' } else { *value });
         block.iter().enumerate().map(blank).sum()
     };
-    // Some old writers added signed bytes.
+    // Some old writers summed signed bytes.
     header.cksum().is_ok_and(|stated| {
         i64::from(stated) == sum(i64::from) || i64::from(stated) == sum(|byte| i64::from(byte.cast_signed()))
     }) && block.iter().any(|byte| *byte != 0)
@@ -64,7 +65,7 @@ fn checksum_fits(block: &[u8; BLOCK]) -> bool {
 pub(crate) struct TarReader<'s> {
     source: &'s mut dyn Source,
     position: u64,
-    // Of the current entry: content not read yet, and the padding behind it.
+    // Of the current entry: content not read yet, and the padding after it.
     remaining: u64,
     padding: u64,
     names: HashSet<String>,
@@ -72,7 +73,7 @@ pub(crate) struct TarReader<'s> {
     max_entries: u64,
     entries: u64,
     ended: bool,
-    anything_behind: bool,
+    anything_after: bool,
 }
 
 impl<'s> TarReader<'s> {
@@ -88,20 +89,20 @@ impl<'s> TarReader<'s> {
             max_entries,
             entries: 0,
             ended: false,
-            anything_behind: false,
+            anything_after: false,
         }
     }
 
-    /// The same where the end of the tar is not the end of the source.
-    pub(crate) const fn with_anything_behind(mut self) -> Self {
-        self.anything_behind = true;
+    /// The same for a source that goes on after the end of the tar.
+    pub(crate) const fn with_anything_after(mut self) -> Self {
+        self.anything_after = true;
         self
     }
 
-    /// The next entry; `None` once the archive has ended as it must.
+    /// The next entry; `None` once the archive has ended properly.
     ///
     /// # Errors
-    /// What is wrong with the archive. Reading on after an error means nothing.
+    /// What is wrong with the archive. After an error nothing more can be read.
     pub(crate) fn next(&mut self) -> Result<Option<Entry>, Problem> {
         let mut extension = Extension::default();
         loop {
@@ -135,7 +136,7 @@ impl<'s> TarReader<'s> {
                 EntryType::GNULongName => extension.long_name(&self.extension_body(header)?)?,
                 EntryType::GNULongLink => extension.long_link(&self.extension_body(header)?)?,
                 _ => {
-                    // Entries of no consequence have no content and are passed over.
+                    // Entries of unknown types without content are skipped.
                     if let Some(entry) = self.entry(header, extension)? {
                         return Ok(Some(entry));
                     }
@@ -153,11 +154,8 @@ impl<'s> TarReader<'s> {
     fn count(&mut self) -> Result<(), Problem> {
         self.entries += 1;
         if self.entries > self.max_entries {
-            return Err(Problem::OverLimit {
-                what: "the number of entries".into(),
-                limit: self.max_entries.to_string(),
-                cure: "raise `ingest.limits.entries` if the archive is honest",
-            });
+            let cure = "raise `ingest.limits.entries` if the archive is honest";
+            return Err(Problem::over("the number of entries", self.max_entries, cure));
         }
         Ok(())
     }
@@ -176,13 +174,13 @@ impl<'s> TarReader<'s> {
         error.into()
     }
 
-    /// An archive ends with two blocks of zeros; behind them only zeros may stand, lest another reader goes on.
+    /// An archive ends with two blocks of zeros. Only zeros may follow, because other readers would read on.
     fn end(&mut self) -> Result<(), Problem> {
         self.ended = true;
         if self.block()?.iter().any(|byte| *byte != 0) {
             return Err(Problem::Damaged("a single block of zeros stands between entries".into()));
         }
-        if self.anything_behind {
+        if self.anything_after {
             return Ok(());
         }
         loop {
@@ -201,11 +199,8 @@ impl<'s> TarReader<'s> {
     fn extension_body(&mut self, header: &Header) -> Result<Vec<u8>, Problem> {
         let size = header_size(header)?;
         if size > MAX_EXTENSION {
-            return Err(Problem::OverLimit {
-                what: format!("an extended header of {size} bytes"),
-                limit: format!("{MAX_EXTENSION} bytes"),
-                cure: "no image or chart needs such a name",
-            });
+            let (what, limit) = (format!("an extended header of {size} bytes"), format_args!("{MAX_EXTENSION} bytes"));
+            return Err(Problem::over(what, limit, "no image or chart needs such a name"));
         }
         self.open(size);
         let mut body = Vec::new();
@@ -228,15 +223,15 @@ impl<'s> TarReader<'s> {
             return Err(Problem::refused(&shown, "readers disagree about its name: it may have another part in front"));
         }
         let kind = match header.entry_type() {
-            EntryType::Directory => Kind::Folder,
+            EntryType::Directory => EntryKind::Folder,
             // Old archives mark a folder by the slash alone.
-            EntryType::Regular | EntryType::Continuous if raw.ends_with(b"/") => Kind::Folder,
-            EntryType::Regular | EntryType::Continuous => Kind::File,
+            EntryType::Regular | EntryType::Continuous if raw.ends_with(b"/") => EntryKind::Folder,
+            EntryType::Regular | EntryType::Continuous => EntryKind::File,
             EntryType::Symlink | EntryType::Link => {
                 let target = extension.link.or_else(|| header.link_name_bytes().map(std::borrow::Cow::into_owned));
                 let symbolic = header.entry_type() == EntryType::Symlink;
                 let target = link_target(&path, &target.unwrap_or_default(), symbolic);
-                Kind::Link(target.map_err(|reason| Problem::refused(&shown, reason))?)
+                EntryKind::Link(target.map_err(|reason| Problem::refused(&shown, reason))?)
             }
             EntryType::Char | EntryType::Block | EntryType::Fifo => {
                 return Err(Problem::refused(&shown, "it is a device or a named pipe"));
@@ -247,13 +242,13 @@ impl<'s> TarReader<'s> {
             _ if size == 0 => return Ok(None),
             _ => return Err(Problem::refused(&shown, "it has content and a type that readers disagree about")),
         };
-        if kind != Kind::File && size > 0 {
+        if kind != EntryKind::File && size > 0 {
             return Err(Problem::refused(&shown, "a folder or link must not have content"));
         }
-        if path.is_empty() && kind != Kind::Folder {
+        if path.is_empty() && kind != EntryKind::Folder {
             return Err(Problem::refused(&shown, "it has no name"));
         }
-        if kind != Kind::Folder {
+        if kind != EntryKind::Folder {
             self.remember(&path)?;
         }
         self.open(size);
@@ -264,11 +259,8 @@ impl<'s> TarReader<'s> {
     fn remember(&mut self, path: &str) -> Result<(), Problem> {
         self.name_bytes += path.len() + 48;
         if self.name_bytes > MAX_NAMES {
-            return Err(Problem::OverLimit {
-                what: "all names of its entries together".into(),
-                limit: format!("{MAX_NAMES} bytes"),
-                cure: "an archive of images has few and short names; split it",
-            });
+            let cure = "an archive of images has few and short names; split it";
+            return Err(Problem::over("all names of its entries together", format_args!("{MAX_NAMES} bytes"), cure));
         }
         if self.names.insert(path.to_owned()) {
             Ok(())
@@ -278,8 +270,8 @@ impl<'s> TarReader<'s> {
     }
 }
 
-/// Whether what stands in the place of GNU's times is none: Go then takes it for the beginning of the path, as other formats
-/// have it there, and nobody else does. Of such a beginning some leave out the end where star would have its times.
+/// Whether the fields of GNU's times hold something else. Go then reads them as the beginning of the path, as other formats
+/// have it there; other readers do not. Some of those that do leave out the end, where star has its times.
 fn has_two_names(header: &Header) -> bool {
     let is_time = |field: &[u8; 12]| {
         let padding = |byte: &u8| matches!(byte, 0 | b' ');
@@ -289,7 +281,7 @@ fn has_two_names(header: &Header) -> bool {
     star || header.as_gnu().is_some_and(|gnu| !is_time(&gnu.atime) || !is_time(&gnu.ctime))
 }
 
-/// An entry's content. Ends early only with an error.
+/// The content of an entry. Ending early is an error.
 pub(crate) struct Body<'t, 's> {
     tar: &'t mut TarReader<'s>,
 }
@@ -332,7 +324,7 @@ impl Source for Body<'_, '_> {
     }
 
     fn left(&self) -> Option<u64> {
-        // What lies within another archive cannot be larger than that has room for.
+        // An entry of a nested archive cannot be larger than what is left of the outer one.
         Some(self.tar.source.left().map_or(self.tar.remaining, |left| left.min(self.tar.remaining)))
     }
 }

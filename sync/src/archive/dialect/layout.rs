@@ -1,31 +1,34 @@
 //! OCI image layouts (image-spec `image-layout.md`), as folders or in archives: containerd, BuildKit, Docker from 25 on,
 //! podman, skopeo, oras, crane, regctl, and the bundles Airdock writes.
 //!
-//! Manifests keep their bytes and so their digests. An index whose other platforms are absent is normal: what is here is
-//! taken, what is not is reported. A manifest whose own blobs are absent is not taken.
+//! Manifests keep their bytes and so their digests. It is normal that an index lacks some of its platforms: those that are
+//! here are taken, the others are reported. A manifest whose own blobs are missing is not taken.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 
-use airdock_registry::oci::{Digest, Manifest, ManifestKind, MediaType, Platform, Reference};
+use airdock_registry::oci::{
+    Digest, ImageConfig, MAX_MANIFEST_SIZE, Manifest, ManifestKind, MediaType, Platform, Reference,
+};
 use bytes::Bytes;
 use serde::Deserialize;
 
 use super::arrangement::Arrangement;
-use super::docker::Config;
 use super::hauler;
-use super::intake::{Found, Intake};
-use super::names::{self, Names};
-use super::oci_index::{Root, roots};
-use super::parts::{Parts, join};
-use super::problem::{Problem, printable};
+use super::layout_index::{Root, roots};
+use crate::archive::found::Found;
+use crate::archive::intake::Intake;
+use crate::archive::names::Names;
+use crate::archive::parts::{Parts, join};
+use crate::limits::MAX_CONFIG;
+use crate::problem::Problem;
+use crate::text::{list, printable};
 
-/// Manifests in one layout: an index of indexes could name very many.
+/// Manifests of one image: an index of indexes could name very many.
 const MAX_MANIFESTS: usize = 20_000;
-/// Manifests of one image wait in memory; an honest one has some kilobytes per platform.
+/// Manifests of one image stay in memory; an honest one has some kilobytes for each platform.
 const MAX_MANIFEST_BYTES: usize = 32 * 1024 * 1024;
-/// Configs are read to tell the platform; `docker save` puts the whole build history in them.
-pub(crate) const MAX_CONFIG: u64 = 8 * 1024 * 1024;
-/// The empty object that artifacts have for a config (image-spec `manifest.md`); tools leave it out of layouts.
+/// The empty config of artifacts (image-spec `manifest.md`), which tools leave out of layouts.
 const EMPTY: &[u8] = b"{}";
 
 #[derive(Deserialize)]
@@ -34,13 +37,13 @@ struct LayoutVersion {
     image_layout_version: String,
 }
 
-/// An image of a layout and the configs of all its platforms, by which `manifest.json` is matched to it.
+/// An image of a layout, with the configs of all its platforms, by which the images in `manifest.json` are matched to it.
 pub(crate) struct Image {
     pub(crate) found: Found,
     pub(crate) configs: Vec<Digest>,
-    /// Every layer of it is an uncompressed tar.
+    /// All its layers are uncompressed tars.
     pub(crate) plain: bool,
-    /// Its name was only derived: a full name in `manifest.json` goes before it.
+    /// Its name was only derived: a full name in `manifest.json` replaces it.
     pub(crate) derived: bool,
 }
 
@@ -48,9 +51,9 @@ pub(crate) struct Image {
 #[derive(Default)]
 pub(crate) struct Layout {
     pub(crate) images: Vec<Image>,
-    /// A `manifest.json` beside it says nothing that it does not say better.
+    /// A `manifest.json` beside it adds nothing.
     pub(crate) complete: bool,
-    /// Names of images that failed, so that `manifest.json` does not bring them in by the back door.
+    /// Names of images that failed, so that `manifest.json` does not bring them in after all.
     pub(crate) failed: Vec<String>,
 }
 
@@ -76,21 +79,14 @@ pub(crate) fn read(
         }
     }
     let mut layout = Layout::default();
-    for Root { digest, size, media_type, names } in roots(&index, &path)?.into_iter().take(intake.limits.images) {
-        let label = names.label(&digest);
-        layout.complete |= names.are_complete();
-        // A layout may list what is no manifest at all, and must then be read all the same.
-        if media_type.as_ref().is_some_and(|kind| kind.manifest_kind() == ManifestKind::Other) {
-            intake.warn(
-                file,
-                format!(
-                    "`{label}` is no image and no artifact but `{}`; it is left out",
-                    media_type.map_or_else(String::new, |kind| kind.to_string())
-                ),
-            );
+    for root in roots(&index, &path)?.into_iter().take(intake.limits.images) {
+        let label = root.names.label(&root.digest);
+        layout.complete |= root.names.complete;
+        // A layout may list content that is no manifest, and is read nevertheless.
+        if let Some(kind) = root.media_type.as_ref().filter(|kind| kind.manifest_kind() == ManifestKind::Other) {
+            intake.warn(file, format!("`{label}` is no image and no artifact but `{kind}`; it is left out"));
             continue;
         }
-        let root = Root { digest, size, media_type, names };
         match image(parts, intake, Arrangement::Layout(folder), root, file) {
             Ok(image) => layout.images.push(image),
             Err(problem) => {
@@ -102,7 +98,7 @@ pub(crate) fn read(
     Ok(layout)
 }
 
-/// Takes one manifest and everything it names, wherever its blobs lie.
+/// Takes one manifest and everything it names, in any arrangement of blobs.
 pub(crate) fn image(
     parts: &mut dyn Parts,
     intake: &mut Intake<'_>,
@@ -112,16 +108,16 @@ pub(crate) fn image(
 ) -> Result<Image, Problem> {
     let mut walk = Walk { parts, at, seen: HashMap::new(), taken: Vec::new(), bytes: 0, tree: Tree::default() };
     match walk.manifest(intake, root.digest, root.size, root.media_type, None, 0)? {
-        State::Whole => walk.image(intake, root.names, file, root.digest),
-        State::Absent(what) => Err(Problem::missing(what)),
+        Presence::Whole => walk.image(intake, root.names, file, root.digest),
+        Presence::Absent(what) => Err(Problem::missing(what)),
     }
 }
 
-/// What is known of one manifest.
+/// Whether one manifest and what it names is here.
 #[derive(Clone)]
-enum State {
+enum Presence {
     Whole,
-    /// Not here, or not all of it; what is missing.
+    /// Not, or not all of it; says what is missing.
     Absent(String),
 }
 
@@ -132,18 +128,18 @@ struct Tree {
     platforms: Vec<String>,
     /// Platforms that indexes name and that are not here.
     missing: Vec<String>,
-    /// What else they name that is not here: attestations, and indexes.
+    /// Other manifests that indexes name and that are not here: attestations and indexes.
     missing_others: BTreeSet<Digest>,
     compressed: bool,
 }
 
 impl Tree {
-    /// What is not here, for the report.
+    /// The note about what is missing.
     fn note(&self) -> Option<String> {
         const NAMED: usize = 3;
         let mut parts = Vec::new();
         if !self.missing.is_empty() {
-            parts.push(names::list(&self.missing));
+            parts.push(list(&self.missing));
         }
         parts.extend(self.missing_others.iter().take(NAMED).map(|digest| format!("`{digest}`")));
         let more = match self.missing_others.len().saturating_sub(NAMED) {
@@ -159,14 +155,14 @@ impl Tree {
 struct Walk<'w> {
     parts: &'w mut dyn Parts,
     at: Arrangement<'w>,
-    seen: HashMap<Digest, State>,
-    taken: Vec<(Digest, Manifest)>,
+    seen: HashMap<Digest, Presence>,
+    taken: Vec<(Digest, Arc<Manifest>)>,
     bytes: usize,
     tree: Tree,
 }
 
 impl Walk<'_> {
-    /// Takes a manifest and everything it names, children first. Each digest is looked at once, however many name it.
+    /// Takes a manifest and everything it names, children first. Each digest is read once, however many name it.
     fn manifest(
         &mut self,
         intake: &mut Intake<'_>,
@@ -175,29 +171,27 @@ impl Walk<'_> {
         kind: Option<MediaType>,
         platform: Option<&Platform>,
         depth: usize,
-    ) -> Result<State, Problem> {
+    ) -> Result<Presence, Problem> {
         if let Some(state) = self.seen.get(&digest) {
             return Ok(state.clone());
         }
         if depth > intake.limits.depth || self.seen.len() >= MAX_MANIFESTS {
-            return Err(Problem::OverLimit {
-                what: "the nesting or number of its manifests".into(),
-                limit: format!("{} levels, {MAX_MANIFESTS} manifests", intake.limits.depth),
-                cure: "raise `ingest.limits.depth` if the image is honest",
-            });
+            let limit = format_args!("{} levels, {MAX_MANIFESTS} manifests", intake.limits.depth);
+            let cure = "raise `ingest.limits.depth` if the image is honest";
+            return Err(Problem::over("the nesting or number of its manifests", limit, cure));
         }
-        // A manifest that names itself, directly or not, finds itself here.
-        self.seen.insert(digest, State::Absent(format!("manifest `{digest}`, which names itself")));
+        // Found by a manifest that names itself, directly or not.
+        self.seen.insert(digest, Presence::Absent(format!("manifest `{digest}`, which names itself")));
         let state = match self.bytes(intake, &digest, size)? {
-            None => State::Absent(format!("manifest `{digest}`")),
+            None => Presence::Absent(format!("manifest `{digest}`")),
             Some(bytes) => {
                 let manifest = Manifest::parse(bytes, kind).map_err(|source| Problem::Manifest { digest, source })?;
                 let state = match manifest.media_type().manifest_kind() {
                     ManifestKind::Index => self.index(intake, &manifest, depth)?,
                     _ => self.blobs(intake, &manifest, platform)?,
                 };
-                if matches!(state, State::Whole) {
-                    self.taken.push((digest, manifest));
+                if matches!(state, Presence::Whole) {
+                    self.taken.push((digest, Arc::new(manifest)));
                 }
                 state
             }
@@ -209,21 +203,16 @@ impl Walk<'_> {
     fn bytes(&mut self, intake: &mut Intake<'_>, digest: &Digest, size: Option<u64>) -> Result<Option<Bytes>, Problem> {
         let path = self.at.manifest(digest);
         if self.bytes > MAX_MANIFEST_BYTES {
-            return Err(Problem::OverLimit {
-                what: "all manifests of the image together".into(),
-                limit: format!("{MAX_MANIFEST_BYTES} bytes"),
-                cure: "save fewer platforms at a time",
-            });
+            let (what, limit) = ("all manifests of the image together", format_args!("{MAX_MANIFEST_BYTES} bytes"));
+            return Err(Problem::over(what, limit, "save fewer platforms at a time"));
         }
-        let Some(bytes) = self.parts.document(intake, &path, airdock_registry::oci::MAX_MANIFEST_SIZE as u64)? else {
-            return Ok(None);
-        };
+        let Some(bytes) = self.parts.document(intake, &path, MAX_MANIFEST_SIZE as u64)? else { return Ok(None) };
         check(&path, &bytes, digest, size)?;
         self.bytes += bytes.len();
         Ok(Some(bytes))
     }
 
-    fn index(&mut self, intake: &mut Intake<'_>, manifest: &Manifest, depth: usize) -> Result<State, Problem> {
+    fn index(&mut self, intake: &mut Intake<'_>, manifest: &Manifest, depth: usize) -> Result<Presence, Problem> {
         let mut whole = 0;
         let mut first_missing = None;
         for (child, platform) in manifest.children() {
@@ -231,11 +220,11 @@ impl Walk<'_> {
             let shown =
                 platform.filter(|platform| platform.os != "unknown").map(|platform| printable(&platform.to_string()));
             match self.manifest(intake, child.digest, Some(child.size), kind, platform, depth + 1)? {
-                State::Whole => {
+                Presence::Whole => {
                     whole += 1;
                     note(&mut self.tree.platforms, shown);
                 }
-                State::Absent(what) => {
+                Presence::Absent(what) => {
                     match shown {
                         Some(_) => note(&mut self.tree.missing, shown),
                         None => drop(self.tree.missing_others.insert(child.digest)),
@@ -245,8 +234,8 @@ impl Walk<'_> {
             }
         }
         Ok(match first_missing {
-            Some(what) if whole == 0 => State::Absent(what),
-            _ => State::Whole,
+            Some(what) if whole == 0 => Presence::Absent(what),
+            _ => Presence::Whole,
         })
     }
 
@@ -255,8 +244,8 @@ impl Walk<'_> {
         intake: &mut Intake<'_>,
         manifest: &Manifest,
         platform: Option<&Platform>,
-    ) -> Result<State, Problem> {
-        // First whether all are here, so that a manifest without its layers costs nothing.
+    ) -> Result<Presence, Problem> {
+        // Checked first, so that a manifest without its layers costs nothing.
         let mut missing = Vec::new();
         for reference in manifest.references() {
             let Reference::Blob(blob) = reference else { continue };
@@ -273,9 +262,9 @@ impl Walk<'_> {
         }
         if !missing.is_empty() {
             let plural = if missing.len() > 1 { "blobs" } else { "blob" };
-            return Ok(State::Absent(format!("{plural} {}", names::list(&missing))));
+            return Ok(Presence::Absent(format!("{plural} {}", list(&missing))));
         }
-        let is_image = manifest.config().is_some_and(|config| names::is_image_config(&config.media_type));
+        let is_image = manifest.config().is_some_and(|config| ImageConfig::is(&config.media_type));
         if is_image && manifest.blobs().count() < 2 {
             return Err(Problem::Unusable("the image has no layers; save it again".into()));
         }
@@ -295,45 +284,44 @@ impl Walk<'_> {
             if platform.is_none()
                 && let Some(bytes) = self.parts.document(intake, &self.at.blob(&config.digest), MAX_CONFIG)?
             {
-                note(&mut self.tree.platforms, Config::parse(&bytes).ok().and_then(|config| config.platform()));
+                let platform = ImageConfig::parse(&bytes).ok().and_then(|config| config.platform());
+                note(&mut self.tree.platforms, platform.map(|platform| printable(&platform.to_string())));
             }
         }
-        Ok(State::Whole)
+        Ok(Presence::Whole)
     }
 
     fn image(&mut self, intake: &mut Intake<'_>, names: Names, file: &str, root: Digest) -> Result<Image, Problem> {
         let taken = std::mem::take(&mut self.taken);
         let tree = std::mem::take(&mut self.tree);
         let manifest = taken.last().map(|(_, manifest)| manifest).ok_or_else(|| Problem::missing("its manifest"))?;
-        // A chart, packed by Helm or oras, says its name in its config.
+        // A chart, packed by Helm or oras, has its name in its config.
         let chart = manifest.config().filter(|config| config.media_type.as_str() == MediaType::HELM_CONFIG);
         let chart = match chart {
             Some(config) => self.parts.document(intake, &self.at.blob(&config.digest), intake.limits.document)?,
             None => None,
         };
-        let settled = names.settle(root, manifest, chart.as_deref(), intake.naming.base.as_ref());
+        let settled = names.settle(root, manifest, chart.as_deref(), intake.base);
         let mut notes = settled.notes;
         notes.extend(tree.note());
         let size = tree.blobs.values().sum::<u64>()
             + taken.iter().map(|(_, manifest)| manifest.bytes().len() as u64).sum::<u64>();
-        let platforms = tree.platforms;
-        let beside = settled.beside;
         let found = Found {
             file: file.to_owned(),
-            places: settled.places,
+            names: settled.names,
             manifests: taken,
             root,
-            platforms,
+            platforms: tree.platforms,
             size,
             notes,
-            beside,
+            beside: settled.beside,
             lost_digest: false,
         };
         Ok(Image { found, configs: tree.configs, plain: !tree.compressed, derived: settled.derived })
     }
 }
 
-/// Adds a platform to what the report shows, of which an honest index has some dozens.
+/// Adds a platform for the report. An honest index has some dozens.
 fn note(platforms: &mut Vec<String>, platform: Option<String>) {
     if let Some(platform) = platform.filter(|platform| platforms.len() < 64 && !platforms.contains(platform)) {
         platforms.push(platform);
@@ -344,8 +332,8 @@ fn is_empty(digest: &Digest) -> bool {
     digest.algorithm().digest(EMPTY) == *digest
 }
 
-/// Whether a document is what its name and descriptor say.
-pub(crate) fn check(path: &str, bytes: &[u8], expected: &Digest, size: Option<u64>) -> Result<(), Problem> {
+/// Checks a document against its digest and the size in its descriptor.
+fn check(path: &str, bytes: &[u8], expected: &Digest, size: Option<u64>) -> Result<(), Problem> {
     let found = expected.algorithm().digest(bytes);
     if found != *expected {
         return Err(Problem::Digest { entry: printable(path), expected: *expected, found });

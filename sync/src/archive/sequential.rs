@@ -1,7 +1,7 @@
-//! A tar that comes once, from front to back: from a pipe, or out of a compressed file.
+//! A tar that can be read only once, front to back: from a pipe, or out of a compressed file.
 //!
-//! What explains an archive comes last in it, so every entry that may be a layer goes into the store as it passes, and
-//! small JSON stays in memory, within a bound. At the end it is known what was needed.
+//! The entries that explain an archive come last, so every entry that may be a layer is stored as it passes, and small JSON
+//! stays in memory, within a bound. Only at the end is it known what was needed.
 
 use std::collections::{BTreeMap, HashMap};
 use std::io::Read;
@@ -9,22 +9,26 @@ use std::io::Read;
 use airdock_registry::oci::{Algorithm, Digest};
 use bytes::Bytes;
 
-use super::compression::{Format, HEAD};
-use super::diff_id::DiffId;
+use super::dialect::storage::MAX_LINK;
+use super::found::Recognised;
 use super::intake::Intake;
 use super::inventories;
-use super::nested;
-use super::oci::MAX_CONFIG;
 use super::parts::{self, Compression, Layer, NotForLayers, Parts, document_over};
-use super::problem::{Problem, printable};
 use super::role::{Role, digest_in_name};
 use super::scope::{self, Tally};
-use super::source::{Rewound, Source};
-use super::storage::MAX_LINK;
-use super::tar::{Entry, Kind, TarReader};
+use crate::input::compression::{Format, HEAD};
+use crate::input::diff_id::DiffId;
+use crate::input::source::{Rewound, Source};
+use crate::input::tar::{Entry, EntryKind, TarReader};
+use crate::limits::MAX_CONFIG;
+use crate::problem::Problem;
+use crate::text::printable;
 
-/// JSON kept in memory at once. Beyond it the largest go into the store: those are lists of packages, not manifests.
+/// JSON in memory at once. Beyond it the largest documents are stored: those are lists of packages, not manifests.
 const MAX_KEPT: usize = 16 * 1024 * 1024;
+
+/// Reads an entry that may be an archive of its own.
+pub(crate) type ReadNested = fn(&mut Intake<'_>, &mut dyn Source, &str) -> Result<Recognised, Problem>;
 
 /// What became of one entry.
 #[derive(Debug)]
@@ -36,25 +40,25 @@ enum Part {
         compression: Compression,
         diff_id: Option<Digest>,
     },
-    /// Its content is not what its name says. Of consequence only if an image needs it.
+    /// Its digest is not the one in its name. Matters only if an image needs it.
     Wrong {
         expected: Digest,
         found: Digest,
         size: u64,
     },
-    /// A layer as no image may have it; not read.
+    /// A layer in a compression that no image may have; not read.
     Unfit {
         why: NotForLayers,
         size: u64,
     },
-    /// Read as an archive of its own, or not at all.
+    /// Read as an archive of its own, or skipped.
     Passed {
         size: u64,
     },
 }
 
 #[derive(Default)]
-struct Pile {
+struct Sequential {
     parts: BTreeMap<String, Part>,
     links: HashMap<String, String>,
     kept: usize,
@@ -65,30 +69,30 @@ pub(crate) fn read_tar(
     intake: &mut Intake<'_>,
     source: &mut dyn Source,
     file: &str,
-    depth: usize,
+    nested: ReadNested,
 ) -> Result<(), Problem> {
     let mut tar = TarReader::new(source, intake.limits.entries);
-    let mut pile = Pile::default();
+    let mut archive = Sequential::default();
     let mut tally = Tally::default();
     while let Some(entry) = tar.next()? {
         match &entry.kind {
-            Kind::Folder => {}
-            Kind::Link(target) => drop(pile.links.insert(entry.path, target.clone())),
-            Kind::File => pile.take(intake, entry, &mut tar.body(), file, depth, &mut tally)?,
+            EntryKind::Folder => {}
+            EntryKind::Link(target) => drop(archive.links.insert(entry.path, target.clone())),
+            EntryKind::File => archive.take(intake, entry, &mut tar.body(), file, nested, &mut tally)?,
         }
     }
-    scope::images(&mut pile, intake, file, ": ", &mut tally)?;
+    scope::images(&mut archive, intake, file, ": ", &mut tally)?;
     tally.check()
 }
 
-impl Pile {
+impl Sequential {
     fn take(
         &mut self,
         intake: &mut Intake<'_>,
         entry: Entry,
         body: &mut dyn Source,
         file: &str,
-        depth: usize,
+        nested: ReadNested,
         tally: &mut Tally,
     ) -> Result<(), Problem> {
         let Entry { path, size, .. } = entry;
@@ -109,8 +113,8 @@ impl Pile {
                 });
             }
             Role::Companion => Part::Passed { size },
-            Role::Link => self.keep(intake, &path, document(body, &path, size, MAX_LINK)?)?,
-            Role::Document => self.keep(intake, &path, document(body, &path, size, intake.limits.document)?)?,
+            Role::Link => self.keep(&path, document(body, &path, size, MAX_LINK)?)?,
+            Role::Document => self.keep(&path, document(body, &path, size, intake.limits.document)?)?,
             Role::Blob(digest) => self.blob(intake, &path, size, digest, body)?,
             Role::Config(digest) if size <= MAX_CONFIG => {
                 let bytes = document(body, &path, size, MAX_CONFIG)?;
@@ -120,11 +124,11 @@ impl Pile {
             Role::Other => {
                 let mut body = Rewound::peek(body, HEAD)?;
                 if size <= MAX_CONFIG && Format::of(body.head()) == Format::Other && is_json(body.head()) {
-                    // A config under a name of its own, as jib writes it.
+                    // A config with a name of its own, as jib writes it.
                     let bytes = document(&mut body, &path, size, MAX_CONFIG)?;
                     self.keep_or_store(intake, &path, bytes, None)?
                 } else {
-                    tally.nested(nested::stream(intake, &mut body, &inner, depth + 1)?);
+                    tally.something |= nested(intake, &mut body, &inner)? == Recognised::Archive;
                     Part::Passed { size }
                 }
             }
@@ -161,28 +165,26 @@ impl Pile {
             Err(why) => return Ok(Part::Unfit { why, size }),
         };
         let mut unpacked = DiffId::new(intake.limits.allowance());
-        // What is there already is read all the same: only so is it known what it unpacks to.
+        // A layer that the sink has is read nevertheless, to learn what it unpacks to.
         let (digest, size) = match digest_in_name(path).filter(|named| intake.has(named, size)) {
-            Some(named) => intake.check(&mut body, path, named, &mut unpacked)?,
+            Some(named) => Intake::check(&mut body, path, named, &mut unpacked)?,
             None => intake.write(&mut body, path, None, Some(&mut unpacked))?,
         };
         let diff_id = Some(unpacked.finish(path, digest)?);
         Ok(Part::Stored { digest, size, compression, diff_id })
     }
 
-    fn keep(&mut self, _: &Intake<'_>, path: &str, bytes: Bytes) -> Result<Part, Problem> {
+    fn keep(&mut self, path: &str, bytes: Bytes) -> Result<Part, Problem> {
         self.kept += bytes.len();
         if self.kept > MAX_KEPT {
-            return Err(Problem::OverLimit {
-                what: format!("the JSON of the archive, with `{}`,", printable(path)),
-                limit: format!("{MAX_KEPT} bytes"),
-                cure: "ingest the file uncompressed and not from a pipe, where it need not be kept in memory",
-            });
+            let what = format!("the JSON of the archive, with `{}`,", printable(path));
+            let cure = "ingest the file uncompressed and not from a pipe, so that it need not be kept in memory";
+            return Err(Problem::over(what, format_args!("{MAX_KEPT} bytes"), cure));
         }
         Ok(Part::Kept(bytes))
     }
 
-    /// Keeps JSON, or makes room by storing the largest that may be stored.
+    /// Keeps JSON in memory; if there is too much of it, the largest documents are stored.
     fn keep_or_store(
         &mut self,
         intake: &mut Intake<'_>,
@@ -191,7 +193,7 @@ impl Pile {
         named: Option<Digest>,
     ) -> Result<Part, Problem> {
         if self.kept + bytes.len() <= MAX_KEPT || named.is_none() {
-            return self.keep(intake, path, bytes);
+            return self.keep(path, bytes);
         }
         let kept = |(path, part): (&String, &Part)| match (Role::of(path), part) {
             (Role::Blob(digest), Part::Kept(kept)) => Some((kept.len(), path.clone(), digest)),
@@ -247,16 +249,16 @@ fn is_json(head: &[u8]) -> bool {
     matches!(head.trim_ascii_start().first(), Some(b'{' | b'['))
 }
 
-/// A layer under a name no tool uses, met in a stream.
+/// The error for a layer that was not recognised in a stream, because no tool names layers so.
 fn passed(path: &str) -> Problem {
     Problem::Unusable(format!(
-        "`{}` was taken for an archive of its own before the image that needs it was known; ingest the file uncompressed \
+        "`{}` was read as an archive of its own before the image that needs it was known; ingest the file uncompressed \
          and not from a pipe",
         printable(path)
     ))
 }
 
-impl Parts for Pile {
+impl Parts for Sequential {
     fn folders_with(&self, name: &str) -> Vec<String> {
         parts::folders_with(self.parts.keys(), name)
     }

@@ -1,45 +1,47 @@
-//! The storage of a registry (distribution's `registry:2`), as a folder or in an archive: what mindthegap, oc-mirror and
-//! backups of such registries carry.
+//! The storage of a registry (distribution's `registry:2`), as a folder or in an archive: written by mindthegap and
+//! oc-mirror, and found in backups of such registries.
 //!
-//! `repositories/<name>/_manifests/{tags/<tag>/current,revisions/<algorithm>/<hex>}/link` say what there is, the blobs lie
-//! in `blobs/`. Names are taken as they stand. Manifests without a tag come in by their digest: signatures are such.
+//! `repositories/<name>/_manifests/{tags/<tag>/current,revisions/<algorithm>/<hex>}/link` list tags and manifests; the blobs
+//! are in `blobs/`. Names are taken as they stand. Manifests without a tag, such as signatures, come in by digest.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use airdock_registry::oci::{Digest, RepositoryName, Tag};
 
 use super::arrangement::Arrangement;
-use super::intake::{Found, Intake, Place};
-use super::names::Names;
-use super::oci;
-use super::oci_index::Root;
-use super::parts::{Parts, join};
-use super::problem::{Problem, printable};
+use super::layout;
+use super::layout_index::Root;
+use crate::archive::found::{Found, FoundName};
+use crate::archive::intake::Intake;
+use crate::archive::names::Names;
+use crate::archive::parts::{Parts, join};
+use crate::problem::Problem;
+use crate::text::printable;
 
-/// A link file holds a digest.
+/// The largest link file, which holds a digest.
 pub(crate) const MAX_LINK: u64 = 1024;
 
-/// The first component of what lies beside `blobs`.
+/// The folder beside `blobs`.
 const REPOSITORIES: &str = "repositories/";
 
-/// What the folder of a link file says.
+/// What the path of a link file states.
 #[derive(Debug, PartialEq, Eq)]
-struct Link<'p> {
-    /// Where `repositories` and `blobs` lie.
+pub(crate) struct Link<'p> {
+    /// The folder of `repositories` and `blobs`.
     root: &'p str,
     repository: &'p str,
-    says: Says<'p>,
+    target: Target<'p>,
 }
 
 #[derive(Debug, PartialEq, Eq)]
-enum Says<'p> {
+enum Target<'p> {
     Tag(&'p str),
     Revision(Digest),
 }
 
 impl<'p> Link<'p> {
     /// Reads a folder such as `docker/registry/v2/repositories/team/app/_manifests/tags/1/current`.
-    fn of(folder: &'p str) -> Option<Self> {
+    pub(crate) fn of(folder: &'p str) -> Option<Self> {
         let (left, right) = folder.split_once("/_manifests/")?;
         let at = match left.find("docker/registry/v2/repositories/") {
             Some(at) => at + "docker/registry/v2/".len(),
@@ -48,23 +50,23 @@ impl<'p> Link<'p> {
         };
         let (root, repository) = (left[..at].trim_end_matches('/'), left[at..].strip_prefix(REPOSITORIES)?);
         let mut parts = right.split('/');
-        let says = match (parts.next()?, parts.next()?, parts.next()?, parts.next()) {
-            ("tags", tag, "current", None) => Says::Tag(tag),
-            ("revisions", algorithm, hex, None) => Says::Revision(format!("{algorithm}:{hex}").parse().ok()?),
+        let target = match (parts.next()?, parts.next()?, parts.next()?, parts.next()) {
+            ("tags", tag, "current", None) => Target::Tag(tag),
+            ("revisions", algorithm, hex, None) => Target::Revision(format!("{algorithm}:{hex}").parse().ok()?),
             _ => return None,
         };
-        Some(Self { root, repository, says })
+        Some(Self { root, repository, target })
     }
 }
 
-/// What one repository holds.
+/// The content of one repository.
 #[derive(Default)]
 struct Repository {
     tags: BTreeSet<String>,
     revisions: BTreeSet<Digest>,
 }
 
-/// Reads every repository of every storage in `parts`. Returns where the storages lie.
+/// Reads every repository of every storage in `parts`. Returns the folders of the storages.
 pub(crate) fn read(
     parts: &mut dyn Parts,
     intake: &mut Intake<'_>,
@@ -76,9 +78,9 @@ pub(crate) fn read(
         let Some(link) = Link::of(&folder) else { continue };
         let repositories = storages.entry(link.root.to_owned()).or_default();
         let repository = repositories.entry(link.repository.to_owned()).or_default();
-        match link.says {
-            Says::Tag(tag) => drop(repository.tags.insert(tag.to_owned())),
-            Says::Revision(digest) => drop(repository.revisions.insert(digest)),
+        match link.target {
+            Target::Tag(tag) => drop(repository.tags.insert(tag.to_owned())),
+            Target::Revision(digest) => drop(repository.revisions.insert(digest)),
         }
     }
     for (root, repositories) in &storages {
@@ -114,11 +116,11 @@ impl Reader<'_> {
         }
         let mut covered = HashSet::new();
         for (digest, tags) in by_digest {
-            let place = |tag: Tag| {
+            let name = |tag: Tag| {
                 let shown = format!("{}:{tag}", self.name);
-                Place { repository: self.name.clone(), tag: Some(tag), shown }
+                FoundName { repository: self.name.clone(), tag: Some(tag), shown }
             };
-            let names = Names::of_places(tags.into_iter().map(place));
+            let names = Names::given(tags.into_iter().map(name));
             let label = names.label(&digest);
             match self.image(intake, digest, names) {
                 Ok(found) => {
@@ -143,18 +145,18 @@ impl Reader<'_> {
                 continue;
             }
             let shown = format!("{}@{digest}", self.name);
-            let place = Place { repository: self.name.clone(), tag: None, shown: shown.clone() };
-            match self.image(intake, *digest, Names::of_places([place])) {
+            let name = FoundName { repository: self.name.clone(), tag: None, shown: shown.clone() };
+            match self.image(intake, *digest, Names::given([name])) {
                 Ok(found) => {
                     covered.extend(found.manifests.iter().map(|(digest, _)| *digest).filter(|part| part != digest));
                     untagged.push(found);
                 }
                 Err(problem) if problem.is_fatal() => return Err(problem),
-                // Left over from an image of which the rest is gone, as a registry keeps it: nobody asks for it by name.
+                // Registries keep manifests of images whose other parts were deleted. No tag needs them.
                 Err(problem) => intake.warn(self.shown, format!("`{shown}` is left out: {}", problem.sentence())),
             }
         }
-        // An index may have come after what it lists.
+        // An index may come after the manifests it lists.
         for found in untagged.into_iter().filter(|found| !covered.contains(&found.root)) {
             intake.add(found)?;
         }
@@ -172,13 +174,8 @@ impl Reader<'_> {
 
     fn image(&mut self, intake: &mut Intake<'_>, digest: Digest, names: Names) -> Result<Found, Problem> {
         let root = Root { digest, size: None, media_type: None, names };
-        oci::image(self.parts, intake, Arrangement::Storage(self.root), root, self.shown).map(|image| image.found)
+        layout::image(self.parts, intake, Arrangement::Storage(self.root), root, self.shown).map(|image| image.found)
     }
-}
-
-/// For fuzzing: what a link's folder says.
-pub(crate) fn probe_link(folder: &str) -> usize {
-    Link::of(folder).map_or(0, |link| link.root.len() + link.repository.len())
 }
 
 #[cfg(test)]
@@ -186,10 +183,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_link_s_folder_says_what_it_links() {
+    fn the_path_of_a_link_states_its_target() {
         let hex = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
         let digest = format!("sha256:{hex}").parse().unwrap();
-        let tag = |root, repository| Some(Link { root, repository, says: Says::Tag("1") });
+        let tag = |root, repository| Some(Link { root, repository, target: Target::Tag("1") });
         for (folder, expected) in [
             ("docker/registry/v2/repositories/a/b/_manifests/tags/1/current", tag("docker/registry/v2", "a/b")),
             ("x/docker/registry/v2/repositories/a/_manifests/tags/1/current", tag("x/docker/registry/v2", "a")),
@@ -202,7 +199,7 @@ mod tests {
             ),
             (
                 &format!("repositories/a/_manifests/revisions/sha256/{hex}"),
-                Some(Link { root: "", repository: "a", says: Says::Revision(digest) }),
+                Some(Link { root: "", repository: "a", target: Target::Revision(digest) }),
             ),
             (&format!("repositories/a/_manifests/tags/1/index/sha256/{hex}"), None),
             (&format!("repositories/a/_layers/sha256/{hex}"), None),

@@ -1,6 +1,7 @@
-//! Names of tar entries and of what they link to: relative, within the archive, and the same to every reader.
+//! Names of tar entries and targets of links: relative, within the archive, and the same to every reader.
 
-const MAX_PATH: usize = 4096;
+/// The longest name.
+pub(super) const MAX_PATH: usize = 4096;
 
 fn text(raw: &[u8]) -> Result<&str, &'static str> {
     if raw.len() > MAX_PATH {
@@ -22,7 +23,8 @@ pub(crate) fn normalised(raw: &[u8]) -> Result<String, &'static str> {
     Ok(text.split('/').filter(|part| !matches!(*part, "" | ".")).collect::<Vec<_>>().join("/"))
 }
 
-/// A symbolic link's target is relative to its folder, a hard link's to the archive. It must stay within.
+/// The target of a link, which must be within the archive. A symbolic link is relative to its folder, a hard link to the
+/// archive.
 pub(crate) fn link_target(path: &str, raw: &[u8], symbolic: bool) -> Result<String, &'static str> {
     let target = text(raw)?;
     if target.is_empty() || target.starts_with('/') {
