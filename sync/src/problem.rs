@@ -185,7 +185,7 @@ impl From<io::Error> for Problem {
                 return Self::over(
                     "what it unpacks to",
                     format_args!("{limit} bytes"),
-                    "an honest archive hardly grows so much; check by hand what is in it, then raise `ingest.limits.ratio`",
+                    "archives of images hardly grow so much; check what is in it, then raise `ingest.limits.ratio`",
                 );
             }
             None => {}

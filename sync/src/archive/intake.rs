@@ -194,7 +194,7 @@ impl<'a> Intake<'a> {
             }
             if written > limit {
                 let (what, limit) = (format!("`{}`", printable(entry)), format_args!("{limit} bytes"));
-                return Err(Problem::over(what, limit, "raise `ingest.limits.layer` if the image is honest"));
+                return Err(Problem::over(what, limit, "raise `ingest.limits.layer` if you trust the image"));
             }
             Ok(())
         };

@@ -17,7 +17,7 @@ pub(crate) enum Compression {
     Zstd,
 }
 
-/// How many first bytes of a layer tell its compression.
+/// How many bytes of a layer are needed to recognise its compression.
 pub(crate) const LAYER_HEAD: usize = 8;
 
 /// The name of a compression that archives may have and layers may not, because there is no media type for it.

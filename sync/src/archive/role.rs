@@ -35,7 +35,7 @@ pub(crate) enum Role {
     Inventory,
     /// A chart's provenance file.
     Provenance,
-    /// Anything else: its content has to tell.
+    /// Anything else; its content decides.
     Other,
 }
 

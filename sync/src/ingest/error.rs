@@ -70,7 +70,7 @@ pub enum IngestError {
     /// The registry failed: disk full, folder gone.
     #[error("the registry could not take the content: {message}; no tag was changed")]
     Registry {
-        /// What it said, with causes.
+        /// The error with its causes.
         message: String,
     },
 }

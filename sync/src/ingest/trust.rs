@@ -99,7 +99,7 @@ impl Trust {
             intake.warn(&file, message);
         }
         if let Some(file) = self.given.as_ref().map(|(file, _)| file).or_else(|| found.sheets.keys().next()) {
-            intake.warn(file, "nobody's signature was asked for: name a key in `ingest.trust.keys`");
+            intake.warn(file, "no signature was checked: name a key in `ingest.trust.keys`");
         }
         Ok(Vec::new())
     }

@@ -157,7 +157,7 @@ mod tests {
 
     #[test]
     fn a04_a_bomb_is_given_up_within_the_allowance() {
-        // 2 GiB of zeros: over what anything may unpack to from so little.
+        // 2 GiB of zeros, more than such a small file may unpack to.
         let mut encoder = zstd::stream::write::Encoder::new(Vec::new(), 1).unwrap();
         let zeros = vec![0; 1 << 20];
         (0..2048).for_each(|_| encoder.write_all(&zeros).unwrap());

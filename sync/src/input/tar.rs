@@ -154,7 +154,7 @@ impl<'s> TarReader<'s> {
     fn count(&mut self) -> Result<(), Problem> {
         self.entries += 1;
         if self.entries > self.max_entries {
-            let cure = "raise `ingest.limits.entries` if the archive is honest";
+            let cure = "raise `ingest.limits.entries` if you trust the archive";
             return Err(Problem::over("the number of entries", self.max_entries, cure));
         }
         Ok(())

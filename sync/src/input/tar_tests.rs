@@ -1,10 +1,10 @@
-//! What the tar reader promises beside the whole-archive tests in `tests/it/hostile_archives.rs`.
+//! Tests of the tar reader. Whole archives are tested in `tests/it/hostile_archives.rs`.
 
 use proptest::prelude::*;
 
 use super::*;
 
-/// Every entry as `path size offset`, or what was wrong.
+/// Every entry as `path size offset`, or the problem.
 fn entries(archive: &[u8]) -> Result<Vec<String>, Problem> {
     let mut source = archive;
     let mut tar = TarReader::new(&mut source, 10_000);
@@ -135,7 +135,7 @@ proptest! {
         let files: Vec<(String, Vec<u8>)> = files.into_iter().collect();
         let archive = build(&files, Header::new_gnu);
         prop_assert_eq!(entries(&archive).unwrap(), entries_of_the_crate(&archive));
-        // Cut short anywhere before its end it is never taken for whole.
+        // Cut short anywhere, it is never read as complete.
         for end in (0..archive.len()).step_by(256) {
             prop_assert!(entries(&archive[..end]).is_err());
         }
@@ -174,7 +174,7 @@ fn a01_what_it_takes_of_a_header_that_was_changed_anywhere_gnu_tar_takes_the_sam
     let (mut compared, mut refused) = (0, 0);
     for mode in [Header::new_gnu as fn() -> Header, Header::new_ustar] {
         let honest = build(&files, mode);
-        // The header of the second file, each of its bytes in turn, to what means something in one field or another.
+        // Each byte of the second file's header in turn is set to values that matter in some field.
         let header = 512 + 1024..512 + 1024 + 512;
         for (turn, place) in header.clone().enumerate() {
             let value = [0, b' ', b'/', b'0', b'7', b'x', 0x80][turn % 7];
@@ -187,13 +187,13 @@ fn a01_what_it_takes_of_a_header_that_was_changed_anywhere_gnu_tar_takes_the_sam
                 refused += 1;
                 continue;
             };
-            // What comes after zeros has no name for a list; one place in three is enough beyond the names and numbers.
+            // Entries after a block of zeros are not listed; beyond names and numbers every third position is enough.
             if turn > 160 && turn % 3 > 0 {
                 continue;
             }
             std::fs::write(&path, &archive).unwrap();
             let mut tar = std::process::Command::new("tar");
-            // It complains of owners and times, too, which mean nothing here; its list says what it takes.
+            // GNU tar also complains about owners and times, which do not matter here; its list shows what it accepts.
             let theirs = tar.args(["--quoting-style=literal", "-tf"]).arg(&path).output().unwrap().stdout;
             let theirs: Vec<_> = String::from_utf8_lossy(&theirs).lines().map(str::to_owned).collect();
             let name = |line: &String| line.rsplitn(3, ' ').nth(2).unwrap().to_owned();
@@ -206,7 +206,7 @@ fn a01_what_it_takes_of_a_header_that_was_changed_anywhere_gnu_tar_takes_the_sam
 
 #[test]
 fn a01_a_name_that_go_reads_otherwise_than_gnu_tar_is_refused() {
-    // archive/tar, `Reader.readHeader`: a GNU header whose times are none has a path's first part there.
+    // Go's archive/tar, `Reader.readHeader`: a GNU header without valid times has the first part of the path there.
     let archive = |atime: &[u8], mode: fn() -> Header| {
         let mut header = mode();
         header.set_path("manifest.json").unwrap();
@@ -223,7 +223,7 @@ fn a01_a_name_that_go_reads_otherwise_than_gnu_tar_is_refused() {
         assert!(told.contains("manifest.json") && told.contains("disagree about its name"), "{told}");
     }
     assert_eq!(entries(&archive(b"a/b", Header::new_ustar)).unwrap(), ["a/b/manifest.json 0 512"], "there it is one");
-    // star's own header, which is told by its end, has room for less of it.
+    // star's own header, recognised by its end, has a shorter prefix.
     let star = |length: usize| [&[b'p'].repeat(length), &[0].repeat(163 - length)[..], b"tar\0"].concat();
     assert!(entries(&archive(&star(130), Header::new_ustar)).is_ok());
     assert!(entries(&archive(&star(131), Header::new_ustar)).unwrap_err().to_string().contains("disagree"));

@@ -1,4 +1,4 @@
-//! The example bundle, which real tools made.
+//! The example bundle, made by real tools.
 
 use std::path::PathBuf;
 
@@ -9,7 +9,7 @@ fn example() -> PathBuf {
 }
 
 #[test]
-fn the_example_bundle_goes_in_as_it_lies_under_all_its_names() {
+fn the_example_bundle_goes_in_under_all_its_names() {
     let world = World::new();
     let report = world.path(&example());
     assert_eq!(report.failures, []);

@@ -1,4 +1,4 @@
-//! Layers large enough to be written beside each other.
+//! Layers large enough to be written in parallel.
 
 use airdock_registry::oci::Algorithm;
 use airdock_sync::ingest::Event;

@@ -1,4 +1,4 @@
-//! Archives that were cut up to fit their media: joined they go in; a part alone is told with the command that joins them.
+//! Archives that were split to fit their media: joined they go in; a single part is refused with the command that joins them.
 
 use std::path::Path;
 use std::process::Command;
@@ -16,7 +16,7 @@ fn bundle() -> Vec<u8> {
     save_docker_20(&[Image::new(&["a:1"], &[1, 2, 3])])
 }
 
-/// What is said of what cannot go in.
+/// The failures of an ingest.
 fn told(world: &World, path: &Path) -> Vec<Notice> {
     match world.try_path(path) {
         Err(IngestError::Nothing { failures }) if !failures.is_empty() => failures,
@@ -60,7 +60,7 @@ fn the_first_part_alone_is_told_to_be_one_and_a_name_that_counts_nothing_is_not(
     for (name, expected) in [
         ("haul_0.tar.zst", "the others are not beside it"),
         ("x.tar.zst.part-aa", "the others are not beside it"),
-        // Of a later one nobody can tell what it is.
+        // A later part has nothing to recognise it by.
         ("haul_3.tar.zst", "copy the file again"),
         ("zenml-0.93.1.tar.zst", "it ends in the middle; copy the file again"),
         ("bundle.tar.zst", "it ends in the middle; copy the file again"),

@@ -67,7 +67,7 @@ pub(crate) fn read(
     let limit = intake.limits.chart;
     source.take((limit + 1).saturating_sub(archive.len() as u64)).read_to_end(&mut archive)?;
     if archive.len() as u64 > limit {
-        let cure = "raise `ingest.limits.chart` if it is honest";
+        let cure = "raise `ingest.limits.chart` if you trust it";
         return Err(Problem::over("the chart", format_args!("{limit} bytes"), cure));
     }
     let (metadata, modified) = open(&archive, intake.limits.document)?;

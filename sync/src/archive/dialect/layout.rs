@@ -177,7 +177,7 @@ impl Walk<'_> {
         }
         if depth > intake.limits.depth || self.seen.len() >= MAX_MANIFESTS {
             let limit = format_args!("{} levels, {MAX_MANIFESTS} manifests", intake.limits.depth);
-            let cure = "raise `ingest.limits.depth` if the image is honest";
+            let cure = "raise `ingest.limits.depth` if you trust the image";
             return Err(Problem::over("the nesting or number of its manifests", limit, cure));
         }
         // Found by a manifest that names itself, directly or not.

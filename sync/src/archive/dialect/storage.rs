@@ -192,7 +192,7 @@ mod tests {
             ("x/docker/registry/v2/repositories/a/_manifests/tags/1/current", tag("x/docker/registry/v2", "a")),
             ("repositories/a/_manifests/tags/1/current", tag("", "a")),
             ("v2/repositories/a/_manifests/tags/1/current", tag("v2", "a")),
-            // A repository may be called so, too.
+            // A repository may have this name.
             (
                 "docker/registry/v2/repositories/repositories/a/_manifests/tags/1/current",
                 tag("docker/registry/v2", "repositories/a"),

@@ -1,4 +1,4 @@
-//! Images as registries have them, and what carries them without `docker save`: folders of blobs, a registry's storage.
+//! Images as registries have them, and ways to carry them without `docker save`: folders of blobs, a registry's storage.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ pub const INDEX: &str = "application/vnd.oci.image.index.v1+json";
 /// Files by their paths.
 pub type Files = BTreeMap<String, Vec<u8>>;
 
-/// An image as a registry has it: compressed layers, a manifest no tool here would write.
+/// An image as a registry has it: compressed layers, and a manifest that no tool here would write.
 pub struct Remote {
     pub manifest: Vec<u8>,
     pub blobs: Vec<Vec<u8>>,
@@ -39,7 +39,7 @@ impl Remote {
     }
 }
 
-/// An artifact that says what it is about, and has the empty config.
+/// An artifact with a subject and the empty config.
 pub fn referrer(subject: &Remote) -> Vec<u8> {
     format!(
         r#"{{"schemaVersion":2,"mediaType":"{MANIFEST}","artifactType":"a/b","config":{{"mediaType":"application/vnd.oci.empty.v1+json","digest":"{}","size":2}},"layers":[],"subject":{{"mediaType":"{MANIFEST}","digest":"{}","size":{}}}}}"#,
@@ -83,7 +83,7 @@ pub fn save_directory(files: &mut Files, folder: &str, root: &[u8], images: &[&R
     files.insert(path("version"), b"Directory Transport Version: 1.1\n".to_vec());
 }
 
-/// What distribution's `registry:2` keeps of one repository.
+/// The storage of distribution's `registry:2` for one repository.
 pub fn save_storage(
     files: &mut Files,
     root: &str,

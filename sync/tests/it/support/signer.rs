@@ -1,4 +1,4 @@
-//! Who signs inventories: keys made for one test, written as `openssl` and `cosign` write them.
+//! Keys for signing inventories, made for one test and written as `openssl` and `cosign` write them.
 
 use std::path::PathBuf;
 
@@ -15,7 +15,7 @@ pub enum Signer {
     Ed25519(Ed25519KeyPair),
 }
 
-/// What is between the lines of a PEM file.
+/// The content of a PEM file.
 pub fn pem(label: &str, der: &[u8]) -> String {
     format!("-----BEGIN {label}-----\n{}\n-----END {label}-----\n", BASE64_STANDARD.encode(der))
 }
@@ -59,7 +59,7 @@ impl World {
         path
     }
 
-    /// Takes in only what one of these has signed, from now on.
+    /// Requires a signature by one of these from now on.
     pub fn trust(&mut self, signers: &[&Signer]) {
         let keys = signers.iter().enumerate().map(|(n, signer)| self.key(&format!("build-{n}.pub"), signer));
         self.settings.trust.keys = keys.collect();
