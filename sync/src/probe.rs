@@ -8,6 +8,7 @@ use airdock_registry::Registry;
 
 use airdock_registry::oci::ImageConfig;
 
+use crate::archive::dialect::chart_yaml::Metadata;
 use crate::archive::dialect::storage::Link;
 use crate::archive::dialect::{chart, directory, docker, layout_index};
 use crate::archive::names;
@@ -114,7 +115,7 @@ pub fn chart(bytes: &[u8]) -> usize {
     let mut source = bytes;
     let (taken, is_chart) = chart::look_into(&mut source);
     let found = chart::open(bytes, 1 << 20).is_ok();
-    let yaml = chart::Metadata::parse(bytes).ok().and_then(|metadata| {
+    let yaml = Metadata::parse(bytes).ok().and_then(|metadata| {
         let annotations = metadata.oci_annotations("2026-01-01T00:00:00Z").len();
         Some(annotations + metadata.config().ok()?.len())
     });

@@ -18,11 +18,11 @@ const MAX_SHEETS: usize = 64;
 const MAX_BYTES: usize = 16 * 1024 * 1024;
 
 /// Takes the file `path` of an archive, whose full name is `inner`.
-pub(crate) fn take<'a>(
-    intake: &mut Intake<'a>,
+pub(crate) fn take(
+    intake: &mut Intake<'_>,
     path: &str,
     inner: &str,
-    read: impl FnOnce(&mut Intake<'a>, u64) -> Result<Option<Bytes>, Problem>,
+    read: impl FnOnce(u64) -> Result<Option<Bytes>, Problem>,
 ) -> Result<(), Problem> {
     if path.split('/').count() > 2 {
         return Ok(());
@@ -35,7 +35,7 @@ pub(crate) fn take<'a>(
         return Ok(());
     }
     let limit = if is_signature { MAX_SIGNATURE } else { intake.limits.document };
-    let read = match read(intake, limit) {
+    let read = match read(limit) {
         Err(problem) if problem.is_fatal() => return Err(problem),
         read => read,
     };

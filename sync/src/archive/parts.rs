@@ -67,7 +67,7 @@ pub(crate) trait Parts {
     fn size(&self, path: &str) -> Result<Option<u64>, Problem>;
 
     /// The content of a small file.
-    fn document(&mut self, intake: &mut Intake<'_>, path: &str, limit: u64) -> Result<Option<Bytes>, Problem>;
+    fn document(&self, path: &str, limit: u64) -> Result<Option<Bytes>, Problem>;
 
     /// Writes these files in parallel if the archive is seekable, before each is asked for in turn. `stored` says whether
     /// the digests of compressed files are those of the files, and not of what they unpack to.

@@ -130,7 +130,7 @@ fn described(
     tally: &mut Tally,
 ) -> Result<bool, Problem> {
     let document = join(folder, "manifest.json");
-    let Some(bytes) = parts.document(intake, &document, intake.limits.document)? else { return Ok(false) };
+    let Some(bytes) = parts.document(&document, intake.limits.document)? else { return Ok(false) };
     if let Some(items) = docker::items(&bytes, &document)? {
         tally.claimed.extend(items.iter().flat_map(|item| item.paths(folder)));
         return docker::read(parts, intake, folder, shown, &items, layout).map(|()| true);

@@ -114,11 +114,11 @@ impl<'a> Seekable<'a> {
             let inner = format!("{file}{separator}{path}");
             match Role::of(&path) {
                 Role::Text | Role::Provenance => {
-                    let text = self.document(intake, &path, scope::MAX_TEXT);
+                    let text = self.document(&path, scope::MAX_TEXT);
                     scope::text(intake, &path, &inner, text)?;
                 }
                 Role::Inventory => {
-                    inventories::take(intake, &path, &inner, |intake, limit| self.document(intake, &path, limit))?;
+                    inventories::take(intake, &path, &inner, |limit| self.document(&path, limit))?;
                 }
                 Role::Chart => tally.unpacked_chart(intake, &path, &inner),
                 // Inside a layout other files mean nothing (image-layout.md).
@@ -181,7 +181,7 @@ impl Parts for Seekable<'_> {
         Ok(self.resolve(path)?.and_then(|path| self.files.get(&path)).map(Spot::size))
     }
 
-    fn document(&mut self, _: &mut Intake<'_>, path: &str, limit: u64) -> Result<Option<Bytes>, Problem> {
+    fn document(&self, path: &str, limit: u64) -> Result<Option<Bytes>, Problem> {
         let Some(path) = self.resolve(path)? else { return Ok(None) };
         let mut window = self.open(&path)?;
         if window.size() > limit {

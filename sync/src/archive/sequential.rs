@@ -108,9 +108,7 @@ impl Sequential {
                 return scope::text(intake, &path, &inner, text.map(Some));
             }
             Role::Inventory => {
-                return inventories::take(intake, &path, &inner, |_, limit| {
-                    document(body, &path, size, limit).map(Some)
-                });
+                return inventories::take(intake, &path, &inner, |limit| document(body, &path, size, limit).map(Some));
             }
             Role::Companion => Part::Passed { size },
             Role::Link => self.keep(&path, document(body, &path, size, MAX_LINK)?)?,
@@ -272,7 +270,7 @@ impl Parts for Sequential {
         }))
     }
 
-    fn document(&mut self, _: &mut Intake<'_>, path: &str, limit: u64) -> Result<Option<Bytes>, Problem> {
+    fn document(&self, path: &str, limit: u64) -> Result<Option<Bytes>, Problem> {
         match self.part(path)? {
             None => Ok(None),
             Some(Part::Kept(bytes)) if bytes.len() as u64 <= limit => Ok(Some(bytes.clone())),

@@ -11,8 +11,7 @@ use airdock_registry::oci::{Algorithm, Digest, Manifest, MediaType};
 use bytes::Bytes;
 use serde::Serialize;
 
-pub(crate) use super::chart_yaml::Metadata;
-use super::chart_yaml::go_json;
+use super::chart_yaml::{Metadata, go_json};
 use crate::archive::found::{Chart, Found};
 use crate::archive::intake::Intake;
 use crate::archive::names;

@@ -142,7 +142,7 @@ fn one(
         }
     }
     let path = entry_path(folder, &item.config);
-    let Some(config) = parts.document(intake, &path, MAX_CONFIG)? else {
+    let Some(config) = parts.document(&path, MAX_CONFIG)? else {
         return Err(Problem::missing(format!("its config `{}`", printable(&item.config))));
     };
     let digest = Algorithm::Sha256.digest(&config);

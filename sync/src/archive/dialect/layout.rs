@@ -69,8 +69,8 @@ pub(crate) fn read(
     if parts.size(&path)?.is_none() {
         path = join(folder, "index.json");
     }
-    let Some(index) = parts.document(intake, &path, limit)? else { return Err(Problem::missing("`index.json`")) };
-    if let Some(version) = parts.document(intake, &join(folder, "oci-layout"), limit)? {
+    let Some(index) = parts.document(&path, limit)? else { return Err(Problem::missing("`index.json`")) };
+    if let Some(version) = parts.document(&join(folder, "oci-layout"), limit)? {
         let version: LayoutVersion =
             serde_json::from_slice(&version).map_err(|error| Problem::document("oci-layout", error))?;
         if version.image_layout_version != "1.0.0" {
@@ -182,7 +182,7 @@ impl Walk<'_> {
         }
         // Found by a manifest that names itself, directly or not.
         self.seen.insert(digest, Presence::Absent(format!("manifest `{digest}`, which names itself")));
-        let state = match self.bytes(intake, &digest, size)? {
+        let state = match self.bytes(&digest, size)? {
             None => Presence::Absent(format!("manifest `{digest}`")),
             Some(bytes) => {
                 let manifest = Manifest::parse(bytes, kind).map_err(|source| Problem::Manifest { digest, source })?;
@@ -200,13 +200,13 @@ impl Walk<'_> {
         Ok(state)
     }
 
-    fn bytes(&mut self, intake: &mut Intake<'_>, digest: &Digest, size: Option<u64>) -> Result<Option<Bytes>, Problem> {
+    fn bytes(&mut self, digest: &Digest, size: Option<u64>) -> Result<Option<Bytes>, Problem> {
         let path = self.at.manifest(digest);
         if self.bytes > MAX_MANIFEST_BYTES {
             let (what, limit) = ("all manifests of the image together", format_args!("{MAX_MANIFEST_BYTES} bytes"));
             return Err(Problem::over(what, limit, "save fewer platforms at a time"));
         }
-        let Some(bytes) = self.parts.document(intake, &path, MAX_MANIFEST_SIZE as u64)? else { return Ok(None) };
+        let Some(bytes) = self.parts.document(&path, MAX_MANIFEST_SIZE as u64)? else { return Ok(None) };
         check(&path, &bytes, digest, size)?;
         self.bytes += bytes.len();
         Ok(Some(bytes))
@@ -282,7 +282,7 @@ impl Walk<'_> {
         if let Some(config) = manifest.config().filter(|_| is_image) {
             self.tree.configs.push(config.digest);
             if platform.is_none()
-                && let Some(bytes) = self.parts.document(intake, &self.at.blob(&config.digest), MAX_CONFIG)?
+                && let Some(bytes) = self.parts.document(&self.at.blob(&config.digest), MAX_CONFIG)?
             {
                 let platform = ImageConfig::parse(&bytes).ok().and_then(|config| config.platform());
                 note(&mut self.tree.platforms, platform.map(|platform| printable(&platform.to_string())));
@@ -298,7 +298,7 @@ impl Walk<'_> {
         // A chart, packed by Helm or oras, has its name in its config.
         let chart = manifest.config().filter(|config| config.media_type.as_str() == MediaType::HELM_CONFIG);
         let chart = match chart {
-            Some(config) => self.parts.document(intake, &self.at.blob(&config.digest), intake.limits.document)?,
+            Some(config) => self.parts.document(&self.at.blob(&config.digest), intake.limits.document)?,
             None => None,
         };
         let settled = names.settle(root, manifest, chart.as_deref(), intake.base);

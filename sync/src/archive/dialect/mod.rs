@@ -2,7 +2,7 @@
 
 mod arrangement;
 pub(crate) mod chart;
-mod chart_yaml;
+pub(crate) mod chart_yaml;
 pub(crate) mod directory;
 pub(crate) mod docker;
 mod hauler;

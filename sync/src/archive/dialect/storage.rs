@@ -109,7 +109,7 @@ impl Reader<'_> {
     fn read(mut self, intake: &mut Intake<'_>, held: &Repository) -> Result<(), Problem> {
         let mut by_digest: BTreeMap<Digest, Vec<Tag>> = BTreeMap::new();
         for text in &held.tags {
-            match self.tag(intake, text) {
+            match self.tag(text) {
                 Ok((tag, digest)) => by_digest.entry(digest).or_default().push(tag),
                 Err(problem) => intake.fail(&format!("{}: {}:{}", self.shown, self.name, printable(text)), problem)?,
             }
@@ -163,10 +163,10 @@ impl Reader<'_> {
         Ok(())
     }
 
-    fn tag(&mut self, intake: &mut Intake<'_>, text: &str) -> Result<(Tag, Digest), Problem> {
+    fn tag(&self, text: &str) -> Result<(Tag, Digest), Problem> {
         let tag = text.parse::<Tag>().map_err(|error| Problem::Unusable(format!("it is no tag: {error}")))?;
         let path = join(self.root, &format!("{REPOSITORIES}{}/_manifests/tags/{text}/current/link", self.name));
-        let link = self.parts.document(intake, &path, MAX_LINK)?;
+        let link = self.parts.document(&path, MAX_LINK)?;
         let link = link.ok_or_else(|| Problem::missing("the tag's `link`"))?;
         let digest = std::str::from_utf8(&link).ok().and_then(|text| text.trim().parse().ok());
         Ok((tag, digest.ok_or_else(|| Problem::document(&path, "it holds no digest"))?))
