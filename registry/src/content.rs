@@ -45,13 +45,11 @@ pub trait Sink: Send {
         None
     }
 
-    /// Begins a blob. A sink that stores nothing only hashes it.
+    /// Begins a blob. A sink that stores nothing hashes it, as [`HashedBlob`] does.
     ///
     /// # Errors
     /// When the disk refuses.
-    fn blob(&mut self, algorithm: Algorithm) -> Result<Box<dyn BlobSink>, Error> {
-        Ok(Box::new(HashedBlob::new(algorithm)))
-    }
+    fn blob(&mut self, algorithm: Algorithm) -> Result<Box<dyn BlobSink>, Error>;
 
     /// Takes a small blob that is in memory.
     ///

@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::content::{Committed, FileRange, Sink, wait};
+use crate::content::{BlobSink, Committed, FileRange, HashedBlob, Sink, wait};
 use crate::error::Error;
 use crate::mounts::MountDraft;
-use crate::oci::{Digest, Manifest, RepositoryName, Tag};
+use crate::oci::{Algorithm, Digest, Manifest, RepositoryName, Tag};
 use crate::registry::Registry;
 
 /// A medium being described, that is mounted in the end.
@@ -38,6 +38,10 @@ impl Sink for MountSink {
 
     fn held(&self) -> Option<u64> {
         Some(self.draft.held())
+    }
+
+    fn blob(&mut self, algorithm: Algorithm) -> Result<Box<dyn BlobSink>, Error> {
+        Ok(Box::new(HashedBlob::new(algorithm)))
     }
 
     fn put(&mut self, bytes: &[u8], digest: Digest) -> Result<(), Error> {

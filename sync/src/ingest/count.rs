@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::io;
 use std::sync::Arc;
 
-use airdock_registry::content::{Committed, FileRange, Sink};
-use airdock_registry::oci::{Digest, Manifest, RepositoryName, Tag};
+use airdock_registry::content::{BlobSink, Committed, FileRange, HashedBlob, Sink};
+use airdock_registry::oci::{Algorithm, Digest, Manifest, RepositoryName, Tag};
 use airdock_registry::{Error, ReleaseDraft};
 
 /// The blobs an ingest would write, each once.
@@ -45,6 +45,10 @@ impl Sink for Count {
 
     fn locates_only(&self) -> bool {
         true
+    }
+
+    fn blob(&mut self, algorithm: Algorithm) -> Result<Box<dyn BlobSink>, Error> {
+        Ok(Box::new(HashedBlob::new(algorithm)))
     }
 
     fn put(&mut self, bytes: &[u8], digest: Digest) -> Result<(), Error> {
