@@ -6,6 +6,7 @@ mod blobs;
 mod cache;
 mod catalog;
 mod charts;
+pub mod content;
 mod core;
 mod disk;
 mod error;
@@ -26,14 +27,14 @@ pub use catalog::release::{
 };
 pub use catalog::{
     Binding, IndexError, ManifestLink, OnConflict, Origin, Outcome, Precedence, Provenance, Rank, RebuildReport,
-    ServedManifest, TagLink, WhyKept,
+    ServedManifest, TagLink, TagOutcome, WhyKept,
 };
 pub use charts::{ChartFile, ChartIndex};
 pub use disk::{DiskError, OpenError};
 pub use error::Error;
 pub use mount::{MediumCheck, MountDraft, Mounted};
 pub use registry::Registry;
-pub use release::{BlobWriter, ReleaseDraft, ReleaseReport, TagOutcome, Written};
+pub use release::{BlobWriter, ReleaseDraft, ReleaseReport, Written};
 pub use repository::{
     ContentKind, Description, Holder, Listed, Part, PutManifest, PutReference, ReferrersPage, Repository,
     RepositoryPage, Summary, TagPage, Tagged, TaggedPage, Upload,

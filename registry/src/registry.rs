@@ -249,6 +249,13 @@ impl Registry {
         ReleaseDraft::new(self.core.clone(), origin)
     }
 
+    /// A medium to be described: nothing of it is seen before it is mounted. `root` is the folder or file that is served
+    /// in place: errors name its files from there.
+    #[must_use]
+    pub fn medium(&self, root: &Path) -> MountDraft {
+        MountDraft::new(self.core.clone(), root)
+    }
+
     /// The release log.
     #[must_use]
     pub fn releases(&self) -> Releases {
@@ -265,8 +272,9 @@ impl Registry {
     ///
     /// # Cancel safety
     /// Goes on to its end when dropped.
+    #[allow(clippy::unused_self, reason = "beside the other use cases, where a caller looks for it")]
     pub async fn mount(&self, draft: MountDraft) -> Result<Mounted, Error> {
-        mount::mount(&self.core, draft).await
+        mount::mount(draft).await
     }
 
     /// Reads every blob of every mounted medium once and re-hashes it, giving way to answers that are served from one:

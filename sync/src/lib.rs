@@ -3,10 +3,16 @@
 
 mod archive;
 pub mod ingest;
+mod input;
 pub mod inventory;
+mod limits;
 pub mod manifest_txt;
+#[cfg(feature = "probe")]
+#[doc(hidden)]
+pub mod probe;
+mod problem;
+mod progress;
 pub mod publish;
 pub mod reference;
-
-#[doc(hidden)]
-pub use archive::probe;
+mod report;
+mod text;

@@ -1,13 +1,13 @@
-//! `manifest.txt`: free text for people, cross-checked with what a bundle really holds. It only ever warns.
+//! `manifest.txt`: free text for people, compared with the content of the bundle. It only causes warnings.
 //!
-//! Read: `name:version` references, chart files `name-version.tgz`, and lines that speak of a known name and give a
-//! version beside it. Everything else (dates, registry URLs, prose) means nothing here.
+//! Recognised: `name:version` references, chart files `name-version.tgz`, and lines with a known name and a version.
+//! Everything else (dates, registry URLs, prose) is ignored.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::reference::ImageReference;
 
-/// Longest text read; a longer one is checked up to here.
+/// The longest text that is read; the rest of a longer one is ignored.
 pub const MAX_SIZE: usize = 1024 * 1024;
 const MAX_WARNINGS: usize = 50;
 
@@ -20,7 +20,7 @@ pub struct Held {
     pub version: String,
 }
 
-/// What `text` says and the bundle does not hold, and the other way round, as sentences.
+/// The differences between `text` and the bundle, as sentences.
 #[must_use]
 pub fn cross_check(text: &str, held: &[Held]) -> Vec<String> {
     let mut versions: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
@@ -87,7 +87,7 @@ impl Line {
         for token in line.split(separators) {
             let token = token.trim_matches(|c: char| ".:!?-".contains(c));
             let token = token.strip_prefix("oci://").unwrap_or(token);
-            // A URL names a place, not a thing in the bundle.
+            // A URL is an address, not content of the bundle.
             if token.is_empty() || token.len() > 600 || token.contains("://") {
                 continue;
             }
@@ -113,7 +113,7 @@ fn chart_file(token: &str) -> Option<(String, String)> {
     })
 }
 
-/// `docker.io/zenmldocker/zenml:0.93.2`; a time of day or a host's port is none.
+/// `docker.io/zenmldocker/zenml:0.93.2`, but not a time of day or a host's port.
 fn tagged(token: &str) -> Option<(String, String)> {
     let reference: ImageReference = token.parse().ok()?;
     let tag = reference.tag()?.as_str();
@@ -127,7 +127,7 @@ fn is_name(text: &str) -> bool {
         && text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || "._-".contains(c))
 }
 
-/// At least `1.2`: a bare number is more often a date or a size.
+/// At least `1.2`, because a single number is more often a date or a size.
 fn is_version(text: &str) -> bool {
     let text = text.strip_prefix('v').unwrap_or(text);
     let core = text.split(['-', '+', '_']).next().unwrap_or_default();

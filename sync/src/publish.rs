@@ -1,15 +1,15 @@
-//! Publish rules: the internal name mirrored content also answers to.
+//! Publish rules: the internal names that mirrored content is also served under.
 //!
 //! A rule has patterns over `host/path` and a template. In a pattern `*` stands for one or more characters. In a template
 //! `{1}` is what the first star stood for, `{2}` the second, and `{name}` the last component of the path. A published
-//! name is a second link to the same manifest: nothing is copied. Knows nothing of archives or the store.
+//! name is a second link to the same manifest: nothing is copied. Knows neither archives nor the store.
 
 use std::fmt;
 use std::str::FromStr;
 
 use airdock_registry::oci::RepositoryName;
 
-/// Bounds matching: a pattern with many stars could otherwise be slow on a hostile name.
+/// Bounds matching: a pattern with many stars could be slow on a hostile name.
 const MAX_STARS: usize = 9;
 const MAX_LEN: usize = 512;
 
@@ -20,11 +20,11 @@ pub struct Rule {
     pub from: Vec<String>,
     /// The internal name: text with `{1}` … for what the stars stood for and `{name}` for the last component of the path.
     pub to: String,
-    /// Whether content found under one name in `from` also answers to the others that have no star.
+    /// Whether content found under one name in `from` is also served under the others that have no star.
     pub alias: bool,
 }
 
-/// Rules in order; the first that matches a name decides.
+/// Rules in order; the first that matches a name applies.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PublishRules(pub Vec<Rule>);
 
@@ -32,14 +32,14 @@ impl PublishRules {
     /// Checks the rules.
     ///
     /// # Errors
-    /// The first pattern or template that cannot work, named.
+    /// The first invalid pattern or template.
     pub fn check(&self) -> Result<(), InvalidRule> {
         Publisher::new(self).map(|_| ())
     }
 }
 
 impl Default for PublishRules {
-    /// The names ZenML's documentation gives (design notes, section 1): ECR, Artifact Registry and Docker Hub to
+    /// The names in ZenML's documentation (design notes, section 1): ECR, Artifact Registry and Docker Hub to
     /// `zenml/…`, the charts of the public gallery to `charts/…`.
     fn default() -> Self {
         let image = |name: &str, region: &str| Rule {
@@ -63,7 +63,7 @@ impl Default for PublishRules {
     }
 }
 
-/// [`PublishRules`], checked and ready to be asked.
+/// [`PublishRules`], checked and compiled.
 #[derive(Clone, Debug)]
 pub struct Publisher(Vec<Compiled>);
 
@@ -78,13 +78,13 @@ impl Publisher {
     /// Checks `rules`.
     ///
     /// # Errors
-    /// The first pattern or template that cannot work, named.
+    /// The first invalid pattern or template.
     pub fn new(rules: &PublishRules) -> Result<Self, InvalidRule> {
         rules.0.iter().map(Compiled::new).collect::<Result<_, _>>().map(Self)
     }
 
     /// The further names of what is stored as `name`: internal ones by template, and aliases. `name` itself is not
-    /// among them. A template whose result is no repository name is left out: nobody could ask for it.
+    /// among them. A result that is not a repository name is left out.
     #[must_use]
     pub fn further_names(&self, name: &RepositoryName) -> Vec<RepositoryName> {
         let mut names = Vec::new();
@@ -99,8 +99,8 @@ impl Publisher {
         names
     }
 
-    /// The upstream names of content that comes in under its internal name, as a chart does: the names without a star
-    /// of the rules with `alias` whose template is that name.
+    /// The upstream names of content that comes under its internal name, as a chart does: the names without a star in the
+    /// rules with `alias` whose template is that name.
     #[must_use]
     pub fn upstream_names(&self, internal: &RepositoryName) -> Vec<RepositoryName> {
         let mut names = Vec::new();
@@ -157,7 +157,7 @@ impl Pattern {
     /// What each star stands for in `name`, leftmost stars as short as they can be; `None` when it does not match.
     fn stars_of<'n>(&self, name: &'n str) -> Option<Vec<&'n str>> {
         fn go<'n>(pieces: &[Piece], rest: &'n str, found: &mut Vec<&'n str>, budget: &mut usize) -> bool {
-            // Nine stars over 255 bytes could be tried in very many ways.
+            // Nine stars over 255 bytes have too many combinations to try all.
             *budget = budget.saturating_sub(1);
             match pieces.split_first() {
                 _ if *budget == 0 => false,
@@ -183,7 +183,7 @@ impl Pattern {
     }
 }
 
-/// A host's port as stored names have it.
+/// With a host's port as in stored names.
 fn stored(text: &str) -> String {
     text.replace(':', "_")
 }
@@ -299,7 +299,7 @@ impl fmt::Display for Template {
     }
 }
 
-/// Why a rule cannot work.
+/// Why a rule is invalid.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidRule {
     /// A pattern outside its grammar.
@@ -311,14 +311,14 @@ pub enum InvalidRule {
     /// A rule that can match nothing.
     #[error("the rule for `{0}` has no pattern; give at least one in `from`")]
     NoPattern(String),
-    /// A slot no pattern can fill.
+    /// A slot that no pattern fills.
     #[error("template `{template}` uses star {star}, but a pattern of its rule has only {stars}")]
     NoSuchStar {
         /// The template.
         template: String,
-        /// The star it asks for.
+        /// The star it uses.
         star: usize,
-        /// Stars the shortest pattern has.
+        /// The number of stars in the pattern with the fewest.
         stars: usize,
     },
 }

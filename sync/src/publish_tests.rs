@@ -1,4 +1,4 @@
-//! What publish rules promise.
+//! Tests of the publish rules.
 
 use super::*;
 use proptest::prelude::*;

@@ -1,6 +1,6 @@
-//! Image references as people and `docker save` write them, and the one name content is stored under.
+//! Image references as people and `docker save` write them, and the name that content is stored under.
 //!
-//! Grammar: the `distribution/reference` one (`[host[:port]/]path[:tag][@digest]`), made full as Docker does: no host means
+//! Grammar: that of `distribution/reference` (`[host[:port]/]path[:tag][@digest]`), completed as Docker does: no host means
 //! `docker.io`, a single component there means `library/`. A first component is a host when it has a dot or a port or
 //! is `localhost`. The stored name of `host/path` is a repository name whose first component is the host, a port written
 //! `_5000`. Knows nothing of internal names: that is [`crate::publish`].
@@ -10,13 +10,13 @@ use std::str::FromStr;
 
 use airdock_registry::oci::{Digest, RepositoryName, Tag};
 
-/// Longest reference read, in bytes: a name of 255, a tag of 128, a digest, and the marks between.
+/// The longest reference, in bytes: a name of 255, a tag of 128, a digest, and separators.
 const MAX_LEN: usize = 600;
 
-/// Docker Hub under its one stored name.
+/// The one stored name of Docker Hub.
 const DOCKER_HUB: &str = "docker.io";
 
-/// A full image reference: where from, which repository, and which tag or digest if it says so.
+/// A full image reference: host, repository, and tag or digest if there is one.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ImageReference {
     repository: RepositoryName,
@@ -26,7 +26,7 @@ pub struct ImageReference {
 }
 
 impl ImageReference {
-    /// A reference from its parts, `host` as it stands in references (`registry.example:5000`).
+    /// A reference from its parts, `host` as it is written in references (`registry.example:5000`).
     ///
     /// # Errors
     /// When host and path do not make a repository name.
@@ -34,7 +34,7 @@ impl ImageReference {
         let invalid = || InvalidReference::Grammar(excerpt(&format!("{host}/{path}")));
         let host = canonical_host(host).ok_or_else(invalid)?;
         let path = if host == DOCKER_HUB && !path.contains('/') { format!("library/{path}") } else { path.to_owned() };
-        // The path must be a name by itself: a stored name never comes from the two grown together.
+        // The path must be a name by itself: a host and a fragment must not add up to one.
         path.parse::<RepositoryName>().map_err(|_| invalid())?;
         let repository = format!("{}/{path}", host.replace(':', "_")).parse().map_err(|_| invalid())?;
         Ok(Self { repository, host, tag, digest: None })
@@ -46,13 +46,13 @@ impl ImageReference {
         &self.repository
     }
 
-    /// The tag, if it names one.
+    /// The tag, if there is one.
     #[must_use]
     pub const fn tag(&self) -> Option<&Tag> {
         self.tag.as_ref()
     }
 
-    /// The digest, if it is pinned.
+    /// The digest, if there is one.
     #[must_use]
     pub const fn digest(&self) -> Option<&Digest> {
         self.digest.as_ref()
@@ -64,7 +64,7 @@ impl ImageReference {
         self.repository.as_str().rsplit('/').next().unwrap_or_default()
     }
 
-    /// The same with the tag `latest` where it names neither tag nor digest, as Docker understands it.
+    /// The same with the tag `latest` if there is neither tag nor digest, as Docker understands it.
     #[must_use]
     pub fn or_latest(mut self) -> Self {
         if self.tag.is_none() && self.digest.is_none() {
@@ -78,7 +78,7 @@ impl ImageReference {
     }
 }
 
-/// Lower-cased, with Docker Hub's other names made its one.
+/// In lower case, with Docker Hub's aliases replaced.
 fn canonical_host(host: &str) -> Option<String> {
     let host = host.to_ascii_lowercase();
     let (name, port) = host.split_once(':').map_or((host.as_str(), None), |(name, port)| (name, Some(port)));
@@ -89,7 +89,7 @@ fn canonical_host(host: &str) -> Option<String> {
             && !label.starts_with('-')
             && !label.ends_with('-')
     };
-    // `Team/app` has a host for Docker; stored it could not be told from the internal name `team/app`.
+    // `Team/app` has a host for Docker, but its stored name would be the internal name `team/app`.
     if !port_fits || name.len() > 253 || !name.split('.').all(label) || !is_host(&host) {
         return None;
     }
@@ -142,7 +142,7 @@ impl fmt::Display for ImageReference {
     }
 }
 
-/// What a stranger wrote may be long; an error repeats only its start.
+/// Untrusted text may be long; an error repeats only its start.
 fn excerpt(text: &str) -> String {
     text.chars().take(120).collect()
 }
@@ -150,10 +150,10 @@ fn excerpt(text: &str) -> String {
 /// Why a text is not an image reference.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidReference {
-    /// Longer than any reference.
+    /// It is too long.
     #[error("an image reference has at most {MAX_LEN} bytes, found {0}")]
     TooLong(usize),
-    /// Not the grammar.
+    /// It does not match the grammar.
     #[error("`{0}` is not an image reference such as `docker.io/library/alpine:3`")]
     Grammar(String),
 }

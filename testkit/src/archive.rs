@@ -35,7 +35,7 @@ fn list(items: impl Iterator<Item = String>) -> String {
     items.map(|item| format!("\"{item}\"")).collect::<Vec<_>>().join(",")
 }
 
-/// Docker before 25: a folder per layer under an identifier of no meaning; a layer that repeats is a symbolic link.
+/// Docker before 25: a folder for each layer, named by an arbitrary identifier; a repeated layer is a symbolic link.
 pub fn save_docker_20(images: &[Image]) -> Vec<u8> {
     let mut tar = Tarball::new();
     let mut items = Vec::new();
@@ -133,7 +133,7 @@ pub fn save_podman(images: &[Image]) -> Vec<u8> {
     tar.file("repositories", b"{}").file("manifest.json", format!("[{}]", items.join(",")).as_bytes()).end()
 }
 
-/// kaniko and crane: compressed layers by their own digest, the config under its digest, colon and all.
+/// kaniko and crane: compressed layers by their own digest, the config by its digest including the colon.
 pub fn save_kaniko(image: &Image) -> Vec<u8> {
     let packed: Vec<Vec<u8>> = image.layers.iter().map(|layer| gzip(layer)).collect();
     let mut tar = Tarball::new().file(&image.config_digest().to_string(), &image.config);
@@ -154,7 +154,7 @@ pub fn index_of(manifests: &[(&[u8], &str, &str)]) -> Vec<u8> {
     format!(r#"{{"schemaVersion":2,"manifests":[{}]}}"#, descriptors.join(",")).into_bytes()
 }
 
-/// An image layout of these blobs, in the order containerd writes: blobs, then what explains them.
+/// An image layout of these blobs, in containerd's order: blobs first, then the documents.
 pub fn layout(prefix: &str, blobs: &[&[u8]], index: &[u8]) -> Tarball {
     let mut tar = Tarball::new();
     let mut names: Vec<(String, &[u8])> = blobs.iter().map(|blob| (sha256(blob).encoded(), *blob)).collect();

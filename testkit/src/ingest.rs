@@ -50,7 +50,7 @@ impl World {
         path
     }
 
-    /// Runs something that needs the runtime around it.
+    /// Runs a closure inside the runtime.
     pub fn within<T>(&self, run: impl FnOnce() -> T) -> T {
         let _runtime = self.runtime.enter();
         run()
@@ -105,7 +105,7 @@ impl World {
         self.try_pipe(std::io::Cursor::new(content.to_vec())).unwrap()
     }
 
-    /// Writes these below a folder of the medium and gives that.
+    /// Writes these below a folder of the medium and returns that.
     pub fn files(&self, folder: &str, files: &Files) -> PathBuf {
         for (path, content) in files {
             self.file(&format!("{folder}/{path}"), content);
@@ -128,7 +128,7 @@ impl World {
         self.runtime.block_on(self.registry.blob(&asked(name), digest)).ok().map(|blob| read(&blob))
     }
 
-    /// Pushes the manifest a tag has once more under it, as somebody.
+    /// Pushes the manifest of a tag again under that tag, as a user.
     pub fn push_tag(&self, name: &str, tag: &str, by: &str) {
         let served = self.manifest(name, tag);
         let manifest = Manifest::parse(served.bytes, Some(served.media_type)).unwrap();
@@ -151,7 +151,7 @@ impl World {
         all
     }
 
-    /// What the log of releases has, each with who had signed it.
+    /// The signatures of each release in the log.
     pub fn releases(&self) -> Vec<Vec<ReleaseSignature>> {
         let releases = self.registry.releases();
         let list = self.runtime.block_on(releases.list()).unwrap();
@@ -159,7 +159,7 @@ impl World {
         list.entries.iter().map(|entry| show(entry.id)).collect()
     }
 
-    /// Whether everything that a tag leads to is there, with its size and digest.
+    /// Checks that everything a tag leads to is there, with its size and digest.
     pub fn check_whole(&self) {
         for line in self.tags() {
             let (name, digest) = line.split_once(' ').unwrap();
@@ -175,7 +175,7 @@ impl World {
         }
     }
 
-    /// Ingests what must be refused as a whole, from a file and from a pipe; no tag may be left. Gives the sentences.
+    /// Ingests content that must be refused as a whole, from a file and from a pipe; no tag may be left. Returns the errors.
     pub fn refused(&self, name: &str, content: &[u8]) -> String {
         let mut told = String::new();
         let file = self.try_ingest(name, content);
@@ -207,7 +207,7 @@ impl World {
     }
 }
 
-/// What a report says went wrong, a line each.
+/// The failures in a report, one a line.
 pub fn failures(report: &Report) -> String {
     report.failures.iter().map(|failure| format!("{failure}\n")).collect()
 }

@@ -177,8 +177,8 @@ pub fn add_manifest(draft: &mut ReleaseDraft, repository: &str, manifest: &Manif
 }
 
 /// Begins a mount of what is at `root`, with the config `{}` in it.
-pub fn mounting(_registry: &Registry, root: &Path) -> MountDraft {
-    let mut draft = MountDraft::new(root);
+pub fn mounting(registry: &Registry, root: &Path) -> MountDraft {
+    let mut draft = registry.medium(root);
     draft.hold(sha256("{}"), Bytes::from_static(b"{}"));
     draft
 }

@@ -1,4 +1,4 @@
-//! Who signs inventories: keys made for one test, written as `openssl` and `cosign` write them.
+//! Keys for signing inventories, made for one test and written as `openssl` and `cosign` write them.
 
 use aws_lc_rs::encoding::AsDer as _;
 use aws_lc_rs::rand::SystemRandom;

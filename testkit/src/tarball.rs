@@ -1,4 +1,4 @@
-//! Tars, honest and otherwise: headers can be written as no tool would.
+//! Tars, valid and hostile: headers can be written as no tool would write them.
 
 use tar::{EntryType, Header};
 
@@ -6,7 +6,7 @@ use tar::{EntryType, Header};
 #[derive(Clone, Default)]
 pub struct Tarball(Vec<u8>);
 
-/// A header and its content, padded; what the header says can be changed before its checksum is made.
+/// A header and its content, padded; the header can be changed before its checksum is computed.
 pub fn entry(path: &[u8], kind: EntryType, content: &[u8], change: impl FnOnce(&mut Header)) -> Vec<u8> {
     let mut header = Header::new_ustar();
     header.as_old_mut().name[..path.len().min(100)].copy_from_slice(&path[..path.len().min(100)]);

@@ -10,6 +10,7 @@ mod changes;
 mod files;
 mod layer;
 mod mount;
+mod outcome;
 mod precedence;
 pub(crate) mod release;
 mod view;
@@ -24,5 +25,6 @@ pub use files::{IndexError, ManifestLink, RebuildReport};
 
 pub use layer::ServedManifest;
 pub(crate) use mount::{MountedNames, MountedRepository};
+pub use outcome::TagOutcome;
 pub use precedence::{OnConflict, Outcome, Precedence, WhyKept};
 pub(crate) use view::Catalog;

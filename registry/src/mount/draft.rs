@@ -9,10 +9,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::blobs::{Medium, MediumBlob, MediumFile};
-use crate::catalog::{Binding, Catalog, MountedNames, MountedRepository, Origin, Precedence, Rank, TagLink};
+use crate::catalog::{Binding, MountedNames, MountedRepository, Origin, Precedence, Rank, TagLink, TagOutcome};
+use crate::core::Core;
 use crate::error::Error;
 use crate::oci::{Digest, Manifest, RepositoryName, Tag};
-use crate::release::TagOutcome;
 
 /// Positions kept of one blob: more copies are no safer, and a hostile index may name one a million times.
 const POSITIONS: usize = 8;
@@ -20,6 +20,7 @@ const POSITIONS: usize = 8;
 /// What a medium holds, being found out. Dropped before it is mounted, nothing of it was seen.
 #[derive(Debug)]
 pub struct MountDraft {
+    pub(super) core: Arc<Core>,
     root: PathBuf,
     precedence: Precedence,
     files: HashMap<PathBuf, Arc<MediumFile>>,
@@ -32,10 +33,9 @@ pub struct MountDraft {
 }
 
 impl MountDraft {
-    /// Begins with nothing. `root` is the folder or file that is mounted: errors name its files from there.
-    #[must_use]
-    pub fn new(root: &Path) -> Self {
+    pub(crate) fn new(core: Arc<Core>, root: &Path) -> Self {
         Self {
+            core,
             root: root.to_owned(),
             precedence: Precedence::default(),
             files: HashMap::new(),
@@ -123,16 +123,20 @@ impl MountDraft {
     }
 
     /// What becomes of each tag beside those that are stored.
-    pub(super) async fn outcomes(&self, catalog: &Catalog) -> Result<Vec<TagOutcome>, Error> {
+    pub(super) async fn outcomes(&self) -> Result<Vec<TagOutcome>, Error> {
         // Pushed tags always go before a medium's.
         let rules = Precedence { protect: self.precedence.protect.clone(), ..Precedence::default() };
         let mut outcomes = Vec::with_capacity(self.tags.len());
         for ((repository, tag), digest) in &self.tags {
             let there =
-                catalog.stored_tag(repository, tag).await?.and_then(|Binding { digest, origin }| match origin {
-                    Origin::Stored { sequence, at, provenance } => Some(TagLink { digest, sequence, at, provenance }),
-                    Origin::Mounted { .. } => None,
-                });
+                self.core.catalog.stored_tag(repository, tag).await?.and_then(
+                    |Binding { digest, origin }| match origin {
+                        Origin::Stored { sequence, at, provenance } => {
+                            Some(TagLink { digest, sequence, at, provenance })
+                        }
+                        Origin::Mounted { .. } => None,
+                    },
+                );
             let outcome = rules.outcome(repository, there.as_ref(), digest, Rank::Mounted);
             outcomes.push(TagOutcome { repository: repository.clone(), tag: tag.clone(), digest: *digest, outcome });
         }

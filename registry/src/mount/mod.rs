@@ -2,15 +2,15 @@
 
 mod check;
 mod draft;
+mod sink;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use crate::blobs::Blobs;
-use crate::core::Core;
+use crate::catalog::TagOutcome;
 use crate::disk::threads::composed;
 use crate::error::Error;
-use crate::release::TagOutcome;
 
 pub use check::MediumCheck;
 pub use draft::MountDraft;
@@ -27,10 +27,9 @@ pub struct Mounted {
 }
 
 /// See [`Registry::mount`](crate::Registry::mount).
-pub(crate) async fn mount(core: &Arc<Core>, draft: MountDraft) -> Result<Mounted, Error> {
-    let core = core.clone();
+pub(crate) async fn mount(draft: MountDraft) -> Result<Mounted, Error> {
     composed(async move {
-        let tags = draft.outcomes(&core.catalog).await?;
+        let (tags, core) = (draft.outcomes().await?, draft.core.clone());
         let (names, medium) = draft.finish()?;
         let (blobs, bytes) = (medium.blobs.len(), medium.blobs.iter().map(|blob| blob.size()).sum());
         // Bytes first: whatever a name leads to is there.

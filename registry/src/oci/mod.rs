@@ -5,6 +5,7 @@
 
 mod digest;
 mod error_code;
+mod image_config;
 mod manifest;
 mod media_type;
 mod name;
@@ -15,6 +16,7 @@ mod upload_id;
 
 pub use digest::{Algorithm, Digest, Hasher, InvalidDigest};
 pub use error_code::ErrorCode;
+pub use image_config::ImageConfig;
 pub use manifest::{Descriptor, InvalidManifest, MAX_MANIFEST_SIZE, Manifest, Platform, Reference};
 pub use media_type::{InvalidMediaType, ManifestKind, MediaType};
 pub use name::{InvalidName, RepositoryName};

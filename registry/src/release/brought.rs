@@ -3,9 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use super::outcome::TagOutcome;
-use crate::catalog::Outcome;
 use crate::catalog::release::{ImageState, ReleaseImage};
+use crate::catalog::{Outcome, TagOutcome};
 use crate::oci::{Algorithm, Digest, Manifest, RepositoryName, Tag};
 
 /// The manifests of a release, by repository and digest.
@@ -55,7 +54,9 @@ pub(super) fn images(described: &[ReleaseImage], tags: &[TagOutcome], manifests:
                 repository: repository.clone(),
                 tag: Some(tag.clone()),
                 digest: *digest,
-                size: manifests.get(&(repository.clone(), *digest)).map_or(0, |manifest| bytes([(digest, manifest)])),
+                size: manifests
+                    .get(&(repository.clone(), *digest))
+                    .map_or(0, |manifest| bytes([(digest, manifest)])),
                 platforms: Vec::new(),
                 state,
             },

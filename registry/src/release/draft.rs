@@ -4,17 +4,27 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError};
 
 use super::brought::{self, Manifests};
-use super::outcome::{ReleaseReport, TagOutcome};
 use super::writer::{BlobWriter, Syncer, WrittenBlobs};
 use crate::blobs::Place;
 use crate::catalog::release::{
     ManifestName, ReleaseImage, ReleaseKind, ReleaseRecord, ReleaseSignature, ReleaseSource, TagChange,
 };
-use crate::catalog::{Exclusive, OnConflict, Outcome, Precedence, Provenance, TagLink};
+use crate::catalog::{Exclusive, OnConflict, Outcome, Precedence, Provenance, TagLink, TagOutcome};
 use crate::core::Core;
 use crate::disk::threads::{blocking, composed};
 use crate::error::Error;
 use crate::oci::{Algorithm, Digest, Manifest, RepositoryName, Tag};
+
+/// What a committed release did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReleaseReport {
+    /// Its number in the log; none when nothing that can be seen changed.
+    pub id: Option<u64>,
+    /// Every tag, in the order of repository and tag.
+    pub tags: Vec<TagOutcome>,
+    /// Whether anything was written: blobs, links or tags.
+    pub wrote: bool,
+}
 
 /// A release being filled. Dropped before it is committed, nothing of it is seen; blobs that are whole stay and spare the
 /// next attempt their bytes.

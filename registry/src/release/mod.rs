@@ -3,9 +3,8 @@
 
 mod brought;
 mod draft;
-mod outcome;
+mod sink;
 mod writer;
 
-pub use draft::ReleaseDraft;
-pub use outcome::{ReleaseReport, TagOutcome};
+pub use draft::{ReleaseDraft, ReleaseReport};
 pub use writer::{BlobWriter, Written};

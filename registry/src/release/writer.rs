@@ -111,12 +111,10 @@ impl BlobWriter {
         Ok(self.writer.write(bytes)?)
     }
 
-    /// Writes on the calling thread also when the blob is large: for a caller that writes several blobs at once gains
-    /// nothing from a thread beside each.
-    #[must_use]
-    pub fn inline(mut self) -> Self {
+    /// Writes on the calling thread, however large the blob is: a caller that writes several blobs at once gains nothing
+    /// from a thread beside each.
+    pub fn write_inline(&mut self) {
         self.writer.write_inline();
-        self
     }
 
     /// Bytes taken in so far.

@@ -6,15 +6,14 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
-use serde::Deserialize;
-
 use crate::catalog::{Binding, Catalog, Origin};
 use crate::core::Core;
 use crate::disk::threads::composed;
 use crate::error::Error;
 use crate::names::RequestedName;
 use crate::oci::{
-    Descriptor, Digest, Manifest, ManifestKind, MediaType, Platform, Reference, RepositoryName, Tag, TagOrDigest,
+    Descriptor, Digest, ImageConfig, Manifest, ManifestKind, MediaType, Platform, Reference, RepositoryName, Tag,
+    TagOrDigest,
 };
 
 /// Blobs and manifests below one up to which further manifests are looked at for its size and platforms.
@@ -128,16 +127,6 @@ pub struct Holder {
     pub repository: RepositoryName,
     /// The tags.
     pub tags: Vec<Tag>,
-}
-
-#[derive(Deserialize)]
-struct ImageConfig {
-    #[serde(default)]
-    os: String,
-    #[serde(default)]
-    architecture: String,
-    #[serde(default)]
-    variant: String,
 }
 
 /// See [`Registry::tagged`](crate::Registry::tagged).
@@ -367,22 +356,15 @@ async fn measure(
 /// What an image's config says it runs on. A config that cannot be read says nothing.
 async fn platform(core: &Core, manifest: &Manifest) -> Option<String> {
     let bytes = core.blobs.read(&manifest.config()?.digest, MAX_CONFIG).await.ok()??;
-    let ImageConfig { os, architecture, variant } = serde_json::from_slice(&bytes).ok()?;
-    let parts: Vec<_> = [os, architecture, variant].into_iter().filter(|part| !part.is_empty()).collect();
-    (parts.len() >= 2).then(|| parts.join("/"))
+    Some(ImageConfig::parse(&bytes).ok()?.platform()?.to_string())
 }
 
 fn kind(manifest: &Manifest) -> ContentKind {
-    match manifest.config().map(|config| config.media_type.as_str()) {
-        Some(MediaType::HELM_CONFIG) => ContentKind::Chart,
-        Some(MediaType::IMAGE_CONFIG | DOCKER_CONFIG) => ContentKind::Image,
-        None if manifest.children().next().is_some() || is_index(manifest) => ContentKind::Index,
+    match manifest.config() {
+        Some(config) if config.media_type.as_str() == MediaType::HELM_CONFIG => ContentKind::Chart,
+        Some(config) if ImageConfig::is(&config.media_type) => ContentKind::Image,
+        None if manifest.media_type().manifest_kind() == ManifestKind::Index => ContentKind::Index,
+        None if manifest.children().next().is_some() => ContentKind::Index,
         _ => ContentKind::Artifact,
     }
-}
-
-const DOCKER_CONFIG: &str = "application/vnd.docker.container.image.v1+json";
-
-fn is_index(manifest: &Manifest) -> bool {
-    manifest.media_type().manifest_kind() == ManifestKind::Index
 }

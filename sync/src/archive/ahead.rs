@@ -1,60 +1,61 @@
-//! Large blobs of one image written beside each other, each by a thread that reads, hashes and writes it: a piece is then
-//! still in the cache of the core that writes it.
+//! Writing the large blobs of one image in parallel. Each thread reads, hashes and writes a blob, so that a piece is still
+//! in the cache of its core when it is written.
 //!
-//! Nothing is decided here. A blob that cannot be brought in this way, for whatever reason, is simply not there
-//! afterwards: whoever then takes it in turn meets the same reason and says it.
+//! Nothing is decided here. A blob that cannot be written is simply absent afterwards; the reader that needs it then reads
+//! it again and reports why.
 
 use std::collections::{HashSet, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::mpsc::{SyncSender, sync_channel};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use airdock_registry::ReleaseDraft;
+use airdock_registry::content::Sink;
 use airdock_registry::oci::Digest;
 
-use super::destination::Destination;
-use super::intake::Intake;
-use super::problem::Problem;
-use super::source::{Extent, PIECE};
+use crate::input::source::{Extent, PIECE};
+use crate::problem::Problem;
+use crate::progress::Meter;
 
 /// Smaller blobs are not worth a thread.
 pub(crate) const LARGE: u64 = 1024 * 1024;
 
-/// Pieces begin on a page, as files do. A little behind one, where `malloc` puts them, the kernel copies at a third of the
-/// speed: its loads then wait for stores that only look like the same address.
+/// Buffers are page-aligned: one just past a page boundary, where `malloc` puts it, suffers 4 KiB aliasing and is copied at
+/// a third of the speed.
 const PAGE: usize = 4096;
 
-/// Disks are no faster for more, and each holds a piece in memory.
+/// More threads make no disk faster, and each holds a piece in memory.
 const MAX_THREADS: usize = 4;
 
-/// Writes what is missing of `wanted`. Returns what is in the store now and was not before.
+/// Writes the blobs that are `wanted`. Returns those that were written.
 ///
 /// # Errors
-/// Only when the ingest is stopped.
-pub(crate) fn write(intake: &mut Intake<'_>, wanted: Vec<(Extent, Digest)>) -> Result<HashSet<Digest>, Problem> {
+/// Only when the ingest is cancelled.
+pub(crate) fn write(
+    to: &mut dyn Sink,
+    meter: &Meter<'_>,
+    wanted: Vec<(Extent, Digest)>,
+) -> Result<HashSet<Digest>, Problem> {
     let threads = std::thread::available_parallelism().map_or(1, usize::from).min(MAX_THREADS).min(wanted.len());
     if threads < 2 {
         return Ok(HashSet::new());
     }
-    let meter = intake.meter;
-    let Destination::Store(draft) = &mut intake.to else { return Ok(HashSet::new()) };
-    let draft = Mutex::new(draft);
+    let to = Mutex::new(to);
     let jobs = Mutex::new(VecDeque::from(wanted));
-    let brought = Mutex::new(HashSet::new());
+    let written = Mutex::new(HashSet::new());
     let stop = AtomicBool::new(false);
     let stopped = std::thread::scope(|scope| {
         let (sender, progress) = sync_channel(threads);
         for _ in 0..threads {
-            let (draft, jobs, brought, stop, sender) = (&draft, &jobs, &brought, &stop, sender.clone());
+            let (to, jobs, written, stop, sender) = (&to, &jobs, &written, &stop, sender.clone());
             scope.spawn(move || {
-                let mut room = vec![0; PIECE + PAGE];
-                let begin = room.as_ptr().align_offset(PAGE).min(PAGE);
-                let piece = &mut room[begin..begin + PIECE];
+                let mut buffer = vec![0; PIECE + PAGE];
+                let begin = buffer.as_ptr().align_offset(PAGE).min(PAGE);
+                let piece = &mut buffer[begin..begin + PIECE];
                 loop {
                     // Not `while let`: that would hold the lock until the blob is written.
                     let Some((extent, digest)) = locked(jobs).pop_front() else { break };
-                    if one(draft, &extent, digest, piece, stop, &sender).is_some() {
-                        locked(brought).insert(digest);
+                    if one(to, &extent, digest, piece, stop, &sender).is_some() {
+                        locked(written).insert(digest);
                     }
                 }
             });
@@ -70,33 +71,34 @@ pub(crate) fn write(intake: &mut Intake<'_>, wanted: Vec<(Extent, Digest)>) -> R
         stopped
     });
     stopped?;
-    Ok(brought.into_inner().unwrap_or_else(PoisonError::into_inner))
+    Ok(written.into_inner().unwrap_or_else(PoisonError::into_inner))
 }
 
-/// `None` when it could not be brought in.
+/// `None` when the blob could not be written.
 fn one(
-    draft: &Mutex<&mut ReleaseDraft>,
+    to: &Mutex<&mut dyn Sink>,
     extent: &Extent,
     digest: Digest,
     piece: &mut [u8],
     stop: &AtomicBool,
     progress: &SyncSender<u64>,
 ) -> Option<()> {
-    let mut writer = locked(draft).writer_with(digest.algorithm()).ok()?.inline();
+    let mut blob = locked(to).blob(digest.algorithm()).ok()?;
+    blob.write_inline();
     let mut at = 0;
     while at < extent.size() {
         if stop.load(Relaxed) {
             return None;
         }
         let count = extent.read_at(piece, at).ok().filter(|count| *count > 0)?;
-        writer.write(&piece[..count]).ok()?;
+        blob.write(&piece[..count]).ok()?;
         at += count as u64;
         progress.send(count as u64).ok()?;
     }
-    writer.commit(Some(digest)).ok().map(drop)
+    blob.finish(Some(digest)).ok().map(drop)
 }
 
-fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    // What a thread that panicked held is still whole: each holds it for one call.
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Each thread holds a lock for one call, so the value is valid even if one panicked.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,78 +1,54 @@
-//! What is found in archives: blobs go straight to their destination, seen by nobody; images and charts onto a list that
-//! becomes visible, all of it together, when the ingest commits or the medium is mounted.
+//! What readers push into: blobs go straight to the sink and are visible to nobody; images and charts go onto a list that
+//! becomes visible all at once, in the end.
 //!
-//! An archive that fails takes back what it put on the list; blobs it has written lie unreferenced.
+//! An archive that fails takes its entries off the list again. Blobs it has written stay unreferenced.
 
 use std::collections::HashMap;
-use std::io::Read as _;
 
-use airdock_registry::oci::{Algorithm, Digest, Manifest, RepositoryName, Tag};
+use airdock_registry::Error;
+use airdock_registry::content::{BlobSink, HashedBlob, Sink};
+use airdock_registry::oci::{Algorithm, Digest, RepositoryName};
 use bytes::Bytes;
 
-use super::chart::Chart;
-use super::destination::{Destination, Sink};
-use super::diff_id::DiffId;
-use super::inventories::Inventories;
-use super::problem::{Problem, printable};
-use super::room;
-use super::source::{Meter, PIECE, Source};
-use crate::ingest::{Event, Limits, Naming, Notice};
+use super::found::{Chart, Found, Inventories, Mark};
+use crate::input::diff_id::DiffId;
+use crate::input::source::{PIECE, Source, Window};
+use crate::limits::Limits;
+use crate::problem::Problem;
+use crate::progress::{Event, Meter};
+use crate::report::Notice;
+use crate::text::printable;
 
-/// Manifests wait in memory for the commit; together they have at most this many bytes.
+/// Manifests stay in memory until the commit. This is the limit for all of them together, in bytes.
 const MAX_MANIFESTS: usize = 64 * 1024 * 1024;
-/// Provenance files and `manifest.txt` wait in memory, too.
+/// The same for provenance files and `manifest.txt`.
 const MAX_TEXTS: usize = 4 * 1024 * 1024;
-/// Warnings and failures told in full; a hostile bundle could have millions.
+/// What a sink may hold in memory: configs of charts and of images inside archives, when a medium is mounted.
+const MAX_HELD: u64 = 64 * 1024 * 1024;
+/// Warnings and failures that are reported; a hostile bundle could cause millions.
 const MAX_NOTICES: usize = 1000;
+/// While a large blob is written, free disk space is checked again after so many bytes: other processes write as well.
+const CHECK_AGAIN: u64 = 64 * 1024 * 1024;
 
-/// A repository and tag content is found under.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Place {
-    pub(crate) repository: RepositoryName,
-    pub(crate) tag: Option<Tag>,
-    /// The name as the archive gives it.
-    pub(crate) shown: String,
-}
-
-/// An image, chart or other artifact, whole in the store.
-#[derive(Debug)]
-pub(crate) struct Found {
-    pub(crate) file: String,
-    pub(crate) places: Vec<Place>,
-    /// Every manifest of it that is here, children before what lists them, the root last.
-    pub(crate) manifests: Vec<(Digest, Manifest)>,
-    pub(crate) root: Digest,
-    pub(crate) platforms: Vec<String>,
-    pub(crate) size: u64,
-    pub(crate) notes: Vec<String>,
-    /// Without a name of its own it goes where this manifest goes: a signature beside what it signs.
-    pub(crate) beside: Option<(Digest, Option<Tag>)>,
-    /// Its manifest is not the registry's: made here, or by whoever saved it.
-    pub(crate) lost_digest: bool,
-}
-
-/// Where an archive began on the lists, to take back what it added.
-pub(crate) struct Mark {
-    found: usize,
-    charts: usize,
-}
-
-/// What an ingest takes in.
+/// What an ingest has read so far.
 pub(crate) struct Intake<'a> {
-    pub(crate) to: Destination,
+    pub(crate) to: &'a mut dyn Sink,
     pub(crate) meter: &'a Meter<'a>,
     pub(crate) limits: &'a Limits,
-    pub(crate) naming: &'a Naming,
+    /// The repository for content that has a bare tag.
+    pub(crate) base: Option<&'a RepositoryName>,
     pub(crate) found: Vec<Found>,
     pub(crate) charts: Vec<Chart>,
-    /// Provenance files by the chart they lie beside.
+    /// Provenance files by the chart they belong to.
     pub(crate) provenance: HashMap<String, Bytes>,
     /// Every `manifest.txt`.
     pub(crate) texts: Vec<(String, String)>,
-    /// What lies in the roots of what was given, to cover all of it.
+    /// From the root of each input.
     pub(crate) inventories: Inventories,
-    /// How many archives, or folders, deep the reading is.
-    pub(crate) depth: usize,
+    /// How many archives or folders are open within one another.
+    pub(crate) archives: usize,
+    /// How many compressed streams are open within one another.
+    pub(crate) compressions: usize,
     pub(crate) warnings: Vec<Notice>,
     pub(crate) failures: Vec<Notice>,
     manifest_bytes: usize,
@@ -80,18 +56,24 @@ pub(crate) struct Intake<'a> {
 }
 
 impl<'a> Intake<'a> {
-    pub(crate) fn new(to: Destination, meter: &'a Meter<'a>, limits: &'a Limits, naming: &'a Naming) -> Self {
+    pub(crate) fn new(
+        to: &'a mut dyn Sink,
+        meter: &'a Meter<'a>,
+        limits: &'a Limits,
+        base: Option<&'a RepositoryName>,
+    ) -> Self {
         Self {
             to,
             meter,
             limits,
-            naming,
+            base,
             found: Vec::new(),
             charts: Vec::new(),
             provenance: HashMap::new(),
             texts: Vec::new(),
             inventories: Inventories::default(),
-            depth: 0,
+            archives: 0,
+            compressions: 0,
             warnings: Vec::new(),
             failures: Vec::new(),
             manifest_bytes: 0,
@@ -103,34 +85,23 @@ impl<'a> Intake<'a> {
         Mark { found: self.found.len(), charts: self.charts.len() }
     }
 
-    /// Takes back everything found since.
-    pub(crate) fn take_back(&mut self, mark: &Mark) {
+    /// Takes back everything found since the mark.
+    pub(crate) fn take_back(&mut self, mark: Mark) {
         self.found.truncate(mark.found);
         self.charts.truncate(mark.charts);
     }
 
-    /// How much was found since, failures aside.
-    pub(crate) const fn found_since(&self, mark: &Mark) -> usize {
-        self.found.len() + self.charts.len() - mark.found - mark.charts
-    }
-
     pub(crate) fn add(&mut self, found: Found) -> Result<(), Problem> {
         if self.found.len() + self.charts.len() >= self.limits.images {
-            return Err(Problem::OverLimit {
-                what: "the number of images and charts".into(),
-                limit: self.limits.images.to_string(),
-                cure: "raise `ingest.limits.images` or ingest in parts",
-            });
+            let cure = "raise `ingest.limits.images` or ingest in parts";
+            return Err(Problem::over("the number of images and charts", self.limits.images, cure));
         }
         self.manifest_bytes += found.manifests.iter().map(|(_, manifest)| manifest.bytes().len()).sum::<usize>();
         if self.manifest_bytes > MAX_MANIFESTS {
-            return Err(Problem::OverLimit {
-                what: "all manifests of the ingest together".into(),
-                limit: format!("{MAX_MANIFESTS} bytes"),
-                cure: "ingest in parts",
-            });
+            let (what, limit) = ("all manifests of the ingest together", format_args!("{MAX_MANIFESTS} bytes"));
+            return Err(Problem::over(what, limit, "ingest in parts"));
         }
-        let name = found.places.first().map_or_else(|| found.file.clone(), |place| place.shown.clone());
+        let name = found.names.first().map_or_else(|| found.file.clone(), |name| name.shown.clone());
         self.meter.tell(Event::Item { name, file: found.file.clone(), digest: found.root.to_string() });
         self.found.push(found);
         Ok(())
@@ -144,7 +115,7 @@ impl<'a> Intake<'a> {
         }
     }
 
-    /// Records what does not go in. What would make every other file fail, too, is handed back.
+    /// Records a failure. A fatal one, which every other file would meet as well, is returned.
     pub(crate) fn fail(&mut self, file: &str, problem: Problem) -> Result<(), Problem> {
         if problem.is_fatal() {
             return Err(problem);
@@ -169,105 +140,162 @@ impl<'a> Intake<'a> {
         }
     }
 
-    /// Whether the blob, of this size, is where it is to go.
+    /// Whether the sink has the blob in this size.
     pub(crate) fn has(&self, digest: &Digest, size: u64) -> bool {
-        self.to.has_blob(digest) == Some(size)
+        self.to.has(digest) == Some(size)
     }
 
-    /// Whether so many bytes fit. Files cost more than their bytes: for that there is half of what is kept free.
+    /// Whether so many bytes fit on the disk. Files take more than their size: half of `keep_free` is reserved for that.
     pub(crate) fn require_room(&self, needed: u64, entry: &str) -> Result<(), Problem> {
-        let Destination::Store(draft) = &self.to else { return Ok(()) };
-        let room = match self.limits.keep_free {
-            0 => Ok(()),
-            keep_free => draft.require_room(needed, keep_free / 2),
-        };
+        if self.limits.keep_free == 0 {
+            return Ok(());
+        }
+        let room = self.to.require_room(needed, self.limits.keep_free / 2);
         room.map_err(|source| Problem::NoRoom { entry: printable(entry), source })
     }
 
-    /// Writes all of `source` as one blob, which must have the `expected` digest if there is one. A mount hashes it and
-    /// no more: there it has to be located as well.
+    /// Leaves a blob where it is, if the sink serves it from there. `false`: it has to be written.
+    pub(crate) fn locate(
+        &mut self,
+        window: &Window<'_>,
+        entry: &str,
+        digest: Digest,
+        verified: bool,
+    ) -> Result<bool, Problem> {
+        let size = window.size();
+        if !self.to.locate(digest, &window.range(), verified).map_err(Problem::Read)? {
+            return Ok(false);
+        }
+        match self.to.has(&digest) {
+            Some(known) if known != size => {
+                Err(Problem::Size { entry: printable(entry), expected: known, found: size })
+            }
+            _ => Ok(true),
+        }
+    }
+
+    /// Writes all of `source` as one blob, which must have the `expected` digest if there is one.
     pub(crate) fn write(
         &mut self,
         source: &mut dyn Source,
         entry: &str,
         expected: Option<Digest>,
-        mut diff_id: Option<&mut DiffId>,
+        diff_id: Option<&mut DiffId>,
     ) -> Result<(Digest, u64), Problem> {
         let algorithm = expected.map_or(Algorithm::Sha256, |digest| digest.algorithm());
-        let size = source.left().unwrap_or(1);
-        let mut asked = 0;
+        let (size, limit) = (source.left().unwrap_or(1), self.limits.layer);
         self.require_room(size, entry)?;
-        let mut writer = self.to.writer(algorithm)?;
-        loop {
-            let piece = source.fill_buf()?;
-            let count = piece.len();
-            if count == 0 {
-                break;
+        let blob = self.to.blob(algorithm).map_err(Problem::Registry)?;
+        let mut checked = 0;
+        let within = |written: u64| {
+            if written - checked >= CHECK_AGAIN {
+                checked = written;
+                self.require_room(size.saturating_sub(written), entry)?;
             }
-            writer.write(piece)?;
-            if let Some(diff_id) = diff_id.as_deref_mut() {
-                diff_id.update(piece);
+            if written > limit {
+                let (what, limit) = (format!("`{}`", printable(entry)), format_args!("{limit} bytes"));
+                return Err(Problem::over(what, limit, "raise `ingest.limits.layer` if you trust the image"));
             }
-            source.consume(count);
-            if writer.size() - asked >= room::AGAIN {
-                asked = writer.size();
-                self.require_room(size.saturating_sub(asked), entry)?;
-            }
-            if writer.size() > self.limits.layer {
-                return Err(Problem::OverLimit {
-                    what: format!("`{}`", printable(entry)),
-                    limit: format!("{} bytes", self.limits.layer),
-                    cure: "raise `ingest.limits.layer` if the image is honest",
-                });
-            }
-        }
-        let written = writer.finish(entry, expected)?;
-        self.to.written(&written);
-        Ok(written)
+            Ok(())
+        };
+        copy(source, entry, blob, expected, diff_id, within)
     }
 
-    /// Reads all of `source`, a layer that is in the store as `expected`, for what it unpacks to.
+    /// Reads all of `source`, a layer that the sink has as `expected`, to learn what it unpacks to.
     pub(crate) fn check(
-        &self,
         source: &mut dyn Source,
         entry: &str,
         expected: Digest,
         diff_id: &mut DiffId,
     ) -> Result<(Digest, u64), Problem> {
-        let mut sink = Sink::Hash(expected.algorithm().hasher(), 0);
-        loop {
-            let piece = source.fill_buf()?;
-            let count = piece.len();
-            if count == 0 {
-                return sink.finish(entry, Some(expected));
-            }
-            sink.write(piece)?;
-            diff_id.update(piece);
-            source.consume(count);
-        }
+        let blob = Box::new(HashedBlob::new(expected.algorithm()));
+        copy(source, entry, blob, Some(expected), Some(diff_id), |_| Ok(()))
     }
 
-    /// What a layer in the store unpacks to, read from there and not from the medium; `None` while it is on its way there.
+    /// What a layer that the sink has unpacks to, read from there and not from the medium. `None` while it cannot be read
+    /// back.
     pub(crate) fn unpacked(&self, digest: &Digest, entry: &str) -> Result<Option<Digest>, Problem> {
-        let Some(mut file) = self.to.open_blob(digest)? else { return Ok(None) };
+        let Some(mut blob) = self.to.read(digest).map_err(Problem::Registry)? else { return Ok(None) };
         let mut diff_id = DiffId::new(self.limits.allowance());
         let mut piece = vec![0; PIECE];
         loop {
-            let count = file.read(&mut piece).map_err(Problem::Read)?;
+            let count = blob.read(&mut piece).map_err(Problem::Read)?;
             if count == 0 {
                 return diff_id.finish(entry, *digest).map(Some);
             }
             diff_id.update(&piece[..count]);
-            // Nothing more of the medium; but whoever waits may want it to stop.
+            // Nothing more of the medium was read, but the ingest may have been cancelled.
             self.meter.skipped(0)?;
         }
     }
 
-    /// Puts a small blob where it is to go, unless it is there.
+    /// Gives a small blob to the sink, unless it has it.
     pub(crate) fn put(&mut self, bytes: &[u8], entry: &str, expected: Digest) -> Result<(), Problem> {
-        if self.has(&expected, bytes.len() as u64) {
+        let size = bytes.len() as u64;
+        if self.has(&expected, size) {
             return Ok(());
         }
-        self.to.put(bytes, entry, expected)
+        if self.to.held().is_some_and(|held| held + size > MAX_HELD) {
+            let what = format!("what is held in memory of the mounted medium, with `{}`,", printable(entry));
+            let cure = "ingest the bundle instead of mounting it";
+            return Err(Problem::over(what, format_args!("{MAX_HELD} bytes"), cure));
+        }
+        self.to.put(bytes, expected).map_err(|error| refused(error, entry))
+    }
+}
+
+/// Copies all of `source` into a blob; `within` is called with the bytes written so far.
+fn copy(
+    source: &mut dyn Source,
+    entry: &str,
+    mut blob: Box<dyn BlobSink>,
+    expected: Option<Digest>,
+    mut diff_id: Option<&mut DiffId>,
+    mut within: impl FnMut(u64) -> Result<(), Problem>,
+) -> Result<(Digest, u64), Problem> {
+    loop {
+        let piece = source.fill_buf()?;
+        let count = piece.len();
+        if count == 0 {
+            return blob.finish(expected).map_err(|error| refused(error, entry));
+        }
+        blob.write(piece).map_err(Problem::Registry)?;
+        if let Some(diff_id) = diff_id.as_deref_mut() {
+            diff_id.update(piece);
+        }
+        source.consume(count);
+        within(blob.size())?;
+    }
+}
+
+/// Names the entry whose digest is wrong.
+fn refused(error: Error, entry: &str) -> Problem {
+    match error {
+        Error::DigestMismatch { expected, found } => Problem::Digest { entry: printable(entry), expected, found },
+        other => Problem::Registry(other),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::progress::Cancel;
+    use airdock_registry::{Registry, Settings};
+
+    #[tokio::test]
+    async fn what_a_mount_holds_in_memory_is_bounded() {
+        let folder = tempfile::tempdir().unwrap();
+        let settings = Settings { data: folder.path().join("data"), ..Settings::default() };
+        let registry = Registry::open(settings).await.unwrap();
+        let (cancel, limits) = (Cancel::default(), Limits::default());
+        let meter = Meter::new(&|_| {}, &cancel);
+        let mut mount = registry.medium(folder.path());
+        let mut intake = Intake::new(&mut mount, &meter, &limits, None);
+        let mut chart = vec![7; 40 << 20];
+        intake.put(&chart, "a.tgz", Algorithm::Sha256.digest(b"a")).unwrap();
+        chart[0] = 8;
+        let refused = intake.put(&chart, "b.tgz", Algorithm::Sha256.digest(b"b")).unwrap_err();
+        assert!(matches!(&refused, Problem::OverLimit { .. }), "{refused}");
+        assert!(refused.sentence().contains("ingest the bundle instead"), "{refused}");
     }
 }

@@ -1,60 +1,56 @@
-//! What an image of a layout is called (protocol notes 4.7): the full name containerd and Docker write, else a full name
-//! in `ref.name` as podman and skopeo write it, else a bare tag with the repository it was pulled from. What has no name
-//! goes beside what it is about, or under `untagged`, by its digest.
+//! What content in an image layout is called (protocol notes 4.7): the full name that containerd and Docker write, else a
+//! full name in `ref.name` as podman and skopeo write it, else a bare tag with the repository it was pulled from. Content
+//! without a name goes beside the manifest it is about, or under `untagged`, by its digest.
 
 use std::collections::BTreeMap;
 
-use airdock_registry::oci::{Digest, Manifest, MediaType, RepositoryName, Tag};
+use airdock_registry::oci::{Digest, Manifest, RepositoryName, Tag};
 use serde::Deserialize;
 
-use super::hauler::{Kind, Subjects};
-use super::intake::Place;
-use super::problem::printable;
+use super::found::{FoundName, UNTAGGED};
 use crate::reference::ImageReference;
+use crate::text::printable;
 
-/// The repository for what has no name: it can be pulled from there by its digest.
-pub(crate) const UNTAGGED: &str = "untagged";
-
-const IMAGE_NAME: &str = "io.containerd.image.name";
+pub(crate) const IMAGE_NAME: &str = "io.containerd.image.name";
 pub(crate) const REF_NAME: &str = "org.opencontainers.image.ref.name";
 const SOURCE: &str = "containerd.io/distribution.source.";
 
 pub(crate) type Annotations = BTreeMap<String, String>;
 
-/// The names one digest has in `index.json`.
+/// The names of one manifest, as its archive states them.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Names {
-    /// Said by where it lies.
-    own: Vec<Place>,
-    /// hauler wrote them.
-    haul: bool,
-    /// Names whose host it cut off.
-    cut: Vec<Place>,
-    /// What it is known to belong to.
-    beside: Option<(Digest, Option<Tag>)>,
+    /// Given by its path in the archive.
+    own: Vec<FoundName>,
+    /// Names whose host was cut off.
+    pub(crate) cut: Vec<FoundName>,
+    /// The manifest it belongs to, and its tag there.
+    pub(crate) beside: Option<(Digest, Option<Tag>)>,
+    /// `index.json` states all names; a `manifest.json` beside it states less.
+    pub(crate) complete: bool,
     full: Vec<ImageReference>,
     bare: Vec<Tag>,
     sources: Vec<(String, String)>,
     unread: Vec<String>,
 }
 
-/// Where an image goes.
+/// The names that were decided on.
 #[derive(Debug, Default)]
 pub(crate) struct Settled {
-    pub(crate) places: Vec<Place>,
+    pub(crate) names: Vec<FoundName>,
     pub(crate) notes: Vec<String>,
     pub(crate) beside: Option<(Digest, Option<Tag>)>,
-    /// The places were only derived, or are the one for what has no name.
+    /// The names were only derived, or there is none.
     pub(crate) derived: bool,
 }
 
 impl Names {
-    /// The names of what says them by where it lies.
-    pub(crate) fn of_places(places: impl IntoIterator<Item = Place>) -> Self {
-        Self { own: places.into_iter().collect(), ..Self::default() }
+    /// Names given by a path in the archive.
+    pub(crate) fn given(own: impl IntoIterator<Item = FoundName>) -> Self {
+        Self { own: own.into_iter().collect(), ..Self::default() }
     }
 
-    /// Takes in the annotations of one `index.json` entry.
+    /// Takes the annotations of one entry in `index.json`.
     pub(crate) fn read(&mut self, annotations: &Annotations) {
         for (key, repositories) in annotations {
             if let Some(host) = key.strip_prefix(SOURCE) {
@@ -66,7 +62,7 @@ impl Names {
         let image_name = annotations.get(IMAGE_NAME).filter(|name| !name.is_empty());
         let ref_name = annotations.get(REF_NAME).filter(|name| !name.is_empty());
         let Some(name) = image_name.or(ref_name) else { return };
-        // A bare word in `ref.name` is a tag, though it would also read as a name on Docker Hub.
+        // A bare word in `ref.name` is a tag, though it would also parse as a name on Docker Hub.
         let full = image_name.is_some() || name.contains(['/', ':']);
         match (full, name.parse::<ImageReference>(), name.parse::<Tag>()) {
             (true, Ok(reference), _) => push_new(&mut self.full, reference.or_latest()),
@@ -75,32 +71,17 @@ impl Names {
         }
     }
 
-    /// Takes in the annotations hauler gives an entry: without a full name, the name stands for itself.
-    pub(crate) fn read_hauler(&mut self, annotations: &Annotations, kind: Kind, subjects: &Subjects) {
-        self.haul = true;
-        match kind {
-            Kind::Content if annotations.contains_key(IMAGE_NAME) => self.read(annotations),
-            Kind::Content => self.cut.extend(annotations.get(REF_NAME).and_then(|name| as_it_stands(name))),
-            Kind::Tagged(_) | Kind::Referrer => self.beside = kind.beside(annotations, subjects),
-        }
-    }
-
-    /// Whether `index.json` says all there is to say: the names in hauler's `manifest.json` have lost their hosts.
-    pub(crate) const fn are_complete(&self) -> bool {
-        self.haul
-    }
-
-    /// What to call it in messages.
+    /// The name for messages.
     pub(crate) fn label(&self, digest: &Digest) -> String {
         match (self.full.first(), self.own.first().or_else(|| self.cut.first()), self.bare.first()) {
             (Some(reference), ..) => reference.to_string(),
-            (None, Some(place), _) => place.shown.clone(),
+            (None, Some(name), _) => name.shown.clone(),
             (None, None, Some(tag)) => tag.to_string(),
             (None, None, None) => digest.to_string(),
         }
     }
 
-    /// In the order of the protocol notes, 4.7; `base` is the repository that bare tags are tags of.
+    /// Decides in the order of the protocol notes, 4.7. `base` is the repository for bare tags.
     pub(crate) fn settle(
         self,
         root: Digest,
@@ -109,41 +90,41 @@ impl Names {
         base: Option<&RepositoryName>,
     ) -> Settled {
         let mut settled = Settled::default();
+        let names = &mut settled.names;
         for name in &self.unread {
             settled.notes.push(format!("its name `{name}` is no image reference and was not used"));
         }
-        settled.places.extend(self.own);
-        settled.places.extend(self.full.iter().map(place));
-        if settled.places.is_empty()
-            && let Some(chart) = chart.and_then(chart_place)
-        {
-            settled.places.push(chart);
+        names.extend(self.own);
+        names.extend(self.full.iter().map(of_reference));
+        if names.is_empty() {
+            names.extend(chart.and_then(of_chart));
         }
-        if settled.places.is_empty() {
-            settled.places.extend(self.cut);
+        if names.is_empty() {
+            names.extend(self.cut);
         }
-        settled.derived = settled.places.is_empty();
-        if let Some(base) = base.filter(|_| settled.places.is_empty()) {
+        settled.derived = names.is_empty();
+        if let Some(base) = base.filter(|_| names.is_empty()) {
             let joined = self.bare.iter().filter(|tag| signed_digest(tag).is_none());
-            settled.places.extend(joined.map(|tag| Place {
+            names.extend(joined.map(|tag| FoundName {
                 repository: base.clone(),
                 tag: Some(tag.clone()),
                 shown: format!("{base}:{tag}"),
             }));
         }
-        let sources = self.sources.iter().filter_map(|(host, path)| ImageReference::new(host, path, None).ok());
-        for source in sources.filter(|_| settled.places.is_empty()).collect::<Vec<_>>() {
-            let tags = self.bare.iter().map(Some).chain(self.bare.is_empty().then_some(None));
-            settled.places.extend(tags.map(|tag| Place {
-                repository: source.repository().clone(),
-                tag: tag.cloned(),
-                shown: tag.map_or_else(|| format!("{source}@{root}"), |tag| format!("{source}:{tag}")),
-            }));
+        if names.is_empty() {
+            for source in self.sources.iter().filter_map(|(host, path)| ImageReference::new(host, path, None).ok()) {
+                let tags = self.bare.iter().map(Some).chain(self.bare.is_empty().then_some(None));
+                names.extend(tags.map(|tag| FoundName {
+                    repository: source.repository().clone(),
+                    tag: tag.cloned(),
+                    shown: tag.map_or_else(|| format!("{source}@{root}"), |tag| format!("{source}:{tag}")),
+                }));
+            }
         }
-        if settled.places.is_empty() {
+        if names.is_empty() {
             let signed = self.bare.iter().find_map(|tag| Some((signed_digest(tag)?, Some(tag.clone()))));
             settled.beside = self.beside.or(signed).or_else(|| Some((manifest.subject()?.digest, None)));
-            settled.places.extend(untagged(&root, self.bare.first()));
+            names.extend(untagged(&root, self.bare.first()));
             if settled.beside.is_none() {
                 settled.notes.push(no_name(self.bare.first()));
             }
@@ -153,23 +134,27 @@ impl Names {
 }
 
 fn push_new<T: PartialEq>(list: &mut Vec<T>, item: T) {
-    // A name per tag of an honest image; a hostile index has no use for more.
+    // An honest image has a few names; a hostile index could have very many.
     if list.len() < 1000 && !list.contains(&item) {
         list.push(item);
     }
 }
 
-/// Where a full reference puts an image.
-pub(crate) fn place(reference: &ImageReference) -> Place {
-    Place { repository: reference.repository().clone(), tag: reference.tag().cloned(), shown: reference.to_string() }
+/// A full reference as a name.
+pub(crate) fn of_reference(reference: &ImageReference) -> FoundName {
+    FoundName {
+        repository: reference.repository().clone(),
+        tag: reference.tag().cloned(),
+        shown: reference.to_string(),
+    }
 }
 
-/// Where a name without a host puts content: there, as it stands. With a host it is a full reference.
-pub(crate) fn as_it_stands(text: &str) -> Option<Place> {
+/// A name without a host stands for itself; with one it is a full reference.
+pub(crate) fn as_it_stands(text: &str) -> Option<FoundName> {
     let (name, rest) = text.rsplit_once('/').map_or(("", text), |(name, rest)| (name, rest));
     let first = text.split('/').next().filter(|_| !name.is_empty());
     if first.is_some_and(is_host) {
-        return text.parse::<ImageReference>().ok().map(|reference| place(&reference));
+        return text.parse::<ImageReference>().ok().map(|reference| of_reference(&reference));
     }
     let end = rest.find(['@', ':']).unwrap_or(rest.len());
     let (last, version) = rest.split_at(end);
@@ -183,11 +168,11 @@ pub(crate) fn as_it_stands(text: &str) -> Option<Place> {
         digest.parse::<Digest>().ok()?;
     }
     let tag = tag.strip_prefix(':').map(str::parse).transpose().ok()?;
-    Some(Place { repository, tag, shown: printable(text) })
+    Some(FoundName { repository, tag, shown: printable(text) })
 }
 
-/// What a path says as a name: from the first folder on that is a host, or all of it.
-pub(crate) fn of_path(path: &str) -> Option<Place> {
+/// A path as a name: from the first component that is a host, or all of it.
+pub(crate) fn of_path(path: &str) -> Option<FoundName> {
     let mut from = 0;
     for component in path.split('/') {
         if is_host(component) && from + component.len() < path.len() {
@@ -198,7 +183,8 @@ pub(crate) fn of_path(path: &str) -> Option<Place> {
     as_it_stands(path)
 }
 
-/// Whether a component is a host and no `bundle-0.93.2`: a port, or a domain that ends in a word, or an address.
+/// Whether a component is a host and not a folder such as `bundle-0.93.2`: it has a port, is a domain whose last label
+/// begins with a letter, or is an address.
 fn is_host(component: &str) -> bool {
     let (name, port) = component.split_once(':').map_or((component, None), |(name, port)| (name, Some(port)));
     let named = name == "localhost" || name.parse::<std::net::Ipv4Addr>().is_ok();
@@ -209,49 +195,45 @@ fn is_host(component: &str) -> bool {
     }
 }
 
-/// Where what has no name goes.
-pub(crate) fn untagged(root: &Digest, tag: Option<&Tag>) -> Option<Place> {
+/// The name for content without one.
+pub(crate) fn untagged(root: &Digest, tag: Option<&Tag>) -> Option<FoundName> {
     let shown = tag.map_or_else(|| format!("{UNTAGGED}@{root}"), ToString::to_string);
-    Some(Place { repository: UNTAGGED.parse().ok()?, tag: None, shown })
+    Some(FoundName { repository: UNTAGGED.parse().ok()?, tag: None, shown })
 }
 
-/// The note for what has no name.
+/// The note for content without a name.
 pub(crate) fn no_name(tag: Option<&Tag>) -> String {
     let what = tag.map_or_else(|| "no name".to_owned(), |tag| format!("only the tag `{tag}` and no name"));
     format!("the archive gives it {what}; pull it as `{UNTAGGED}@<digest>`, or save it again by name and tag")
 }
 
-/// `sha256-<hex>.sig`, as cosign tags what belongs to an image, or without an ending as the referrers fallback.
+/// The image that a tag such as `sha256-<hex>.sig` is about, as cosign writes it; without an ending it is the fallback of
+/// the referrers API.
 fn signed_digest(tag: &Tag) -> Option<Digest> {
     let (algorithm, rest) = tag.as_str().split_once('-')?;
     format!("{algorithm}:{}", rest.split('.').next()?).parse().ok()
 }
 
-fn chart_place(config: &[u8]) -> Option<Place> {
+/// A chart's name from the config of its manifest.
+fn of_chart(config: &[u8]) -> Option<FoundName> {
     #[derive(Deserialize)]
-    struct Chart {
+    struct Config {
         name: String,
         version: String,
     }
-    let chart: Chart = serde_json::from_slice(config).ok()?;
-    let repository: RepositoryName = format!("charts/{}", chart.name).parse().ok()?;
-    let tag = chart.version.replace('+', "_").parse().ok()?;
-    Some(Place { repository, tag: Some(tag), shown: format!("{} {}", chart.name, chart.version) })
+    let Config { name, version } = serde_json::from_slice(config).ok()?;
+    chart(&name, &version).ok()
 }
 
-/// Whether a config is that of a container image, which has layers and a platform.
-pub(crate) fn is_image_config(media_type: &MediaType) -> bool {
-    matches!(media_type.as_str(), MediaType::IMAGE_CONFIG | "application/vnd.docker.container.image.v1+json")
-}
-
-/// A list for a sentence, cut where nobody would read on.
-pub(crate) fn list(items: &[String]) -> String {
-    const SHOWN: usize = 12;
-    let mut text = items.iter().take(SHOWN).cloned().collect::<Vec<_>>().join(", ");
-    if items.len() > SHOWN {
-        text.push_str(&format!(" and {} more", items.len() - SHOWN));
-    }
-    text
+/// The name of a chart. A tag cannot have a plus sign; Helm writes and reads an underscore instead.
+///
+/// # Errors
+/// Which part of it cannot be a name.
+pub(crate) fn chart(name: &str, version: &str) -> Result<FoundName, String> {
+    let repository = format!("charts/{name}").parse();
+    let repository = repository.map_err(|error| format!("its name cannot be a repository: {error}"))?;
+    let tag = version.replace('+', "_").parse().map_err(|error| format!("its version cannot be a tag: {error}"))?;
+    Ok(FoundName { repository, tag: Some(tag), shown: format!("{name} {version}") })
 }
 
 #[cfg(test)]
@@ -270,7 +252,7 @@ mod tests {
             format!(r#"{{"schemaVersion":2,"config":{{"mediaType":"a/b","digest":"{empty}","size":2}},"layers":[]}}"#);
         let manifest = Manifest::parse(text.into_bytes().into(), None).unwrap();
         let settled = names.settle(empty.parse().unwrap(), &manifest, None, None);
-        settled.places.iter().map(|place| format!("{} {:?}", place.repository, place.tag)).collect()
+        settled.names.iter().map(|name| format!("{} {:?}", name.repository, name.tag)).collect()
     }
 
     #[test]

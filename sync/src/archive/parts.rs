@@ -1,14 +1,15 @@
-//! What the readers of image dialects ask of an archive, whichever way it can be read: anywhere, or once from front to
-//! back. Two implementations: [`super::shelf`] and [`super::stream`].
+//! What the readers of image dialects need of an archive, whether it is seekable or a stream. Implemented by `seekable`
+//! and `sequential`.
 
 use airdock_registry::oci::Digest;
 use bytes::Bytes;
 
-use super::compression::Format;
 use super::intake::Intake;
-use super::problem::{Problem, printable};
+use crate::input::compression::Format;
+use crate::problem::Problem;
+use crate::text::printable;
 
-/// How a stored layer is compressed, which its media type must say.
+/// The compression of a stored layer, which its media type must state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Compression {
     None,
@@ -16,15 +17,15 @@ pub(crate) enum Compression {
     Zstd,
 }
 
-/// Bytes of a layer that tell its compression.
+/// How many bytes of a layer are needed to recognise its compression.
 pub(crate) const LAYER_HEAD: usize = 8;
 
-/// A compression that archives may have and layers may not: there is no media type to say it. Its name.
+/// The name of a compression that archives may have and layers may not, because there is no media type for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct NotForLayers(&'static str);
 
 impl Compression {
-    /// Tells from a layer's first [`LAYER_HEAD`] bytes.
+    /// The compression, by a layer's first [`LAYER_HEAD`] bytes.
     pub(crate) fn of(head: &[u8]) -> Result<Self, NotForLayers> {
         match Format::of(head) {
             Format::Gzip => Ok(Self::Gzip),
@@ -38,7 +39,7 @@ impl Compression {
 }
 
 impl NotForLayers {
-    /// Of the layer at `path`.
+    /// The error for the layer at `path`.
     pub(crate) fn at(self, path: &str) -> Problem {
         Problem::Unusable(format!(
             "its layer `{}` is compressed with {}, and an image can only say of a layer that it is plain, gzip or zstd; load \
@@ -49,7 +50,7 @@ impl NotForLayers {
     }
 }
 
-/// A layer that is in the store.
+/// A layer that is in the sink.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Layer {
     pub(crate) digest: Digest,
@@ -57,33 +58,33 @@ pub(crate) struct Layer {
     pub(crate) compression: Compression,
 }
 
-/// An archive's entries, by normalised path.
+/// The entries of an archive by normalised path.
 pub(crate) trait Parts {
-    /// The folders that hold a file of this name, `""` being the archive itself.
+    /// The folders that have a file of this name; `""` is the archive itself.
     fn folders_with(&self, name: &str) -> Vec<String>;
 
-    /// The size of the file `path`, or of what it links to; `None` when there is none.
+    /// The size of the file `path`, or of the target of that link.
     fn size(&self, path: &str) -> Result<Option<u64>, Problem>;
 
-    /// The whole of a small file; `None` when there is none.
-    fn document(&mut self, intake: &mut Intake<'_>, path: &str, limit: u64) -> Result<Option<Bytes>, Problem>;
+    /// The content of a small file.
+    fn document(&self, path: &str, limit: u64) -> Result<Option<Bytes>, Problem>;
 
-    /// Brings in what can be brought in of these files beside each other, before each is asked for in turn. `as_they_lie`
-    /// says whether the digests are those of compressed files, too. Only an archive that can be read anywhere can.
-    fn ahead(&mut self, _: &mut Intake<'_>, _: &[(String, Digest)], _as_they_lie: bool) -> Result<(), Problem> {
+    /// Writes these files in parallel if the archive is seekable, before each is asked for in turn. `stored` says whether
+    /// the digests of compressed files are those of the files, and not of what they unpack to.
+    fn ahead(&mut self, _: &mut Intake<'_>, _: &[(String, Digest)], _stored: bool) -> Result<(), Problem> {
         Ok(())
     }
 
-    /// The layer the file `path` is by its name, if that is in the store. Only its first bytes are read, and nothing is
-    /// checked. Only an archive that can be read anywhere can tell.
+    /// The layer that the file `path` is by its name, if the sink has it and the archive is seekable. Only the first bytes
+    /// are read, and nothing is checked.
     fn named(&mut self, _: &Intake<'_>, _path: &str, _diff_id: Digest) -> Result<Option<Layer>, Problem> {
         Ok(None)
     }
 
-    /// Sees to it that the file `path`, which is there, is in the store as `digest`.
+    /// Brings the file `path`, which exists, into the sink as `digest`.
     fn blob(&mut self, intake: &mut Intake<'_>, path: &str, digest: Digest) -> Result<(), Problem>;
 
-    /// Sees to it that the file `path`, or what it links to, is in the store, and that it unpacks to `diff_id`.
+    /// Brings the file `path`, or the target of that link, into the sink, and checks that it unpacks to `diff_id`.
     fn layer(&mut self, intake: &mut Intake<'_>, path: &str, diff_id: Digest) -> Result<Layer, Problem>;
 }
 
@@ -103,7 +104,7 @@ pub(crate) fn folders_with<'p>(paths: impl Iterator<Item = &'p String>, name: &s
     folders
 }
 
-/// One hop: a link must lead to a file, not to another link.
+/// Follows one link. It must lead to a file, not to another link.
 pub(crate) fn one_hop<'p>(
     path: &'p str,
     is_file: impl Fn(&str) -> bool,
@@ -120,11 +121,7 @@ pub(crate) fn one_hop<'p>(
     Err(Problem::refused(path, format!("it links to `{}`, which {why}", printable(target))))
 }
 
-/// A document that is over the limit.
+/// The error for a document that is over its limit.
 pub(crate) fn document_over(path: &str, size: u64, limit: u64) -> Problem {
-    Problem::OverLimit {
-        what: format!("`{}`, with {size} bytes,", printable(path)),
-        limit: format!("{limit} bytes"),
-        cure: "no image needs a description so large",
-    }
+    Problem::document_over(path, size, limit, "no image needs a description so large")
 }

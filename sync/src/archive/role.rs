@@ -1,18 +1,18 @@
-//! What an entry of an archive may be, told by its name alone: needed where the entry that explains the others
+//! The role of an archive's entry, judged by its name alone. Streams need it: the entry that explains the others
 //! (`manifest.json`, `index.json`) comes last and nothing can be read twice.
 
 use airdock_registry::oci::{Algorithm, Digest};
 
-/// What names all that a bundle brings.
+/// The inventory: the names and digests of everything in a bundle.
 pub(crate) const INVENTORY: &str = "inventory.txt";
-/// Its detached signature.
+/// The inventory's detached signature.
 pub(crate) const INVENTORY_SIGNATURE: &str = "inventory.txt.sig";
 
-/// What an entry may be.
+/// The role of an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Role {
     /// `blobs/<algorithm>/<hex>` of an image layout, `blobs/<algorithm>/<xx>/<hex>/data` of a registry's storage, `<hex>`
-    /// of a `dir:` folder: its content has this digest.
+    /// of a `dir:` folder: content with this digest.
     Blob(Digest),
     /// A layer of a `docker save` archive; tools name it by its own digest, by the digest of what it unpacks to, or by
     /// an identifier without meaning.
@@ -21,13 +21,13 @@ pub(crate) enum Role {
     Config(Digest),
     /// `manifest.json`, `index.json`, `oci-layout`: the documents that explain an archive.
     Document,
-    /// `link` in a registry's storage: what a tag or a manifest is.
+    /// `link` in a registry's storage: the digest of a tag or a manifest.
     Link,
-    /// Left over from Docker's first image format, or what a registry's storage holds beside its content.
+    /// Left over from Docker's first image format, or bookkeeping of a registry's storage.
     Legacy,
     /// `version` or `signature-1` of a `dir:` folder.
     Companion,
-    /// `Chart.yaml`, one folder down from wherever this archive begins.
+    /// `Chart.yaml` in a folder of the archive.
     Chart,
     /// `manifest.txt`.
     Text,
@@ -35,12 +35,12 @@ pub(crate) enum Role {
     Inventory,
     /// A chart's provenance file.
     Provenance,
-    /// Anything else: told by its content.
+    /// Anything else; its content decides.
     Other,
 }
 
 impl Role {
-    /// Tells from a normalised path.
+    /// The role of a normalised path.
     pub(crate) fn of(path: &str) -> Self {
         let mut parts = path.rsplit('/');
         let name = parts.next().unwrap_or_default();
@@ -102,7 +102,7 @@ fn hex(text: &str) -> Option<Digest> {
     (text.len() == 64).then(|| format!("{}:{text}", Algorithm::Sha256).parse().ok()).flatten()
 }
 
-/// The digest a layer's file name gives: what unpacks from it (podman) or itself (kaniko, crane). A hint, never trusted.
+/// The digest in a layer's file name: of what it unpacks to (podman), or its own (kaniko, crane). A hint, never trusted.
 pub(crate) fn digest_in_name(path: &str) -> Option<Digest> {
     let name = path.rsplit('/').next()?;
     match Role::of(path) {

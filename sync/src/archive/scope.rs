@@ -1,34 +1,41 @@
-//! What one archive or folder amounts to: its images, its texts, and whether it was worth anything.
+//! Interpreting one archive or folder: its images, its texts, and whether it held anything of use.
+
+use std::collections::HashSet;
 
 use bytes::Bytes;
 
-use super::directory;
-use super::docker;
+use super::dialect::layout::{self, Layout};
+use super::dialect::{directory, docker, storage};
 use super::intake::Intake;
-use super::nested::Outcome;
-use super::oci::{self, Layout};
 use super::parts::{Parts, join};
-use super::problem::{Problem, printable};
 use super::role::Role;
-use super::storage;
+use crate::problem::Problem;
+use crate::text::printable;
 
-/// Provenance files and `manifest.txt`, each.
+/// The largest provenance file or `manifest.txt`.
 pub(crate) const MAX_TEXT: u64 = 1024 * 1024;
 
 /// What has been seen of one archive.
 #[derive(Default)]
 pub(crate) struct Tally {
-    /// An image, a chart or another archive was there, whole or not.
-    something: bool,
-    /// Image layouts and registries' storages.
+    /// It held an image, a chart or another archive, valid or not.
+    pub(crate) something: bool,
+    /// Image layouts and storages of registries.
     layouts: Vec<String>,
-    /// Folders that hold one image and nothing else, but maybe other folders.
+    /// Folders that hold one image and nothing else, except perhaps other folders.
     directories: Vec<String>,
+    /// Configs and layers that a `manifest.json` names: not archives of their own, whatever their names.
+    claimed: HashSet<String>,
     unpacked_charts: Vec<String>,
 }
 
 impl Tally {
-    /// Whether `path` lies in an image layout or the like.
+    /// Whether a `manifest.json` names `path`.
+    pub(crate) fn is_claimed(&self, path: &str) -> bool {
+        self.claimed.contains(path)
+    }
+
+    /// Whether `path` is inside an image layout or the like.
     pub(crate) fn is_within_image(&self, path: &str) -> bool {
         let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
         self.directories.iter().any(|known| known == folder)
@@ -37,11 +44,7 @@ impl Tally {
             })
     }
 
-    pub(crate) fn nested(&mut self, outcome: Outcome) {
-        self.something |= outcome == Outcome::Archive;
-    }
-
-    /// A `Chart.yaml` that lies open: Helm pushes packages only. Its subcharts are not worth a second word.
+    /// Warns of a `Chart.yaml` that is not in a package: Helm pushes packages only. Its subcharts need no warning.
     pub(crate) fn unpacked_chart(&mut self, intake: &mut Intake<'_>, path: &str, inner: &str) {
         let folder = path.strip_suffix("Chart.yaml").unwrap_or(path);
         if !self.unpacked_charts.iter().any(|known| folder.starts_with(known.as_str())) {
@@ -62,7 +65,7 @@ impl Tally {
     }
 }
 
-/// Reads every image that lies open in `parts`.
+/// Reads every image in `parts` that is not in an archive of its own.
 pub(crate) fn images(
     parts: &mut dyn Parts,
     intake: &mut Intake<'_>,
@@ -77,40 +80,36 @@ pub(crate) fn images(
     folders.dedup();
     for folder in folders {
         let shown = if folder.is_empty() { file.to_owned() } else { format!("{file}{separator}{folder}") };
-        let mut layout = Layout::default();
+        let mut found = Layout::default();
         if tally.layouts.contains(&folder) {
             tally.something = true;
-            match oci::read(parts, intake, &folder, &shown) {
-                Ok(read) => layout = read,
+            match layout::read(parts, intake, &folder, &shown) {
+                Ok(read) => found = read,
                 Err(problem) => {
                     intake.fail(&shown, problem)?;
                     continue;
                 }
             }
         } else if parts.size(&join(&folder, "manifest.json")).is_ok_and(|size| size.is_none()) {
-            // Somebody else's index.json.
+            // An `index.json` of something else.
             continue;
         }
-        // A folder that was given has a name of its own; a tar has any.
-        let lies = match (folder.as_str(), separator) {
-            ("", "/") => file.rsplit('/').next().unwrap_or_default(),
-            _ => folder.as_str(),
-        };
-        let before = layout.images.len();
-        if layout.complete {
-            for image in layout.images {
-                intake.add(image.found)?;
-            }
-            continue;
-        }
-        match described(parts, intake, &folder, &shown, lies, &mut layout, tally) {
-            Ok(seen) => tally.something |= seen || before > 0,
-            Err(problem) => {
-                tally.something = true;
-                intake.fail(&shown, problem)?;
+        if !found.complete {
+            // A folder that is an input has a name of its own; the name of a tar says nothing.
+            let path = match (folder.as_str(), separator) {
+                ("", "/") => file.rsplit('/').next().unwrap_or_default(),
+                _ => folder.as_str(),
+            };
+            let before = found.images.len();
+            match described(parts, intake, &folder, &shown, path, &mut found, tally) {
+                Ok(seen) => tally.something |= seen || before > 0,
+                Err(problem) => {
+                    tally.something = true;
+                    intake.fail(&shown, problem)?;
+                }
             }
         }
-        for image in layout.images {
+        for image in found.images {
             intake.add(image.found)?;
         }
     }
@@ -120,23 +119,24 @@ pub(crate) fn images(
     Ok(())
 }
 
-/// Reads what `manifest.json` describes: a list of images, or one image in registry's words. Says whether it did.
+/// Reads what `manifest.json` describes: a list of images, or a registry's manifest of one image. Returns whether it does.
 fn described(
     parts: &mut dyn Parts,
     intake: &mut Intake<'_>,
     folder: &str,
     shown: &str,
-    lies: &str,
+    path: &str,
     layout: &mut Layout,
     tally: &mut Tally,
 ) -> Result<bool, Problem> {
-    let path = join(folder, "manifest.json");
-    let Some(bytes) = parts.document(intake, &path, intake.limits.document)? else { return Ok(false) };
-    if docker::is_list(&bytes) {
-        return docker::read(parts, intake, folder, shown, &bytes, layout).map(|()| true);
+    let document = join(folder, "manifest.json");
+    let Some(bytes) = parts.document(&document, intake.limits.document)? else { return Ok(false) };
+    if let Some(items) = docker::items(&bytes, &document)? {
+        tally.claimed.extend(items.iter().flat_map(|item| item.paths(folder)));
+        return docker::read(parts, intake, folder, shown, &items, layout).map(|()| true);
     }
     if !tally.layouts.iter().any(|known| known == folder) {
-        match directory::read(parts, intake, folder, shown, &bytes, lies) {
+        match directory::read(parts, intake, folder, shown, &bytes, path) {
             Ok(None) => {}
             read => {
                 tally.directories.push(folder.to_owned());
@@ -146,12 +146,12 @@ fn described(
         }
     }
     let message =
-        format!("`{}` describes no image that `docker save` or skopeo wrote; it is left out", printable(&path));
+        format!("`{}` describes no image that `docker save` or skopeo wrote; it is left out", printable(&document));
     intake.warn(shown, message);
     Ok(false)
 }
 
-/// Keeps a text for the end of the ingest. What is wrong with one is only said.
+/// Keeps a text for the end of the ingest. A problem with it is only a warning.
 pub(crate) fn text(
     intake: &mut Intake<'_>,
     path: &str,

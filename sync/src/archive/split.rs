@@ -1,18 +1,18 @@
-//! Archives that were cut up to fit their media, told by the names of the parts: `haul_0.tar.zst`, `haul_1.tar.zst` by
-//! hauler; `x.tar.part-aa`, `x.tar.000`, `xaa` by `split`. Only what is said of a part that cannot be read is decided
-//! here: parts are joined by whoever has them all, and read as one stream.
+//! Archives that were split to fit their media, recognised by the names of the parts: `haul_0.tar.zst`, `haul_1.tar.zst`
+//! from hauler; `x.tar.part-aa`, `x.tar.000`, `xaa` from `split`. This only makes the error for a part that cannot be read:
+//! the operator joins the parts, and they are read as one stream.
 
 use std::path::Path;
 
-use super::problem::Problem;
+use crate::problem::Problem;
 
-/// Files of a folder that are looked at for the other parts.
+/// Files of a folder that are searched for the other parts.
 const MAX_FILES: usize = 10_000;
 
-/// What is no count, though it looks like one.
+/// Endings that look like the count of a part and are not.
 const ENDINGS: [&str; 4] = ["gz", "xz", "zst", "tar"];
 
-/// A part's name: what all parts share, and what counts them.
+/// The name of a part: what all parts share, and what counts them.
 #[derive(Debug, PartialEq, Eq)]
 struct Name<'n> {
     before: &'n str,
@@ -20,10 +20,10 @@ struct Name<'n> {
     after: &'n str,
 }
 
-/// What is wrong with `file`, which cannot be read to its end or from its beginning, if it may be a part of several.
+/// The error for `file`, which ends early or begins in the middle, if it may be one part of several.
 pub(crate) fn part(file: &str) -> Option<Problem> {
     let path = Path::new(file);
-    // What lies within an archive was cut there, and cannot be joined from outside.
+    // An entry of an archive cannot be joined from outside.
     if !path.is_file() {
         return None;
     }
@@ -41,16 +41,16 @@ pub(crate) fn part(file: &str) -> Option<Problem> {
             lengths.push(other.count.len());
         }
     }
-    // Otherwise it is called so by chance.
+    // Otherwise the name is a coincidence.
     if !has_first {
         return None;
     }
     lengths.sort_unstable();
     lengths.dedup();
-    // In the order of the shell: of each length by itself.
+    // A pattern for each length, so that the shell's order is the parts' order.
     let patterns = lengths.iter().map(|length| format!("{folder}{}{}{}", name.before, "?".repeat(*length), name.after));
     let patterns = patterns.collect::<Vec<_>>().join(" ");
-    // It is to be typed as it stands, so a stranger's name must not mean anything to a shell.
+    // The command is meant to be copied, so an untrusted name must not contain anything special to a shell.
     let is_plain =
         patterns.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | '/' | '?' | ' '));
     let is_plain =
@@ -61,7 +61,7 @@ pub(crate) fn part(file: &str) -> Option<Problem> {
             .to_owned(),
         parts => format!("by its name it is one of {parts} parts of an archive that was cut up"),
     };
-    Some(Problem::Part { what, join: format!("cat {patterns} | airdock ingest -") })
+    Some(Problem::Part { what, join: format!("cat {patterns}") })
 }
 
 impl<'n> Name<'n> {
@@ -69,17 +69,17 @@ impl<'n> Name<'n> {
         Self::before_ending(name).or_else(|| Self::at_the_end(name))
     }
 
-    /// `haul_0.tar.zst`, `x.part1.tar`: other numbers before an ending are versions.
+    /// `haul_0.tar.zst`, `x.part1.tar`. Other numbers before an ending are versions.
     fn before_ending(name: &'n str) -> Option<Self> {
         let (stem, ending) = name.split_at(name.find(".tar").or_else(|| name.find(".tgz"))?);
         let before = stem.trim_end_matches(|c: char| c.is_ascii_digit());
         let counted = before.ends_with('_') || before.ends_with("part") || before.ends_with("part-");
         let name = Self { before, count: &stem[before.len()..], after: ending };
-        // What comes behind the ending may count, too: `a_1.tar.aa`.
+        // The count may come after the ending as well: `a_1.tar.aa`.
         (counted && name.is_count() && Self::at_the_end(ending).is_none()).then_some(name)
     }
 
-    /// `x.tar.part-aa`, `x.tar.000`, `x.tar.aa`, and `xaa` if nothing else was said.
+    /// `x.tar.part-aa`, `x.tar.000`, `x.tar.aa`, and `xaa`, the default of `split`.
     fn at_the_end(name: &'n str) -> Option<Self> {
         let digits = name.trim_end_matches(|c: char| c.is_ascii_digit());
         let named = |before: &str| before.ends_with(['.', '-', '_']) || before.ends_with("part");
@@ -104,7 +104,7 @@ impl<'n> Name<'n> {
     }
 }
 
-/// Whether the name of an archive stands before what counts its parts.
+/// Whether the name of an archive comes before the count.
 fn is_archive(before: &str) -> bool {
     [".tar", ".tgz", ".tzst", ".txz", ".tbz", "part"].iter().any(|ending| before.contains(ending))
 }

@@ -1,12 +1,18 @@
-//! Taking in what crossed the gap: archives and bundles into the registry, all tags together at the end.
+//! Ingesting what crossed the gap: archives and bundles into the registry, all tags together at the end.
 
+mod count;
+mod error;
+mod hash;
 mod plan;
-mod report;
 mod run;
 mod settings;
+mod survey;
 mod trust;
 
-pub use report::{Event, ImageRow, IngestError, Kept, Notice, Report};
+pub use crate::limits::Limits;
+pub use crate::progress::{Cancel, Event};
+pub use crate::report::{ImageRow, Kept, Notice, Report};
+pub use error::IngestError;
 pub use run::{ingest, ingest_until, inventory, mount};
-pub use settings::{Cancel, Input, InvalidNaming, Limits, Naming, Settings, TrustSettings};
+pub use settings::{Input, InvalidNaming, Naming, Settings, TrustSettings};
 pub use trust::check_keys;

@@ -1,34 +1,28 @@
-//! What an ingest is to do with what was found: which manifest goes to which repositories, under which tags, and what is
-//! said of each afterwards.
+//! The plan of an ingest: which manifest goes to which repositories under which tags, and what is reported of each.
 
 use std::collections::{BTreeMap, HashMap};
 
+use airdock_registry::content::{Committed, Sink};
 use airdock_registry::names::Namespace;
 use airdock_registry::oci::{Digest, RepositoryName, Tag};
-use airdock_registry::{ImageState, Outcome, Registry, ReleaseImage, ReleaseReport, TagOutcome, WhyKept};
+use airdock_registry::{Error, ImageState, Outcome, ReleaseImage, TagOutcome, WhyKept};
 
-use super::report::{ImageRow, Notice};
-use crate::archive::{Destination, Found, Intake, UNTAGGED};
+use crate::archive::found::{Found, UNTAGGED};
+use crate::archive::intake::Intake;
 use crate::publish::Publisher;
+use crate::report::{ImageRow, Notice};
 
-/// One name of one image, with everything it is published as.
+/// One name of one image, with all the names it is published under.
 struct Row {
     image: usize,
     shown: String,
-    /// Its own repository first.
+    /// The repository of the name itself comes first.
     repositories: Vec<RepositoryName>,
     tag: Option<Tag>,
     notes: Vec<String>,
 }
 
-/// What became of it all.
-pub(super) struct Committed {
-    pub(super) release: Option<u64>,
-    pub(super) tags: Vec<TagOutcome>,
-    pub(super) wrote: bool,
-}
-
-/// Which manifest goes where, under which tags.
+/// Which manifest goes to which repositories, under which tags.
 pub(super) struct Plan {
     rows: Vec<Row>,
     tags: BTreeMap<(RepositoryName, Tag), Claim>,
@@ -36,7 +30,7 @@ pub(super) struct Plan {
     contested: Vec<Notice>,
 }
 
-/// Which image of the ingest has a tag.
+/// The image of this ingest that gets a tag.
 #[derive(Clone, Copy)]
 struct Claim {
     digest: Digest,
@@ -49,12 +43,12 @@ impl Plan {
         let found = std::mem::take(&mut intake.found);
         let mut homes: HashMap<Digest, Vec<RepositoryName>> = HashMap::new();
         for (image, item) in found.iter().enumerate().filter(|(_, item)| item.beside.is_none()) {
-            for place in &item.places {
-                let mut repositories = vec![place.repository.clone()];
-                // What has no name of its own is published nowhere else.
-                if place.repository.as_str() != UNTAGGED {
-                    repositories.extend(publisher.further_names(&place.repository));
-                    repositories.extend(publisher.upstream_names(&place.repository));
+            for name in &item.names {
+                let mut repositories = vec![name.repository.clone()];
+                // Content without a name is published nowhere else.
+                if name.repository.as_str() != UNTAGGED {
+                    repositories.extend(publisher.further_names(&name.repository));
+                    repositories.extend(publisher.upstream_names(&name.repository));
                 }
                 for (digest, _) in &item.manifests {
                     homes.entry(*digest).or_default().extend(repositories.iter().cloned());
@@ -62,7 +56,7 @@ impl Plan {
                 plan.add(
                     intake,
                     &found,
-                    Row { image, shown: place.shown.clone(), repositories, tag: place.tag.clone(), notes: Vec::new() },
+                    Row { image, shown: name.shown.clone(), repositories, tag: name.tag.clone(), notes: Vec::new() },
                 );
             }
         }
@@ -71,17 +65,17 @@ impl Plan {
             let home = homes.get(about).cloned();
             let (repositories, tag) = match home {
                 Some(repositories) => (repositories, tag.clone()),
-                None => (item.places.iter().map(|place| place.repository.clone()).collect(), None),
+                None => (item.names.iter().map(|name| name.repository.clone()).collect(), None),
             };
             let notes = vec![format!("it belongs to `{about}`")];
-            let shown = item.places.first().map_or_else(|| item.root.to_string(), |place| place.shown.clone());
+            let shown = item.names.first().map_or_else(|| item.root.to_string(), |name| name.shown.clone());
             plan.add(intake, &found, Row { image, shown, repositories, tag, notes });
         }
         intake.found = found;
         plan
     }
 
-    /// Which tags several images of the ingest claim: which gets one depends on the order they were read in.
+    /// Tags that several images of the ingest claim: which image gets one depends on the order of reading.
     pub(super) fn contested(&self) -> &[Notice] {
         &self.contested
     }
@@ -99,7 +93,7 @@ impl Plan {
             for repository in &row.repositories {
                 let key = (repository.clone(), tag.clone());
                 let before = self.tags.get(&key).copied().filter(|before| before.digest != *root);
-                // The registry's own digest goes first, in whatever order the archives come; then what comes last.
+                // The registry's own digest wins, in any order of archives; otherwise the last one does.
                 let stays = before.is_some_and(|before| claim.lost_digest && !before.lost_digest);
                 if let Some(before) = before {
                     let (gets, other) = if stays { (before, claim) } else { (claim, before) };
@@ -120,17 +114,13 @@ impl Plan {
         self.rows.push(row);
     }
 
-    pub(super) fn commit(
-        &self,
-        registry: &Registry,
-        mut to: Destination,
-        found: &[Found],
-    ) -> Result<Committed, airdock_registry::Error> {
+    /// Pushes manifests and tags into the sink and finishes it.
+    pub(super) fn commit(&self, mut to: Box<dyn Sink>, found: &[Found]) -> Result<Committed, Error> {
         for row in &self.rows {
             let image = &found[row.image];
             for repository in &row.repositories {
                 for (digest, manifest) in &image.manifests {
-                    to.add_manifest(repository, *digest, manifest.clone());
+                    to.manifest(repository, *digest, manifest.clone());
                 }
                 to.describe(ReleaseImage {
                     repository: repository.clone(),
@@ -143,24 +133,12 @@ impl Plan {
             }
         }
         for ((repository, tag), claim) in &self.tags {
-            to.add_tag(repository, tag.clone(), claim.digest);
+            to.tag(repository, tag.clone(), claim.digest);
         }
-        match to {
-            Destination::Store(draft) => block_on(draft.commit()).map(|report| {
-                let ReleaseReport { id, tags, wrote } = report;
-                Committed { release: id, tags, wrote }
-            }),
-            Destination::Mount(draft) => block_on(registry.mount(draft)).map(|mounted| Committed {
-                release: None,
-                tags: mounted.tags,
-                wrote: false,
-            }),
-            Destination::Count(_) | Destination::Hash(_) => {
-                Ok(Committed { release: None, tags: Vec::new(), wrote: false })
-            }
-        }
+        to.finish()
     }
 
+    /// The rows of the report.
     pub(super) fn rows(&self, found: &[Found], tags: &[TagOutcome]) -> Vec<ImageRow> {
         let outcomes: HashMap<_, _> =
             tags.iter().map(|tag| ((&tag.repository, &tag.tag), (&tag.digest, &tag.outcome))).collect();
@@ -176,7 +154,7 @@ impl Row {
         for repository in &self.repositories {
             let Some(tag) = &self.tag else { break };
             let Some((digest, outcome)) = outcomes.get(&(repository, tag)) else { continue };
-            // Another image of this ingest has the tag.
+            // Another image of this ingest got the tag.
             if **digest != found.root {
                 continue;
             }
@@ -184,16 +162,16 @@ impl Row {
                 Outcome::Kept { current, by, why } => {
                     let protected = if *why == WhyKept::Protected { "; its prefix is protected" } else { "" };
                     notes.push(format!("`{repository}:{tag}` stays `{current}`, {by}{protected}"));
-                    State::Kept
+                    RowState::Kept
                 }
-                Outcome::New => State::New,
-                Outcome::Moved { .. } => State::Updated,
-                Outcome::AlreadyThere => State::There,
+                Outcome::New => RowState::New,
+                Outcome::Moved { .. } => RowState::Updated,
+                Outcome::AlreadyThere => RowState::There,
             };
             state = state.max(Some(this));
         }
         let suffix = self.tag.as_ref().map_or_else(|| format!("@{}", found.root), |tag| format!(":{tag}"));
-        // An image's own stored name is what is shown of it; a chart has no name but the internal one.
+        // The name of an image is shown already; a chart has only its internal name.
         let own_is_shown = self.repositories.first().is_some_and(is_upstream);
         ImageRow {
             image: self.shown.clone(),
@@ -204,7 +182,7 @@ impl Row {
             digest: found.root.to_string(),
             platforms: found.platforms.clone(),
             size: found.size,
-            state: state.map_or("by digest", State::text).into(),
+            state: state.map_or("by digest", RowState::text).into(),
             note: (!notes.is_empty()).then(|| notes.join("; ")),
         }
     }
@@ -214,16 +192,16 @@ fn is_upstream(name: &RepositoryName) -> bool {
     Namespace::of_component(name.split_first().0).is_some()
 }
 
-/// In the order in which one of several tags decides what is said of all.
+/// What is reported of a row with several tags: the highest one decides.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum State {
+enum RowState {
     There,
     Updated,
     New,
     Kept,
 }
 
-impl State {
+impl RowState {
     const fn text(self) -> &'static str {
         match self {
             Self::There => "already there",
@@ -231,13 +209,5 @@ impl State {
             Self::New => "new",
             Self::Kept => "kept",
         }
-    }
-}
-
-/// The registry's surface is asynchronous and an ingest has a thread of its own.
-fn block_on<T>(commit: impl Future<Output = Result<T, airdock_registry::Error>>) -> Result<T, airdock_registry::Error> {
-    match tokio::runtime::Handle::try_current() {
-        Ok(runtime) => runtime.block_on(commit),
-        Err(_) => Err(airdock_registry::Error::Unavailable("an ingest needs a runtime to commit in".into())),
     }
 }

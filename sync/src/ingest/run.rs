@@ -1,30 +1,38 @@
-//! From inputs to a committed release: read everything, decide names, commit once.
+//! From inputs to a committed release or mount: read everything, decide names, commit once.
 
-use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+use airdock_registry::content::{Committed, Sink};
 use airdock_registry::oci::Digest;
-use airdock_registry::{MountDraft, Provenance, Registry, ReleaseDraft, TagOutcome};
+use airdock_registry::{Provenance, Registry, TagOutcome};
 
-use super::plan::{Committed, Plan};
-use super::report::{Event, IngestError, Kept, Notice, Report};
-use super::settings::{Cancel, Input, Settings};
+use super::error::IngestError;
+use super::hash::Hash;
+use super::plan::Plan;
+use super::settings::{Input, Naming, Settings};
+use super::survey;
 use super::trust::{self, Trust};
-use crate::archive::{self, Destination, Found, Intake, Meter, Place, Problem, UNTAGGED, printable};
+use crate::archive::found::{Found, FoundName, UNTAGGED};
+use crate::archive::intake::Intake;
+use crate::archive::read;
 use crate::inventory::Inventory;
 use crate::manifest_txt::{self, Held};
+use crate::problem::Problem;
+use crate::progress::{Cancel, Event, Meter};
 use crate::publish::{PublishRules, Publisher};
+use crate::report::{Kept, Notice, Report};
+use crate::text::printable;
 
-/// Takes `inputs` in. All tags appear together at the end, or none does.
+/// Ingests `inputs`. All tags appear together at the end, or none does.
 ///
-/// Blocks: to be run on a thread that may, within a tokio runtime.
+/// Blocks: call it on a thread that may block, inside a tokio runtime.
 ///
 /// # Errors
-/// [`IngestError`], when nothing went in. What failed while other things went in is in the [`Report`].
+/// [`IngestError`], when nothing went in. Failures of single items are in the [`Report`].
 ///
 /// # Durability
-/// When it returns `Ok`, every tag is durable. A crash before leaves no tag changed.
+/// When it returns `Ok`, every tag is durable. A crash before that leaves all tags unchanged.
 pub fn ingest(
     registry: &Registry,
     publish: &PublishRules,
@@ -35,13 +43,13 @@ pub fn ingest(
     ingest_until(&Cancel::default(), registry, publish, inputs, settings, progress)
 }
 
-/// [`ingest`], which another thread may stop.
+/// [`ingest`], which another thread can cancel.
 ///
 /// # Errors
-/// As [`ingest`]; [`IngestError::Cancelled`] when it was stopped.
+/// As for [`ingest`]; [`IngestError::Cancelled`].
 ///
 /// # Cancel safety
-/// Stopped before the commit, nothing of it is seen. During the commit it is not stopped.
+/// Cancelled before the commit, nothing becomes visible. The commit itself cannot be cancelled.
 pub fn ingest_until(
     cancel: &Cancel,
     registry: &Registry,
@@ -50,32 +58,27 @@ pub fn ingest_until(
     settings: &Settings,
     progress: &dyn Fn(Event),
 ) -> Result<Report, IngestError> {
-    let started = Instant::now();
-    let publisher = Publisher::new(publish).map_err(|error| IngestError::Settings { message: error.to_string() })?;
-    let trust = Trust::new(settings)?;
-    progress(Event::Started { total_bytes: total(&inputs) });
     let meter = Meter::new(progress, cancel);
+    let work = Work::new(publish, settings, &meter, cancel)?;
+    progress(Event::Started { total_bytes: total(&inputs) });
     let origin = Provenance::Ingested { bundle: bundle_name(&inputs), release: None };
-    ahead(registry.release(origin.clone()), &trust, (&meter, cancel), settings, &inputs)?;
-    room(registry.release(origin.clone()), cancel, settings, &inputs).map_err(ended)?;
+    work.survey(registry, &origin, &inputs)?;
     let mut draft = registry.release(origin);
     draft.set_precedence(settings.precedence.clone());
-    let sources = inputs.iter().map(|input| input.source(total(std::slice::from_ref(input))));
-    draft.set_source(settings.by.clone(), sources.collect());
-    let work = Work { registry, publisher: &publisher, settings, trust, meter: &meter, cancel, started };
-    work.take(Destination::Store(draft), inputs)
+    draft.set_source(settings.by.clone(), inputs.iter().map(Input::source).collect());
+    work.take(Box::new(draft), inputs)
 }
 
-/// Serves what lies at `path`, a folder or an uncompressed archive, from where it lies: under the names an ingest would
-/// give it, and without reading more than says what is where.
+/// Serves `path`, a folder or an uncompressed archive, in place: under the names an ingest would give it, and reading no
+/// more than is needed to locate its blobs.
 ///
-/// Blocks: to be run on a thread that may, within a tokio runtime.
+/// Blocks: call it on a thread that may block, inside a tokio runtime.
 ///
 /// # Errors
-/// As [`ingest`], when nothing was mounted; [`IngestError::Compressed`] when only an ingest can take it.
+/// As for [`ingest`], when nothing was mounted; [`IngestError::Compressed`] when only an ingest can read it.
 ///
 /// # Durability
-/// None: nothing is written, and with the process it is gone.
+/// None: nothing is written, and the mount ends with the process.
 pub fn mount(
     registry: &Registry,
     publish: &PublishRules,
@@ -83,19 +86,17 @@ pub fn mount(
     settings: &Settings,
     progress: &dyn Fn(Event),
 ) -> Result<Report, IngestError> {
-    let started = Instant::now();
-    let publisher = Publisher::new(publish).map_err(|error| IngestError::Settings { message: error.to_string() })?;
-    let trust = Trust::new(settings)?;
-    // Its files are opened again and again, whatever becomes of the working folder.
-    let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
     let cancel = Cancel::default();
     let meter = Meter::new(progress, &cancel);
-    let to = Destination::Mount(MountDraft::new(&path));
-    let work = Work { registry, publisher: &publisher, settings, trust, meter: &meter, cancel: &cancel, started };
-    match work.take(to, vec![Input::Path(path.clone())]) {
-        // A packed chart can be served, so this is asked last.
+    let work = Work::new(publish, settings, &meter, &cancel)?;
+    // Files are opened again later, when the working folder may be another.
+    let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let mut draft = registry.medium(&path);
+    draft.set_precedence(settings.precedence.clone());
+    match work.take(Box::new(draft), vec![Input::Path(path.clone())]) {
+        // Checked last, because a packed chart can be served.
         Err(IngestError::Nothing { .. } | IngestError::Strict { .. } | IngestError::Untrusted { .. })
-            if archive::is_compressed(&path) =>
+            if read::is_compressed(&path) =>
         {
             Err(IngestError::Compressed)
         }
@@ -103,13 +104,13 @@ pub fn mount(
     }
 }
 
-/// What an ingest of `inputs` would find, under the names the archives say; `progress` hears of warnings. Everything is read
-/// and hashed, and nothing is written.
+/// The inventory of `inputs`, under the names in the archives. Everything is read and hashed, and nothing is written;
+/// warnings go to `progress`.
 ///
-/// Blocks: to be run on a thread that may.
+/// Blocks: call it on a thread that may block.
 ///
 /// # Errors
-/// [`IngestError::Strict`] when anything of it could not go in: half a bundle is not worth a signature;
+/// [`IngestError::Strict`] when any item could not go in, because half a bundle must not be signed;
 /// [`IngestError::Nothing`]; [`IngestError::Contested`] when a name is several images; [`IngestError::Cancelled`].
 pub fn inventory(
     inputs: Vec<Input>,
@@ -119,8 +120,9 @@ pub fn inventory(
 ) -> Result<Inventory, IngestError> {
     progress(Event::Started { total_bytes: total(&inputs) });
     let meter = Meter::new(progress, cancel);
-    let mut intake = Intake::new(Destination::Hash(HashMap::new()), &meter, &settings.limits, &settings.naming);
-    read(&mut intake, inputs).map_err(ended)?;
+    let mut hash = Hash::default();
+    let mut intake = Intake::new(&mut hash, &meter, &settings.limits, settings.naming.base.as_ref());
+    read_all(&mut intake, inputs)?;
     if cancel.is_cancelled() {
         return Err(IngestError::Cancelled);
     }
@@ -144,10 +146,9 @@ pub fn inventory(
     Ok(inventory)
 }
 
-/// An ingest, or a mount: they differ in where things go.
+/// An ingest or a mount: they differ in their sink.
 struct Work<'a> {
-    registry: &'a Registry,
-    publisher: &'a Publisher,
+    publisher: Publisher,
     settings: &'a Settings,
     trust: Trust,
     meter: &'a Meter<'a>,
@@ -155,11 +156,24 @@ struct Work<'a> {
     started: Instant,
 }
 
-impl Work<'_> {
-    fn take(self, to: Destination, inputs: Vec<Input>) -> Result<Report, IngestError> {
-        let mut intake = Intake::new(to, self.meter, &self.settings.limits, &self.settings.naming);
-        let given = bundle_name(&inputs);
-        read(&mut intake, inputs).map_err(ended)?;
+impl<'a> Work<'a> {
+    fn new(
+        publish: &PublishRules,
+        settings: &'a Settings,
+        meter: &'a Meter<'a>,
+        cancel: &'a Cancel,
+    ) -> Result<Self, IngestError> {
+        let started = Instant::now();
+        let publisher =
+            Publisher::new(publish).map_err(|error| IngestError::Settings { message: error.to_string() })?;
+        Ok(Self { publisher, settings, trust: Trust::new(settings)?, meter, cancel, started })
+    }
+
+    fn take(self, mut to: Box<dyn Sink>, inputs: Vec<Input>) -> Result<Report, IngestError> {
+        let base = self.settings.naming.base.as_ref();
+        let mut intake = Intake::new(&mut *to, self.meter, &self.settings.limits, base);
+        let bundle = bundle_name(&inputs);
+        read_all(&mut intake, inputs)?;
         if self.cancel.is_cancelled() {
             return Err(IngestError::Cancelled);
         }
@@ -169,18 +183,17 @@ impl Work<'_> {
         if intake.found.is_empty() {
             return Err(IngestError::Nothing { failures: intake.failures });
         }
-        // Before any name is given: what the person inside calls it, nobody outside has signed.
-        let signatures = self.trust.check(&mut intake, &given)?;
-        give_name(&mut intake)?;
+        // Before the given name is used: it was chosen inside, and so is not signed.
+        let signatures = self.trust.check(&mut intake, &bundle)?;
+        give_name(&mut intake, &self.settings.naming)?;
         cross_check(&mut intake);
-        let plan = Plan::new(&mut intake, self.publisher);
+        let plan = Plan::new(&mut intake, &self.publisher);
         if self.trust.is_required() && !plan.contested().is_empty() {
-            return Err(trust::refuse(intake.meter, plan.contested().to_vec()));
+            return Err(trust::refuse(self.meter, plan.contested().to_vec()));
         }
-        let Intake { mut to, found, warnings, failures, .. } = intake;
-        to.set_signatures(signatures.clone());
-        let committed = plan.commit(self.registry, to, &found);
-        let Committed { release, tags, wrote } = committed.map_err(|error| ended(Problem::Registry(error)))?;
+        let Intake { found, warnings, failures, .. } = intake;
+        to.signed(&signatures);
+        let Committed { release, tags, wrote } = plan.commit(to, &found).map_err(Problem::Registry)?;
         let report = Report {
             images: plan.rows(&found, &tags),
             kept: tags.iter().filter_map(TagOutcome::kept).map(Kept::from).collect(),
@@ -195,60 +208,46 @@ impl Work<'_> {
         self.meter.tell(Event::Finished(report.clone()));
         Ok(report)
     }
-}
 
-/// Before anything is written: whether it is signed, as far as that can be told without reading all of it.
-fn ahead(
-    draft: ReleaseDraft,
-    trust: &Trust,
-    (meter, cancel): (&Meter<'_>, &Cancel),
-    settings: &Settings,
-    inputs: &[Input],
-) -> Result<(), IngestError> {
-    if !trust.is_required() {
-        return Ok(());
+    /// Checks before anything is written whether the inputs are signed and whether they fit, as far as that can be told
+    /// without reading them whole.
+    fn survey(&self, registry: &Registry, origin: &Provenance, inputs: &[Input]) -> Result<(), IngestError> {
+        let paths: Vec<PathBuf> = inputs.iter().filter_map(Input::path).map(ToOwned::to_owned).collect();
+        let draft = || registry.release(origin.clone());
+        if self.trust.is_required() {
+            let mut found = survey::inventories(draft(), self.cancel, self.settings, &paths)?;
+            found.incomplete |= paths.len() < inputs.len();
+            self.trust.check_ahead(self.meter, &found, &bundle_name(inputs))?;
+        }
+        Ok(survey::require_room(draft(), self.cancel, self.settings, &paths, total(inputs))?)
     }
-    let paths = paths(inputs);
-    let mut found = archive::inventories_of(draft, &Meter::new(&|_| {}, cancel), settings, &paths).map_err(ended)?;
-    found.incomplete |= paths.len() < inputs.len();
-    trust.check_ahead(meter, &found, &bundle_name(inputs))
 }
 
-/// Before anything is written: whether it fits, as far as that can be told without reading all of it.
-fn room(draft: ReleaseDraft, cancel: &Cancel, settings: &Settings, inputs: &[Input]) -> Result<(), Problem> {
-    archive::require_room(draft, &Meter::new(&|_| {}, cancel), settings, &paths(inputs), total(inputs))
-}
-
-fn paths(inputs: &[Input]) -> Vec<PathBuf> {
-    let path = |input: &Input| if let Input::Path(path) = input { Some(path.clone()) } else { None };
-    inputs.iter().filter_map(path).collect()
-}
-
-fn read(intake: &mut Intake<'_>, inputs: Vec<Input>) -> Result<(), Problem> {
+fn read_all(intake: &mut Intake<'_>, inputs: Vec<Input>) -> Result<(), Problem> {
     for input in inputs {
         match input {
-            Input::Path(path) => archive::read_path(intake, &path)?,
-            Input::Stream(stream, name) => archive::read_stream(intake, stream, &name)?,
+            Input::Path(path) => read::path(intake, &path)?,
+            Input::Stream(stream, name) => read::stream(intake, stream, &name)?,
         }
     }
-    archive::settle_charts(intake)
+    read::settle_charts(intake)
 }
 
-/// Gives the one image that has no name the one that was given for it.
-fn give_name(intake: &mut Intake<'_>) -> Result<(), IngestError> {
-    let Some((repository, tag)) = &intake.naming.name else { return Ok(()) };
+/// Gives the one image without a name the name in the settings.
+fn give_name(intake: &mut Intake<'_>, naming: &Naming) -> Result<(), IngestError> {
+    let Some((repository, tag)) = &naming.name else { return Ok(()) };
     let nameless = |found: &&mut Found| {
-        found.beside.is_none() && found.places.iter().all(|place| place.repository.as_str() == UNTAGGED)
+        found.beside.is_none() && found.names.iter().all(|name| name.repository.as_str() == UNTAGGED)
     };
     let mut unnamed: Vec<&mut Found> = intake.found.iter_mut().filter(nameless).collect();
     match unnamed.as_mut_slice() {
         [found] => {
             let version = tag.as_ref().map_or_else(|| format!("@{}", found.root), |tag| format!(":{tag}"));
             let shown = format!("{repository}{version}");
-            found.places = vec![Place { repository: repository.clone(), tag: tag.clone(), shown }];
+            found.names = vec![FoundName { repository: repository.clone(), tag: tag.clone(), shown }];
             found.notes.retain(|note| !note.contains(UNTAGGED));
         }
-        [] => intake.warn("--name", "not used: everything in what was given says its own name"),
+        [] => intake.warn("the given name", "not used: everything in what was given says its own name"),
         several => {
             let images = several.iter().map(|found| format!("{}: {}", printable(&found.file), found.root)).collect();
             return Err(IngestError::Unnamed { images });
@@ -257,55 +256,24 @@ fn give_name(intake: &mut Intake<'_>) -> Result<(), IngestError> {
     Ok(())
 }
 
-fn ended(problem: Problem) -> IngestError {
-    match problem {
-        Problem::Cancelled => IngestError::Cancelled,
-        Problem::Registry(airdock_registry::Error::Conflicts(kept)) => {
-            IngestError::Conflicts { kept: kept.into_iter().map(Kept::from).collect() }
-        }
-        Problem::Registry(error) => IngestError::Registry { message: Problem::Registry(error).causes() },
-        other => IngestError::Registry { message: other.sentence() },
-    }
-}
-
-/// The bytes of all inputs, where that can be known.
+/// The size of all inputs together, if it can be known.
 fn total(inputs: &[Input]) -> Option<u64> {
-    inputs.iter().map(|input| if let Input::Path(path) = input { size(path, 0) } else { None }).sum()
+    inputs.iter().map(Input::size).sum()
 }
 
-/// A guess for a progress bar: what cannot be read counts as nothing here and is told when it is read.
-fn size(path: &Path, depth: usize) -> Option<u64> {
-    let metadata = if depth == 0 { path.metadata() } else { path.symlink_metadata() };
-    let Ok(metadata) = metadata else { return Some(0) };
-    if metadata.is_dir() && depth < 32 {
-        let entries = std::fs::read_dir(path).into_iter().flatten().flatten();
-        return Some(entries.filter_map(|entry| size(&entry.path(), depth + 1)).sum());
-    }
-    if metadata.is_file() { Some(metadata.len()) } else { (depth > 0).then_some(0) }
-}
-
-/// What tags say they came from.
+/// The name of the bundle, for the origin of its tags.
 fn bundle_name(inputs: &[Input]) -> String {
-    let name = |input: &Input| match input {
-        Input::Path(path) => path
-            .canonicalize()
-            .ok()
-            .as_deref()
-            .unwrap_or(path)
-            .file_name()
-            .map_or_else(|| path.display().to_string(), |name| name.to_string_lossy().into_owned()),
-        Input::Stream(_, name) => name.clone(),
-    };
-    let first = inputs.first().map(name).unwrap_or_default();
+    let first = inputs.first().map(Input::name).unwrap_or_default();
     if inputs.len() > 1 { format!("{first} and {} more", inputs.len() - 1) } else { first }
 }
 
+/// Compares every `manifest.txt` with what was found.
 fn cross_check(intake: &mut Intake<'_>) {
     let texts = std::mem::take(&mut intake.texts);
     let mut held = Vec::new();
-    for place in intake.found.iter().flat_map(|found| &found.places) {
-        let name = place.repository.components().next_back().unwrap_or_default().to_owned();
-        held.extend(place.tag.as_ref().map(|tag| Held { name, version: tag.to_string() }));
+    for found in intake.found.iter().flat_map(|found| &found.names) {
+        let name = found.repository.components().next_back().unwrap_or_default().to_owned();
+        held.extend(found.tag.as_ref().map(|tag| Held { name, version: tag.to_string() }));
     }
     for (file, text) in texts {
         let end = (0..=text.len().min(manifest_txt::MAX_SIZE)).rev().find(|end| text.is_char_boundary(*end));

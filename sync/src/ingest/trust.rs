@@ -1,39 +1,44 @@
-//! Whether what was found is what somebody who is trusted has signed.
+//! Whether what was found is what a trusted key has signed.
 //!
-//! Everything is read first, blob by blob held against its digest, and nothing is visible yet. Then the manifests found,
-//! with their names, have to be those of the signed inventories: all of them and no others. Invariant: with a key there is
-//! no way from here to a commit but through [`Trust::check`]; a text is parsed only after its signature was verified.
+//! Everything is read first, every blob is checked against its digest, and nothing is visible yet. Then the manifests found,
+//! with their names, must be those of the signed inventories: all of them and no others. Invariant: with a key, the only way
+//! to a commit is through [`Trust::check`]; a text is parsed only after its signature was verified.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::File;
-use std::io::{self, Read as _};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use airdock_registry::ReleaseSignature;
 use jiff::Timestamp;
 
-use super::report::{Event, IngestError, Notice};
+use super::error::IngestError;
 use super::settings::Settings;
-use crate::archive::{Found, INVENTORY, INVENTORY_SIGNATURE, Intake, Inventories, Meter, Sheet, UNTAGGED, printable};
+use crate::archive::found::{Found, Inventories, Sheet, UNTAGGED};
+use crate::archive::intake::Intake;
+use crate::archive::role::{INVENTORY, INVENTORY_SIGNATURE};
 use crate::inventory::{Entry, Inventory, Key, MAX_SIGNATURE};
+use crate::limits::read_bounded;
+use crate::progress::{Event, Meter};
+use crate::report::Notice;
+use crate::text::printable;
 
-/// Differences told one by one; after so many nobody reads on.
+/// Differences that are reported one by one.
 const MAX_DIFFERENCES: usize = 50;
 
-const CURE: &str = "make it with `airdock inventory` where the bundle is made, and sign it there";
+const CURE: &str = "make an inventory where the bundle is made, and sign it there";
 
-/// The keys that are trusted, and the inventory that was given for everything.
+/// The trusted keys, and the inventory that was given for all inputs.
 pub(super) struct Trust {
     keys: Vec<Key>,
     given: Option<(String, Sheet)>,
 }
 
-/// Reads the keys, to say early that one cannot be used. Returns what to call each.
+/// Reads the keys, so that an unusable one is reported early. Returns a label for each.
 ///
 /// # Errors
 /// [`IngestError::Key`].
 pub fn check_keys(settings: &Settings) -> Result<Vec<String>, IngestError> {
-    Ok(read_keys(&settings.trust.keys)?.iter().map(called).collect())
+    Ok(read_keys(&settings.trust.keys)?.iter().map(label).collect())
 }
 
 fn read_keys(paths: &[PathBuf]) -> Result<Vec<Key>, IngestError> {
@@ -41,7 +46,7 @@ fn read_keys(paths: &[PathBuf]) -> Result<Vec<Key>, IngestError> {
     paths.iter().map(read).collect()
 }
 
-fn called(key: &Key) -> String {
+fn label(key: &Key) -> String {
     format!("{} ({})", key.file, key.fingerprint)
 }
 
@@ -67,15 +72,15 @@ impl Trust {
         Ok(Self { keys, given: Some((shown, Sheet { text: Some(text.into()), signature, problem: None })) })
     }
 
-    /// Whether nothing goes in without a signature.
+    /// Whether only signed content goes in.
     pub(super) const fn is_required(&self) -> bool {
         !self.keys.is_empty()
     }
 
-    /// Holds what was found against its inventories; says who signed it. Without keys, what is wrong is a warning.
+    /// Compares what was found with its inventories. Returns who signed them. Without keys, problems are only warnings.
     ///
     /// # Errors
-    /// [`IngestError::Untrusted`], with all that is wrong.
+    /// [`IngestError::Untrusted`], with all problems.
     pub(super) fn check(&self, intake: &mut Intake<'_>, inputs: &str) -> Result<Vec<ReleaseSignature>, IngestError> {
         let found = std::mem::take(&mut intake.inventories);
         let mut held = self.read_all(&found, inputs);
@@ -94,22 +99,22 @@ impl Trust {
             intake.warn(&file, message);
         }
         if let Some(file) = self.given.as_ref().map(|(file, _)| file).or_else(|| found.sheets.keys().next()) {
-            intake.warn(file, "nobody's signature was asked for: name a key with `--key` or in `ingest.trust.keys`");
+            intake.warn(file, "no signature was checked: name a key in `ingest.trust.keys`");
         }
         Ok(Vec::new())
     }
 
-    /// Holds the inventories alone against the keys and the clock, before anything is taken in. What is good here is looked
-    /// at again at the end.
+    /// Checks the inventories alone against the keys and the clock, before anything is written. They are checked again at
+    /// the end.
     ///
     /// # Errors
-    /// [`IngestError::Untrusted`], when it cannot come to a good end.
+    /// [`IngestError::Untrusted`], when the ingest cannot succeed.
     pub(super) fn check_ahead(&self, meter: &Meter<'_>, found: &Inventories, inputs: &str) -> Result<(), IngestError> {
         let problems = self.read_all(found, inputs).problems;
         if problems.is_empty() || !self.is_required() { Ok(()) } else { Err(refuse(meter, problems)) }
     }
 
-    /// Reads the inventories that count. None is a problem where one is asked for and cannot come yet.
+    /// Reads the inventories that count. It is a problem if there is none, one is required, and none can follow.
     fn read_all(&self, found: &Inventories, inputs: &str) -> Held {
         let mut held = Held::default();
         match &self.given {
@@ -123,7 +128,7 @@ impl Trust {
             });
             let message = format!(
                 "it has no inventory, and only what is signed by {} goes in; {CURE}, and put `{INVENTORY}` and \
-                 `{INVENTORY_SIGNATURE}` into the bundle's root, or give them with `--inventory`{}",
+                 `{INVENTORY_SIGNATURE}` into the bundle's root, or give them separately{}",
                 self.keys(),
                 nested.unwrap_or_default()
             );
@@ -167,20 +172,20 @@ impl Trust {
 
     /// All keys, for a sentence.
     fn keys(&self) -> String {
-        self.keys.iter().map(called).collect::<Vec<_>>().join(" or ")
+        self.keys.iter().map(label).collect::<Vec<_>>().join(" or ")
     }
 }
 
-/// Tells what is wrong to whoever follows the ingest, and ends it.
+/// Reports the problems as events, and as the error that ends the ingest.
 pub(super) fn refuse(meter: &Meter<'_>, problems: Vec<Notice>) -> IngestError {
     problems.iter().for_each(|problem| meter.tell(Event::Failed(problem.clone())));
     IngestError::Untrusted { problems }
 }
 
-/// What the inventories say, and what is wrong.
+/// What the inventories list, and the problems.
 #[derive(Default)]
 struct Held {
-    /// Each with the file that names it.
+    /// Each entry with the inventory that lists it.
     wanted: BTreeMap<Entry, String>,
     tagged: BTreeMap<String, Entry>,
     signatures: Vec<ReleaseSignature>,
@@ -210,7 +215,7 @@ impl Held {
         }
     }
 
-    /// Every manifest that would be linked, under every name, has to be named, and the other way round.
+    /// Every manifest that would be linked must be listed under each of its names, and every listed one must be there.
     fn compare(&mut self, found: &[Found]) {
         let mut extra: BTreeMap<Entry, &str> = BTreeMap::new();
         let mut there = BTreeSet::new();
@@ -254,23 +259,14 @@ impl Held {
     }
 }
 
-/// The names of what was found, as an inventory has them.
+/// The entries that an inventory of `found` has.
 pub(super) fn entries(found: &Found) -> Vec<Entry> {
     if let Some((about, tag)) = &found.beside {
         return vec![Entry::beside(found.root, about, tag.as_ref())];
     }
-    let named = found.places.iter().map(|place| match &place.tag {
-        None if place.repository.as_str() == UNTAGGED => Entry::nameless(found.root),
-        tag => Entry::named(found.root, &place.repository, tag.as_ref()),
+    let named = found.names.iter().map(|name| match &name.tag {
+        None if name.repository.as_str() == UNTAGGED => Entry::nameless(found.root),
+        tag => Entry::named(found.root, &name.repository, tag.as_ref()),
     });
     named.collect()
-}
-
-fn read_bounded(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    File::open(path)?.take(limit + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > limit {
-        return Err(io::Error::other(format!("it is larger than {limit} bytes")));
-    }
-    Ok(bytes)
 }

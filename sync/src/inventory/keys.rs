@@ -1,10 +1,8 @@
 //! Public keys and detached signatures, as `openssl` and `cosign` write them.
 //!
-//! Two kinds: ECDSA on P-256 with SHA-256, and Ed25519. What a key file says is held against the one form each of them has,
-//! so there is no parser of ASN.1 here.
+//! Two types: ECDSA on P-256 with SHA-256, and Ed25519. Each has exactly one DER form, which is compared byte by byte, so no
+//! ASN.1 parser is needed.
 
-use std::fs::File;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use airdock_registry::oci::{Algorithm, Digest};
@@ -12,22 +10,24 @@ use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1, ED25519, UnparsedPublicKey, V
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use rustls_pki_types::pem::{PemObject as _, SectionKind};
 
-/// The largest signature file, in bytes: one of P-256 in base64 has about a hundred.
+use crate::limits::read_bounded;
+
+/// The largest signature file, in bytes. A P-256 signature in base64 has about a hundred.
 pub(crate) const MAX_SIGNATURE: u64 = 4096;
 
 /// The largest key file, in bytes.
 const MAX_KEY: u64 = 64 * 1024;
 
-/// What is before the point of a P-256 key, up to and with the byte that says it is not compressed.
+/// The bytes before the point of a P-256 key, and its first byte, which means that it is not compressed.
 const P256: &[u8] = &[
     0x30, 0x59, 0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x08, 0x2a, 0x86, 0x48, 0xce,
     0x3d, 0x03, 0x01, 0x07, 0x03, 0x42, 0x00, 0x04,
 ];
 const P256_POINT: usize = 65;
-/// What is before the 32 bytes of an Ed25519 key.
+/// The bytes before the 32 bytes of an Ed25519 key.
 const ED25519_KEY: &[u8] = &[0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];
 
-/// Kinds that are not taken, by what their files hold.
+/// Key types that are not supported, by the object identifier in their files.
 const OTHERS: [(&[u8], &str); 6] = [
     (&[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01], "an RSA key"),
     (&[0x2b, 0x81, 0x04, 0x00, 0x22], "an ECDSA key on P-384"),
@@ -44,17 +44,17 @@ pub(crate) struct Key {
     pub(crate) file: String,
     /// The SHA-256 of the key in DER.
     pub(crate) fingerprint: Digest,
-    kind: Kind,
+    kind: KeyType,
     key: Vec<u8>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
+enum KeyType {
     EcdsaP256,
     Ed25519,
 }
 
-/// Why a file is no key to verify with.
+/// Why a file is not a usable public key.
 #[derive(Debug, thiserror::Error)]
 #[error("the key `{}` cannot be used: {problem}", path.display())]
 pub(crate) struct InvalidKey {
@@ -69,16 +69,12 @@ impl Key {
     /// When it cannot be read, or holds something else.
     pub(crate) fn read(path: &Path) -> Result<Self, InvalidKey> {
         let invalid = |problem: String| InvalidKey { path: path.to_owned(), problem };
-        let mut pem = Vec::new();
-        let read = File::open(path).and_then(|file| file.take(MAX_KEY + 1).read_to_end(&mut pem));
-        if read.map_err(|error| invalid(error.to_string()))? as u64 > MAX_KEY {
-            return Err(invalid(format!("it is larger than {MAX_KEY} bytes")));
-        }
+        let pem = read_bounded(path, MAX_KEY).map_err(|error| invalid(error.to_string()))?;
         let file = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
         Self::of_pem(file, &pem).map_err(invalid)
     }
 
-    fn of_pem(file: String, pem: &[u8]) -> Result<Self, String> {
+    pub(crate) fn of_pem(file: String, pem: &[u8]) -> Result<Self, String> {
         let wanted = "give a public key in PEM, as `openssl pkey -pubout` or `cosign generate-key-pair` writes it";
         let sections: Result<Vec<(SectionKind, Vec<u8>)>, _> =
             <(SectionKind, Vec<u8>)>::pem_slice_iter(pem).take(2).collect();
@@ -93,24 +89,24 @@ impl Key {
             _ => return Err("it holds more than one key; write each to a file of its own".to_owned()),
         };
         let (kind, key) = if der.starts_with(P256) && der.len() == P256.len() - 1 + P256_POINT {
-            (Kind::EcdsaP256, &der[P256.len() - 1..])
+            (KeyType::EcdsaP256, &der[P256.len() - 1..])
         } else if der.starts_with(ED25519_KEY) && der.len() == ED25519_KEY.len() + 32 {
-            (Kind::Ed25519, &der[ED25519_KEY.len()..])
+            (KeyType::Ed25519, &der[ED25519_KEY.len()..])
         } else {
             let holds = |oid: &[u8]| der.windows(oid.len()).take(32).any(|window| window == oid);
             let other = OTHERS.iter().find(|(oid, _)| holds(oid)).map_or("a key of another kind", |(_, name)| name);
             return Err(format!("it is {other}; use ECDSA on P-256 or Ed25519"));
         };
         let key = Self { file, fingerprint: Algorithm::Sha256.digest(der), kind, key: key.to_vec() };
-        // Not every point is one of the curve.
+        // Not every value is a point on the curve.
         key.public().parse().map_err(|error| format!("it is damaged ({error}); {wanted}"))?;
         Ok(key)
     }
 
     fn public(&self) -> UnparsedPublicKey<&[u8]> {
         let algorithm: &'static dyn VerificationAlgorithm = match self.kind {
-            Kind::EcdsaP256 => &ECDSA_P256_SHA256_ASN1,
-            Kind::Ed25519 => &ED25519,
+            KeyType::EcdsaP256 => &ECDSA_P256_SHA256_ASN1,
+            KeyType::Ed25519 => &ED25519,
         };
         UnparsedPublicKey::new(algorithm, &self.key)
     }
@@ -125,9 +121,4 @@ impl Key {
             .flatten()
             .any(|signature| key.verify(text, signature).is_ok())
     }
-}
-
-/// For the fuzz target: whether it is a key, whatever it has signed.
-pub(crate) fn probe_key(bytes: &[u8]) -> bool {
-    Key::of_pem(String::new(), bytes).is_ok_and(|key| !key.has_signed(bytes, bytes))
 }

@@ -1,4 +1,4 @@
-//! The inventory of a bundle: a small text that names what the bundle brings, so that one signature covers all of it.
+//! The inventory of a bundle: a small text that lists its content, so that one signature covers all of it.
 //!
 //! ```text
 //! # airdock inventory 1
@@ -8,14 +8,14 @@
 //! sha256:2c26…  -
 //! ```
 //!
-//! A line is the digest of a manifest and a name. Everything below a manifest is held against its digest by whoever reads
-//! it, so that the text needs no more. A name is `REPOSITORY:TAG` as the archive says it; a repository alone, without a tag;
-//! `:TAG` or `@DIGEST` of what goes beside what it signs or is about; `-` for what has none. Invariant: what is read is
-//! strict, so that two readers cannot differ about it, and a name with a tag is one digest.
+//! A line is the digest of a manifest and a name. Everything below a manifest is checked against its digest by the reader,
+//! so the text needs no more. A name is `REPOSITORY:TAG` as in the archive; a repository alone, if there is no tag; `:TAG` or
+//! `@DIGEST` for content that goes beside what it signs or is about; `-` if there is none. Invariant: the format is strict,
+//! so that no two readers differ, and a name with a tag is one digest.
 
 mod keys;
 
-pub(crate) use keys::{Key, MAX_SIGNATURE, probe_key};
+pub(crate) use keys::{Key, MAX_SIGNATURE};
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -24,47 +24,47 @@ use std::str::FromStr;
 use airdock_registry::oci::{Digest, RepositoryName, Tag};
 use jiff::{Span, SpanRelativeTo, Timestamp};
 
-use crate::archive::printable;
+use crate::text::printable;
 
 const FIRST: &str = "# airdock inventory ";
 const VERSION: &str = "1";
 const EXPIRES: &str = "# expires ";
 
-/// The name of what has none.
+/// The name for content without one.
 const NAMELESS: &str = "-";
 
-/// What a bundle brings, and until when that holds.
+/// The content of a bundle, and until when the inventory is valid.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Inventory {
-    /// When it stops being of use.
+    /// When it expires.
     pub expires: Option<Timestamp>,
-    /// What the bundle brings, by name.
+    /// The content, sorted by name.
     pub entries: BTreeSet<Entry>,
 }
 
 /// One manifest under one of its names.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Entry {
-    /// The name, in the form the text has it.
+    /// The name as it is written in the text.
     name: String,
     /// The digest of the manifest.
     digest: Digest,
 }
 
-/// Why a text is no inventory.
+/// Why a text is not an inventory.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("line {line}: {problem}")]
 pub struct InvalidInventory {
-    /// The number of the line, the first being 1.
+    /// The number of the line, from 1.
     pub line: usize,
     /// What is wrong with it.
     pub problem: String,
 }
 
-/// Why a text says no time at which an inventory may expire.
+/// Why a text is not an expiry time.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "`{0}` is neither a time to come such as `2027-03-01` or `2027-03-01T12:00:00Z` nor a duration such as `90d` or `12h`"
+    "`{0}` is neither a future time such as `2027-03-01` or `2027-03-01T12:00:00Z` nor a duration such as `90d` or `12h`"
 )]
 pub struct InvalidExpiry(String);
 
@@ -92,13 +92,13 @@ impl Entry {
         &self.digest
     }
 
-    /// The name, in the form the text has it.
+    /// The name as it is written in the text.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Whether the name can stand for one manifest only: a tag is at stake.
+    /// Whether the name has a tag, and so must stand for one manifest only.
     #[must_use]
     pub fn is_tagged(&self) -> bool {
         !self.name.starts_with('@') && self.name.contains(':')
@@ -146,7 +146,7 @@ impl Inventory {
         digests.into_iter().filter(|(_, digests)| digests.len() > 1).collect()
     }
 
-    /// Whether it is of no use any more.
+    /// Whether it has expired.
     #[must_use]
     pub fn is_expired(&self, now: Timestamp) -> bool {
         self.expires.is_some_and(|expires| expires <= now)
@@ -155,7 +155,7 @@ impl Inventory {
     /// Reads the text, byte for byte: no blank lines, no other comments, nothing twice.
     ///
     /// # Errors
-    /// The first line that is wrong, and what is wrong with it.
+    /// The first invalid line, and why.
     pub fn parse(text: &[u8]) -> Result<Self, InvalidInventory> {
         let at = |line: usize, problem: String| InvalidInventory { line: line + 1, problem };
         let text = std::str::from_utf8(text).map_err(|error| {
@@ -220,15 +220,15 @@ fn time(text: &str) -> Option<Timestamp> {
     plain.then(|| text.parse().ok()).flatten()
 }
 
-/// When an inventory made at `now` expires that is to last until a day or time in UTC, or for a duration.
+/// The time an inventory made at `now` expires: a day or time in UTC, or a duration from now.
 ///
 /// # Errors
-/// When `text` is none of these, or over already.
+/// When `text` is none of these, or in the past.
 pub fn expiry(text: &str, now: Timestamp) -> Result<Timestamp, InvalidExpiry> {
     let duration = || {
         let span: Span = text.parse().ok()?;
         let duration = span.to_duration(SpanRelativeTo::days_are_24_hours()).ok()?;
-        // Nobody reads fractions of a second.
+        // Whole seconds are precise enough.
         Timestamp::from_second(now.as_second().checked_add(duration.as_secs())?).ok()
     };
     let day = || time(&format!("{text}T00:00:00Z"));

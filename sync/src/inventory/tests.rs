@@ -1,4 +1,4 @@
-//! What an inventory is and is not.
+//! Tests of the inventory format.
 
 use airdock_registry::oci::Algorithm;
 use proptest::prelude::*;

@@ -1,4 +1,4 @@
-//! The documented bundle: a folder, or one tar of it however packed; what else may lie in it.
+//! The documented bundle: a folder, or a tar of it in any compression; and other files in it.
 
 use std::os::unix::fs::symlink;
 use std::path::PathBuf;
@@ -42,7 +42,7 @@ fn a06_the_bundle_is_the_same_as_a_folder_a_tar_compressed_or_piped() {
     let expected = world.tags();
     assert_eq!(expected.len(), 7);
     let tar = one_tar();
-    // Names say nothing: each file is called as it is not.
+    // Names do not matter: each file has a misleading one.
     for (name, content) in [
         ("bundle.zip", tar.clone()),
         ("bundle.tar", gzip(&tar)),
@@ -140,7 +140,7 @@ fn manifest_txt_only_warns() {
 }
 
 #[test]
-fn what_else_lies_in_a_folder_is_left_out_and_links_leave_it_nowhere() {
+fn other_files_of_a_folder_are_left_out_and_links_never_lead_outside() {
     let world = World::new();
     let path = folder(&world);
     world.file("bundle/notes.pdf", b"%PDF");
@@ -202,7 +202,7 @@ fn a_tag_that_moves_is_updated_and_says_so() {
 }
 
 #[test]
-fn a_tag_somebody_pushed_stays_and_is_named() {
+fn a_pushed_tag_stays_and_is_named() {
     let world = World::new();
     world.ingest("a.tar", &save_docker_20(&[Image::new(&["mine:1"], &[1])]));
     let digest = world.manifest("docker.io/library/mine", "1").digest;
@@ -256,7 +256,7 @@ fn a19_deletes_beside_an_ingest_leave_every_tag_whole_and_another_ingest_brings_
                 for line in &tags {
                     let (name, digest) = line.split_once(' ').unwrap();
                     let (repository, tag) = name.rsplit_once(':').unwrap();
-                    // A tag alone now and then; a manifest takes its tags along.
+                    // Now and then only a tag; deleting a manifest deletes its tags.
                     let reference = if round % 4 == 3 { tag } else { digest };
                     let repository = world.registry.repository(repository.parse().unwrap());
                     let gone = runtime.block_on(repository.delete_manifest(&TagOrDigest::parse(reference).unwrap()));
@@ -265,7 +265,7 @@ fn a19_deletes_beside_an_ingest_leave_every_tag_whole_and_another_ingest_brings_
             }
             assert_eq!(failures(&ingesting.join().unwrap().unwrap()), "");
         });
-        // What is left is listed, served and whole.
+        // The rest is listed, served and complete.
         world.check_whole();
     }
     assert!(deleted > 20, "only {deleted} deletes met anything");
@@ -278,7 +278,7 @@ fn an_ingest_that_is_stopped_leaves_no_tag() {
     let world = World::new();
     let path = folder(&world);
     let cancel = Cancel::default();
-    // Stopped in the middle: when the first image is whole.
+    // Cancelled in the middle, when the first image is complete.
     let items = std::cell::Cell::new(0);
     let progress = |event: Event| {
         if matches!(event, Event::Item { .. }) {

@@ -41,7 +41,7 @@ fn the_zenml_charts_answer_to_their_upstream_names_too() {
 }
 
 #[test]
-fn a_provenance_file_goes_along_wherever_it_lies() {
+fn a_provenance_file_goes_along_from_a_folder_a_stream_or_beside_its_chart() {
     let archive = chart("app", "1.0.0");
     let digest = airdock_registry::oci::Algorithm::Sha256.digest(&archive);
     let provenance = [SIGNED, format!("files:\n  app-1.0.0.tgz: {digest}\n").as_bytes()].concat();
@@ -50,7 +50,7 @@ fn a_provenance_file_goes_along_wherever_it_lies() {
         assert!(served.contains("application/vnd.cncf.helm.chart.provenance.v1.prov"), "{served}");
         world.check_whole();
     };
-    // Beside a chart that was given by itself.
+    // Beside a chart that is an input itself.
     let world = World::new();
     world.file("app-1.0.0.tgz.prov", &provenance);
     world.ingest("app-1.0.0.tgz", &archive);
@@ -61,7 +61,7 @@ fn a_provenance_file_goes_along_wherever_it_lies() {
     let path = folder.file("charts/app-1.0.0.tgz", &archive);
     folder.path(path.parent().unwrap());
     has_it(&folder);
-    // In a stream, before or behind the chart.
+    // In a stream, before or after the chart.
     let first = Tarball::new().file("b/charts/a.tgz.prov", &provenance).file("b/charts/a.tgz", &archive).end();
     let last = Tarball::new().file("b/charts/a.tgz", &archive).file("b/charts/a.tgz.prov", &provenance).end();
     let mut manifests = Vec::new();

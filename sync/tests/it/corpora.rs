@@ -6,7 +6,7 @@ use airdock_sync::probe;
 
 use testkit::ingest::World;
 
-/// What a probe answers means nothing; that it answers is the test.
+/// The number a probe returns means nothing; the test is that it returns.
 fn seen(answer: u64) {
     std::hint::black_box(answer);
 }

@@ -1,4 +1,4 @@
-//! Block devices, and what is no file at all.
+//! Block devices, and inputs that are not files.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -8,7 +8,7 @@ use testkit::content::gzip;
 use testkit::image::Image;
 use testkit::ingest::{World, failures};
 
-/// A file as a block device, while it lives. Needs the rights for that.
+/// A file as a block device until it is dropped. Needs the rights for that.
 struct Loop(PathBuf);
 
 impl Loop {
@@ -25,16 +25,16 @@ impl Drop for Loop {
     }
 }
 
-/// Puts `content` on a device of 8 MiB that was full of something else.
+/// Writes `content` to a device of 8 MiB that was full of other data.
 fn device(world: &World, content: &[u8]) -> Option<Loop> {
     let mut medium = vec![0xa5; 8 << 20];
     medium[..content.len()].copy_from_slice(content);
-    // Where no loop device can be had, the tests of padded files stand in.
+    // Without loop devices, the tests of padded files have to do.
     Loop::over(&world.file("medium", &medium))
 }
 
 #[test]
-fn a_tar_written_to_a_device_goes_in_whatever_lies_behind_it() {
+fn a_tar_written_to_a_device_goes_in_whatever_comes_after_it() {
     let world = World::new();
     let archive = save_docker_20(&[Image::new(&["a:1"], &[1, 2])]);
     let Some(device) = device(&world, &archive) else { return };
@@ -48,7 +48,7 @@ fn a_tar_written_to_a_device_goes_in_whatever_lies_behind_it() {
 }
 
 #[test]
-fn a_tar_written_to_a_device_is_mounted_as_it_lies_there() {
+fn a_tar_written_to_a_device_is_mounted_in_place() {
     let (ingested, mounted) = (World::new(), World::new());
     let archive = save_docker_20(&[Image::new(&["a:1"], &[1, 2])]);
     let Some(device) = device(&mounted, &archive) else { return };
@@ -78,7 +78,7 @@ fn a_device_with_something_else_on_it_is_refused_with_what_to_do() {
         assert!(error.contains(told), "mounted, {told}: {error}");
         assert_eq!(world.tags(), Vec::<String>::new());
     }
-    // Cut short it is told so, like any other tar.
+    // Cut short it is refused, like any other tar.
     let world = World::new();
     let mut cut = archive[..archive.len() - 3000].to_vec();
     cut.extend(vec![0xa5; 600]);

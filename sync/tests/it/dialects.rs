@@ -1,4 +1,4 @@
-//! Every dialect of `docker save`, and that one image is one image whoever saved it.
+//! Every dialect of `docker save`, and that an image is the same image whichever tool saved it.
 
 use airdock_registry::oci::Algorithm;
 
@@ -121,7 +121,7 @@ fn kaniko_and_crane_layers_stay_compressed_and_are_checked_against_the_config() 
         let expected = image.manifest_of(&packed, "application/vnd.oci.image.layer.v1.tar+gzip");
         assert_eq!(world.manifest("registry.example/a/b", "1").bytes, expected);
         world.check_whole();
-        // The same again, and nothing of the layers is needed.
+        // The second time, none of the layers is needed.
         let again = if piped { world.pipe(&archive) } else { world.ingest("x.tar", &archive) };
         assert!(!again.wrote);
     }
@@ -130,7 +130,7 @@ fn kaniko_and_crane_layers_stay_compressed_and_are_checked_against_the_config() 
     let world = World::new();
     let told = world.refused("x.tar", &save_kaniko(&other));
     assert!(told.contains("expected"), "{told}");
-    // Its layers may be here by now, each as its name says. They are still none of this image's.
+    // Its layers may be here by now under the digests in their names. They still do not belong to this image.
     let again = world.refused("x.tar", &save_kaniko(&other));
     assert_eq!(again, told);
 }

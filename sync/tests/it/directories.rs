@@ -94,7 +94,7 @@ fn a07_a_blob_of_a_directory_that_is_not_what_its_name_says_is_refused() {
 }
 
 #[test]
-fn a_manifest_json_of_somebody_else_is_left_out_with_a_word() {
+fn a_manifest_json_of_another_tool_is_left_out_with_a_warning() {
     let remote = Remote::new(1);
     let mut files = Files::new();
     save_directory(&mut files, "app:1", &remote.manifest, &[&remote]);

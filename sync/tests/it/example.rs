@@ -1,10 +1,10 @@
-//! The example bundle, which real tools made.
+//! The example bundle, made by real tools.
 
 use testkit::bundle::example;
 use testkit::ingest::World;
 
 #[test]
-fn the_example_bundle_goes_in_as_it_lies_under_all_its_names() {
+fn the_example_bundle_goes_in_under_all_its_names() {
     let world = World::new();
     let report = world.path(&example());
     assert_eq!(report.failures, []);

@@ -1,5 +1,5 @@
-//! hauler's hauls: an image layout whose `index.json` says in words of its own what each entry is. Written after the format
-//! in hauler's source (`pkg/consts`, `pkg/store`, `store save`): it builds nothing without a network.
+//! hauler's hauls: an image layout whose `index.json` has hauler's own annotations. Made by hand after hauler's source
+//! (`pkg/consts`, `pkg/store`, `store save`), because hauler cannot build one without a network.
 
 use airdock_registry::oci::{Algorithm, MediaType};
 
@@ -14,12 +14,12 @@ fn annotations(kind: &str, name: &str, full: Option<&str>) -> String {
     format!(r#""kind":"{kind}","org.opencontainers.image.ref.name":"{name}"{full}"#)
 }
 
-/// An artifact of one layer, as hauler makes one of a chart or a file.
+/// An artifact of one layer, as hauler makes it of a chart or a file.
 fn artifact(config_type: &str, config: &[u8], layer_type: &str, layer: &[u8]) -> Vec<u8> {
     testkit::manifest::artifact((config_type, config), (layer_type, layer)).into_bytes()
 }
 
-/// A haul, with these kinds and with names as that version writes them.
+/// A haul, with these kinds, and with names as that version writes them.
 fn haul(prefix: &str, with_full_names: bool, index_name: &str) -> (Remote, Vec<u8>, Vec<u8>, Vec<u8>) {
     let image = Remote::new(1);
     let packed = chart("rancher", "2.8.5");
@@ -47,7 +47,7 @@ fn haul(prefix: &str, with_full_names: bool, index_name: &str) -> (Remote, Vec<u
     ]);
     let mut parts = image.parts();
     parts.extend([&helm[..], config, &packed, &file, b"{}", b"#!/bin/sh", &signature, b"{ }", b"sig"]);
-    // Of names without hosts, and of what is no image.
+    // Names without hosts, and content that is not an image.
     let blob = |content: &[u8]| format!("blobs/sha256/{}", Algorithm::Sha256.digest(content).encoded());
     let list = format!(
         r#"[{{"Config":"{}","RepoTags":["a/b:1"],"Layers":["{}"]}},{{"Config":"{}","RepoTags":["hauler/rancher:2.8.5"],"Layers":["{}"]}}]"#,
@@ -58,7 +58,7 @@ fn haul(prefix: &str, with_full_names: bool, index_name: &str) -> (Remote, Vec<u
     );
     let mut tar = layout("", &parts, &index);
     if index_name != "index.json" {
-        // For containerd only images are listed in the usual place.
+        // For containerd, `index.json` lists images only.
         let images = index_of(&[(&image.manifest, MANIFEST, &annotations(&kind("image"), "a/b:1", full))]);
         tar = layout("", &parts, &images).file(index_name, &index);
     }

@@ -1,5 +1,5 @@
-//! Archives no honest tool writes. Each is refused with a sentence that names the file and the cause; no tag is left, and
-//! nothing is ever written but blobs.
+//! Archives that no image tool writes. Each is refused with an error that names the file and the cause; no tag is left, and
+//! nothing but blobs is written.
 
 use tar::EntryType;
 
@@ -9,7 +9,7 @@ use testkit::image::Image;
 use testkit::ingest::{World, failures};
 use testkit::tarball::{Tarball, entry, pax};
 
-/// An honest image with something before its end.
+/// A valid image with more entries before its end.
 fn with(extra: &[u8]) -> Vec<u8> {
     let mut archive = save_docker_20(&[Image::new(&["a:1"], &[1])]);
     archive.truncate(archive.len() - 1024);
@@ -48,14 +48,14 @@ fn a01_a_pax_size_that_disagrees_with_the_header_is_refused() {
 
 #[test]
 fn a01_a_tar_smuggled_behind_an_empty_header_size_is_content_and_no_entries() {
-    // CVE-2025-62518: the header says 0, PAX the truth; a reader that believes the header meets the inner entries.
+    // CVE-2025-62518: the header states 0, PAX the real size; a reader that uses the header sees the inner entries.
     let inner = save_docker_20(&[Image::new(&["smuggled:1"], &[2])]);
     let header = entry(b"blob.bin", EntryType::Regular, b"", |_| {});
     let mut body = inner.clone();
     body.resize(body.len().next_multiple_of(512), 0);
     let size = inner.len().to_string();
     let archive = with(&[pax(&[("size", &size)]), header, body].concat());
-    // GNU tar and Go see one entry there, and so do we: read as an archive of its own, it is a whole one.
+    // GNU tar and Go see one entry there, and so does this reader: an archive of its own, and a valid one.
     let world = World::new();
     let report = world.ingest("x.tar", &archive);
     assert_eq!(report.images.len(), 2);
@@ -89,7 +89,7 @@ fn a02_links_that_leave_the_archive_and_devices_are_refused() {
     ] {
         refused(target, &link(kind, "a/link", target), "link");
     }
-    // A link within and a file through it: two entries of one name at most, never a file elsewhere.
+    // A link, and a file with the link in its path: at most two entries of one name, never a file elsewhere.
     let through = [link(EntryType::Symlink, "dir", "other"), file(b"dir/x")].concat();
     let world = World::new();
     assert_eq!(failures(&world.ingest("x.tar", &with(&through))), "");
@@ -157,12 +157,12 @@ fn sparse_files_and_types_readers_disagree_about_are_refused() {
 }
 
 #[test]
-fn a_tar_that_lies_about_sizes_is_refused() {
+fn a_tar_with_wrong_sizes_is_refused() {
     let negative = entry(b"n", EntryType::Regular, b"", |header| header.as_old_mut().size = [0xff; 12]);
     refused("negative", &negative, "size");
     let words = entry(b"n", EntryType::Regular, b"", |header| header.as_old_mut().size = *b"many bytes\0\0");
     refused("words", &words, "size");
-    // Beyond 64 bits, of which a careless reader takes the lowest: 0.
+    // More than 64 bits; a careless reader takes the lowest, which are 0.
     let wraps = entry(b"n", EntryType::Regular, b"", |header| {
         header.as_old_mut().size = [0x80, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0];
     });
@@ -173,7 +173,7 @@ fn a_tar_that_lies_about_sizes_is_refused() {
         header.as_old_mut().size = [0x80, 0, 0, 0, 0x7f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff];
     });
     refused("beyond everything", &huge, "incomplete");
-    // Saying less than there is: the rest is no header.
+    // Smaller than the content: the rest is not a header.
     let less = entry(b"n", EntryType::Regular, &[7; 2000], |header| header.set_size(10));
     refused("too small", &less, "checksum");
 }
@@ -215,7 +215,7 @@ fn a18_very_many_entries_or_names_are_refused() {
     let many = (0..2000).fold(Tarball::new(), |tar, n| tar.file(&format!("f{n}"), b"")).end();
     let told = format!("{:?}", world.try_ingest("x.tar", &many));
     assert!(told.contains("number of entries") && told.contains("ingest.limits.entries"), "{told}");
-    // Within the number, but with names of 4 KiB each.
+    // Few enough entries, but with names of 4 KiB each.
     let mut tar = Tarball::new();
     for n in 0..4200 {
         let path = format!("{n}/{}", "a/".repeat(2000));
@@ -238,7 +238,7 @@ fn a_truncated_or_padded_gzip_is_refused() {
     let end = checksum.len() - 6;
     checksum[end] ^= 1;
     assert!(World::new().refused("evil.tar.gz", &checksum).contains("damaged"));
-    // Members after each other are one stream (RFC 1952, 2.2).
+    // Consecutive members are one stream (RFC 1952, 2.2).
     let whole = with(&[]);
     let (front, back) = whole.split_at(2000);
     assert_eq!(failures(&World::new().ingest("x.tar.gz", &[gzip(front), gzip(back)].concat())), "");
@@ -246,7 +246,7 @@ fn a_truncated_or_padded_gzip_is_refused() {
 
 #[test]
 fn a04_a_bomb_stops_at_its_allowance() {
-    // 3 GiB of zeros in a layer, twice packed: some kilobytes.
+    // 3 GiB of zeros in a layer, compressed twice to some kilobytes.
     let mut encoder = zstd::stream::write::Encoder::new(Vec::new(), 1).unwrap();
     let header = entry(b"l/layer.tar", EntryType::Regular, b"", |header| header.set_size(3 << 30));
     std::io::Write::write_all(&mut encoder, &header).unwrap();
@@ -282,7 +282,7 @@ fn a04_a_bomb_of_any_compression_stops_at_the_ratio_and_size_that_are_set() {
         world.settings.limits.ratio_from = 3 << 20;
         let told = world.refused(name, &packed);
         assert!(told.contains(name) && told.contains("unpacks to") && told.contains("ingest.limits.ratio"), "{told}");
-        // Without the bound it is merely cut short.
+        // Below the bound it is only cut short.
         assert!(World::new().refused(name, &packed).contains("incomplete"), "{name}");
     }
 }

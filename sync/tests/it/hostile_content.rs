@@ -1,4 +1,4 @@
-//! Archives whose entries are well-formed and whose content is not what they say.
+//! Archives with well-formed entries whose content is wrong.
 
 use airdock_registry::oci::Algorithm;
 
@@ -45,7 +45,7 @@ fn a_manifest_json_of_one_gibibyte_is_refused_by_its_size() {
     let header =
         testkit::tarball::entry(b"manifest.json", tar::EntryType::Regular, b"", |header| header.set_size(1 << 30));
     let world = World::new();
-    // From a pipe it is refused when its header comes, long before its end.
+    // From a pipe it is refused at its header, long before its end.
     let endless = std::io::Read::chain(std::io::Cursor::new(header.clone()), std::io::repeat(b' '));
     let told = format!("{:?}", world.try_pipe(endless));
     assert!(told.contains("manifest.json") && told.contains("limit"), "{told}");

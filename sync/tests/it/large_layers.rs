@@ -1,7 +1,7 @@
-//! Layers large enough to be written beside each other.
+//! Layers large enough to be written in parallel.
 
 use airdock_registry::oci::Algorithm;
-use airdock_sync::ingest::Event;
+use airdock_sync::ingest::{Cancel, Event, IngestError, Input, inventory};
 
 use testkit::archive::{save_docker_20, save_docker_26};
 use testkit::content::bytes;
@@ -45,4 +45,20 @@ fn a_large_layer_that_was_changed_is_named_and_nothing_of_its_image_is_seen() {
     assert_eq!(world.tags(), Vec::<String>::new());
     assert_eq!(failures(&world.ingest("y.tar", &save_docker_20(&[good]))), "");
     world.check_whole();
+}
+
+#[test]
+fn an_inventory_hashes_large_layers_and_refuses_a_changed_one() {
+    let good = image();
+    let mut bad = good.clone();
+    bad.layers[1][MIB] ^= 1;
+    let world = World::new();
+    let made = |image: Image| {
+        let input = Input::Path(world.file("x.tar", &save_docker_20(&[image])));
+        inventory(vec![input], &world.settings, &Cancel::default(), &|_| {})
+    };
+    let listed = made(good.clone()).unwrap();
+    let digest = world.ingest("y.tar", &save_docker_20(&[good])).images[0].digest.clone();
+    assert_eq!(listed.entries.iter().map(|entry| entry.digest().to_string()).collect::<Vec<_>>(), [digest]);
+    assert!(matches!(made(bad), Err(IngestError::Strict { .. })));
 }

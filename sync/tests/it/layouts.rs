@@ -33,7 +33,7 @@ fn a12_a_sparse_index_is_served_for_the_platforms_that_are_there() {
     let index = index(&[(&amd, "linux/amd64"), (&arm, "linux/arm64"), (&attestation, "unknown/unknown")]);
     let mut parts = amd.parts();
     parts.push(&index);
-    // Of arm64 the manifest is there, as containerd exports it, and its layers are not.
+    // The arm64 manifest is there, as containerd exports it, but not its layers.
     parts.push(&arm.manifest);
     let archive = layout("", &parts, &index_of(&[(&index, INDEX, &named("ghcr.io/a/b:1"))])).end();
     for piped in [false, true] {
@@ -158,7 +158,7 @@ fn a20_what_an_incremental_bundle_lacks_is_listed() {
 }
 
 #[test]
-fn a_layout_lies_in_a_folder_of_the_bundle_or_is_one() {
+fn a_layout_is_a_folder_of_the_bundle_or_the_bundle_itself() {
     let remote = Remote::new(1);
     let world = World::new();
     let list = index_of(&[(&remote.manifest, MANIFEST, &named("ghcr.io/a/b:1"))]);

@@ -1,4 +1,4 @@
-//! Bundles served from where they lie are what an ingest of them would be, and little of them is read for it.
+//! Bundles served in place have the content an ingest of them would have, and little of them is read.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
@@ -60,7 +60,7 @@ fn every_dialect_mounted_is_what_an_ingest_of_it_is() {
 }
 
 #[test]
-fn the_example_bundle_is_mounted_as_it_lies() {
+fn the_example_bundle_is_mounted_unchanged() {
     let example = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../examples/zenml-air-gapped-bundle");
     let (ingested, mounted) = (World::new(), World::new());
     let brought = ingested.path(&example);
@@ -73,7 +73,7 @@ fn the_example_bundle_is_mounted_as_it_lies() {
 #[test]
 fn of_ten_gigabytes_less_than_one_megabyte_is_read() {
     const SIZE: u64 = 10 << 30;
-    // What is in the layer is nobody's business yet, so a hole will do, and its digest may be any.
+    // The layer is not read, so a hole in the file will do, with any digest.
     let diff_id = Algorithm::Sha256.digest(b"said to be");
     let config =
         format!(r#"{{"architecture":"amd64","os":"linux","rootfs":{{"type":"layers","diff_ids":["{diff_id}"]}}}}"#);
@@ -100,14 +100,14 @@ fn what_is_compressed_is_refused_and_says_what_to_do() {
         assert!(matches!(mounted, Err(IngestError::Compressed)), "{name}: {mounted:?}");
         assert_eq!(world.tags(), Vec::<String>::new());
     }
-    // Beside what can be served it is reported, and the rest is served.
+    // Beside a valid archive it is reported, and the rest is served.
     let world = World::new();
     let bundle = Tarball::new().file("a.tar.gz", &gzip(&archive)).file("b.tar", &containerd("").end()).end();
     let found = world.mount(&world.file("bundle.tar", &bundle));
     let refused = failures(&found);
     assert!(refused.contains("a.tar.gz") && refused.contains("ingest it instead"), "{refused}");
     assert_eq!(world.tags().len(), 1);
-    // Asked to be strict, nothing is.
+    // In strict mode nothing is.
     let mut world = World::new();
     world.settings.strict = true;
     assert!(matches!(world.try_mount(&world.file("bundle.tar", &bundle)), Err(IngestError::Strict { .. })));
@@ -151,14 +151,14 @@ fn a_small_blob_that_was_changed_is_never_given_out() {
     assert!(world.blob("app", &Algorithm::Sha256.digest(&image.layers[0])).is_some());
 }
 
-/// Flips a byte of `layer` where it lies in `archive`.
+/// Flips a byte of `layer` inside `archive`.
 fn flip(archive: &mut [u8], layer: &[u8]) {
     let at = archive.windows(layer.len()).position(|window| window == layer).unwrap();
     archive[at + layer.len() / 2] ^= 1;
 }
 
 #[test]
-fn a_layer_that_lies_in_two_archives_is_had_from_the_whole_one() {
+fn a_layer_in_two_archives_is_served_from_the_undamaged_one() {
     let [one, two] = [Image::new(&["a:1"], &[1, 2]), Image::new(&["b:1"], &[2, 3])];
     type Save = fn(&[Image]) -> Vec<u8>;
     let (plain, packed) = (one.layers[1].clone(), gzip(&one.layers[1]));
@@ -192,7 +192,7 @@ fn a_layer_that_lies_in_two_archives_is_had_from_the_whole_one() {
 }
 
 #[test]
-fn a_blob_that_lies_in_two_directories_is_had_from_the_whole_one() {
+fn a_blob_in_two_directories_is_served_from_the_undamaged_one() {
     let remote = Remote::new(1);
     let packed = &remote.blobs[1];
     let digest = Algorithm::Sha256.digest(packed);

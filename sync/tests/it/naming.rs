@@ -1,4 +1,4 @@
-//! Names for what has none, and which of several names and records goes first.
+//! Names for content without one, and which of several names wins.
 
 use airdock_registry::oci::Algorithm;
 use airdock_sync::ingest::{IngestError, Naming};
@@ -17,7 +17,7 @@ fn named(name: Option<&str>, base: Option<&str>) -> World {
     world
 }
 
-/// An archive of one image, annotated so in `index.json`, and with these `RepoTags` in a `manifest.json` beside it.
+/// An archive of one image with these annotations in `index.json` and these `RepoTags` in `manifest.json`.
 fn archive(remote: &Remote, annotations: &str, repo_tags: &str) -> Vec<u8> {
     let config = Algorithm::Sha256.digest(&remote.blobs[0]).encoded();
     let layer = Algorithm::Sha256.digest(&remote.blobs[1]).encoded();

@@ -1,5 +1,5 @@
-//! An ingest that was stopped halfway goes on where it was: of a medium that can seek, what is in already is not read
-//! again.
+//! An ingest that was cancelled halfway continues where it was: from a seekable medium, blobs that are in already are not
+//! read again.
 
 use std::path::{Path, PathBuf};
 
@@ -17,14 +17,14 @@ use testkit::ingest::{World, failures};
 use testkit::manifest::MANIFEST;
 use testkit::tarball::Tarball;
 
-/// Larger than the steps in which progress is told, so that an ingest can be stopped within.
+/// Larger than a step of the progress, so that an ingest can be cancelled within it.
 const LAYER: usize = 2 << 20;
 
 fn image() -> Image {
     Image::of_layers(&["ghcr.io/a/b:1"], (1..=10).map(|seed| layer("f", &bytes(seed, LAYER))).collect())
 }
 
-/// Every dialect that can be read anywhere: its name, and where it lies in `world`.
+/// Every dialect in a seekable form: its name and its path in `world`.
 fn dialects(world: &World) -> Vec<(&'static str, PathBuf)> {
     let (image, remote) = (image(), Remote::of(image()));
     let one = std::slice::from_ref(&image);
@@ -74,7 +74,7 @@ fn a09_an_ingest_that_was_stopped_halfway_reads_nothing_twice() {
     for (dialect, path) in dialects(&media) {
         let world = World::new();
         let cancel = Cancel::default();
-        // Half of the layers; several may be under way.
+        // Half of the layers; several may be in progress.
         let told = std::cell::Cell::new(0);
         let progress = |event: Event| {
             if let Event::Advanced { bytes } = event {

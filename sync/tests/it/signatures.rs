@@ -1,4 +1,4 @@
-//! What an inventory names is what an ingest finds, in every dialect; and which keys and signatures are taken.
+//! An inventory lists exactly what an ingest finds, in every dialect; and which keys and signatures are accepted.
 
 use airdock_sync::ingest::{Cancel, IngestError, Input, check_keys, inventory};
 
@@ -16,7 +16,7 @@ fn list(world: &World, input: Input) -> String {
     inventory(vec![input], &world.settings, &Cancel::default(), &|_| {}).unwrap().to_string()
 }
 
-/// Something of every dialect, with what belongs to it and what has no name.
+/// An image of every dialect, with artifacts that belong to it and content without a name.
 fn everything() -> Files {
     let image = |name: &'static str, seed| [Image::new(&[name], &[seed, 2])];
     let mut files = Files::new();
@@ -34,7 +34,7 @@ fn everything() -> Files {
     save_directory(&mut files, "synced/ghcr.io/a/b:1", &index, &[&amd, &arm]);
     let blobs: Vec<&[u8]> = subject.blobs.iter().map(Vec::as_slice).collect();
     save_storage(&mut files, "storage/docker/registry/v2/", "kept", &[("1", &subject.manifest)], &[], &blobs);
-    // An image, what is about it, and its signature under the tag cosign gives it.
+    // An image, an artifact about it, and its signature under cosign's tag.
     let (about, signature) = (referrer(&subject), Remote::new(24));
     let tag = format!(r#""org.opencontainers.image.ref.name":"sha256-{}.sig""#, subject.digest().encoded());
     let named = r#""io.containerd.image.name":"ghcr.io/a/signed:1""#;
@@ -62,7 +62,7 @@ fn an_inventory_names_what_an_ingest_finds_of_every_dialect_in_every_way() {
     }
     let stream = Box::new(std::io::Cursor::new(gzip(&tarred(&files))));
     assert_eq!(list(&world, Input::Stream(stream, "standard input".into())), text);
-    // What an ingest finds is named, digest by digest, and nothing else is.
+    // Everything an ingest finds is listed, and nothing else.
     let report = world.path(&folder);
     let mut found: Vec<_> = report.images.iter().map(|row| row.digest.clone()).collect();
     let mut named: Vec<_> = text.lines().skip(1).map(|line| line.split_once("  ").unwrap().0.to_owned()).collect();

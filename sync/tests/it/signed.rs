@@ -1,4 +1,4 @@
-//! A16: with a key nothing goes in but what it has signed, all of it, and otherwise no tag moves and no release appears.
+//! A16: with a key, only what it has signed goes in, all of it; otherwise no tag moves and no release appears.
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -30,7 +30,7 @@ fn list(path: &Path) -> String {
     inventory(vec![Input::Path(path.to_owned())], &world.settings, &Cancel::default(), &|_| {}).unwrap().to_string()
 }
 
-/// What `airdock inventory` says of these files.
+/// The inventory of these files.
 fn inventory_of(files: &Files) -> String {
     let world = World::new();
     list(&world.files("listed", files))
@@ -48,14 +48,14 @@ fn sign(files: &mut Files, text: &str, signer: &Signer) {
     files.insert("inventory.txt.sig".into(), signer.sign(text.as_bytes()));
 }
 
-/// The files below one folder, as a tar of a bundle has them.
+/// The files below one folder, as in a tar of a bundle.
 fn below(folder: &str, files: &Files) -> Files {
     files.iter().map(|(path, content)| (format!("{folder}/{path}"), content.clone())).collect()
 }
 
 type Way = (&'static str, fn(&World, &Files) -> Result<Report, IngestError>);
 
-/// The ways a bundle comes in.
+/// The ways to ingest a bundle.
 const WAYS: [Way; 6] = [
     ("folder", |world, files| world.try_path(&world.files("folder", files))),
     ("tar", |world, files| world.try_ingest("bundle.tar", &tarred(files))),
@@ -65,7 +65,7 @@ const WAYS: [Way; 6] = [
     ("mount", |world, files| world.try_mount(&world.files("mount", files))),
 ];
 
-/// A registry with an earlier bundle, which somebody trusted signs from now on.
+/// A registry with an earlier bundle, which requires a signature from now on.
 fn guarded(signers: &[&Signer]) -> World {
     let mut world = World::new();
     world.path(&world.files("former", &bundle(90)));
@@ -73,7 +73,7 @@ fn guarded(signers: &[&Signer]) -> World {
     world
 }
 
-/// What only mounting cannot take is left out of `files` for it.
+/// Compressed files cannot be mounted and are left out for a mount.
 fn fit(way: &str, files: &Files) -> Files {
     let mut files = files.clone();
     if way == "mount" {
@@ -82,7 +82,7 @@ fn fit(way: &str, files: &Files) -> Files {
     files
 }
 
-/// Gives `files` in every way; each has to be refused before anything is seen of it. The sentences.
+/// Ingests `files` in every way; each must be refused before anything becomes visible. Returns the errors.
 fn refused(trusted: &[&Signer], make: impl Fn(Files) -> Files) -> String {
     let mut told = String::new();
     let world = guarded(trusted);
@@ -127,7 +127,7 @@ fn a_signed_bundle_goes_in_in_every_way_it_can_come_and_the_release_says_who_sig
             } else {
                 assert_eq!(releases, [vec![], vec![signature.clone()]], "{way}");
             }
-            // Once more, most of it is there and is not read; what was signed has to be there all the same.
+            // The second time most of it is not read; everything signed must be there nevertheless.
             give(&world, &files).unwrap();
             let mut swapped = files.clone();
             swapped.insert("images/docker.tar".into(), save_docker_20(&[Image::new(&[FORMER], &[9])]));
@@ -142,7 +142,7 @@ fn a16_an_unsigned_bundle_is_refused_before_any_tag_moves() {
     let told = refused(&[&signer], |files| files);
     says(&told, "no inventory");
     says(&told, "build-0.pub (sha256:");
-    says(&told, "airdock inventory");
+    says(&told, "make an inventory where the bundle is made");
 }
 
 #[test]
@@ -156,7 +156,7 @@ fn a16_what_can_be_told_without_unpacking_is_refused_before_a_blob_is_written() 
             assert!(matches!(give(&world, &files), Err(IngestError::Untrusted { .. })), "{way}");
             assert_eq!(blobs(), before, "{way}");
         }
-        // Compressed, or from a pipe, its end has to be seen first; and one given by itself is verified at once.
+        // Compressed or from a pipe it must be read to its end first; an inventory given separately is verified at once.
         let mut world = guarded(&[&signer]);
         let given = world.file("list.txt", list(&world.files("listed", &bundle(1))).as_bytes());
         world.file("list.txt.sig", b"nobody's");
@@ -166,7 +166,7 @@ fn a16_what_can_be_told_without_unpacking_is_refused_before_a_blob_is_written() 
     }
 }
 
-/// A stream nobody may read.
+/// A stream that must not be read.
 struct Untouched;
 
 impl Read for Untouched {
@@ -199,7 +199,7 @@ fn a16_a_signature_by_another_key_is_refused_and_the_keys_that_were_tried_are_na
     let told = refused(&[&one, &two], |files| signed(files, &other));
     says(&told, "build-0.pub (sha256:");
     says(&told, "build-1.pub (sha256:");
-    // One byte more, one byte less, rubbish, or nothing is nobody's signature.
+    // One byte more, one byte less, rubbish, or nothing is not a signature.
     for change in [
         |s: &[u8]| [s, b"\0"].concat(),
         |s: &[u8]| s[1..].to_vec(),
@@ -259,7 +259,7 @@ fn a16_a_swapped_blob_under_a_signed_inventory_is_refused() {
     // The layer's bytes, of what the store does not have already, under the name and digest of what was signed.
     let layer = Image::new(&[], &[11]).layers.remove(0);
     let told = refused(&[&signer], |files| {
-        // A mount leaves layers unread until somebody pulls them; then they are hashed (`mounts`, `served`).
+        // A mount does not read layers until they are pulled; then they are hashed (`mounts`, `served`).
         let mut files = signed(files, &signer);
         for (path, needle) in [("images/docker.tar", &layer[600..700]), ("charts/c-1.0.0.tgz", &[0x1f, 0x8b][..])] {
             let archive = files.get_mut(path).unwrap();
@@ -272,7 +272,7 @@ fn a16_a_swapped_blob_under_a_signed_inventory_is_refused() {
         let line = told.lines().find(|line| line.starts_with(&format!("{way}: ")) && line.contains("docker.tar"));
         assert!(line.is_some_and(|line| line.contains("damaged or changed on the way")), "{way}:\n{told}");
     }
-    // The whole image, for another honest one of the same name.
+    // The whole image, replaced by another valid one of the same name.
     for archive in [
         save_docker_20(&[Image::new(&["podman:1"], &[7])]),
         save_docker_26(&[Image::new(&["podman:1"], &[7])]),
@@ -305,7 +305,7 @@ fn a16_what_is_there_and_not_named_or_named_and_not_there_is_refused() {
         files
     });
     says(&told, "as `docker.io/library/podman:1`, which is not in what was given");
-    // The same content under another name, and a name more for it.
+    // The same content under another name, and with one more name.
     for names in [&["other:1"][..], &["podman:1", "other:1"]] {
         let told = refused(&[&signer], |files| {
             let mut files = signed(files, &signer);
@@ -314,7 +314,7 @@ fn a16_what_is_there_and_not_named_or_named_and_not_there_is_refused() {
         });
         says(&told, "as `docker.io/library/other:1`");
     }
-    // Two images that are both signed, with their names exchanged.
+    // Two signed images with their names exchanged.
     let told = refused(&[&signer], |files| {
         let mut files = signed(files, &signer);
         files.insert(
@@ -347,7 +347,7 @@ fn a16_an_inventory_inside_an_archive_of_the_bundle_is_about_that_archive_alone(
     });
     says(&told, "no inventory");
     says(&told, "inner.tar: inventory.txt` is about that archive alone");
-    // Named from outside, it is as good as anything.
+    // With a name from outside it is accepted.
     let world = guarded(&[&signer]);
     let inner = signed(bundle(1), &signer);
     let outer = Files::from([("images/inner.tar".into(), tarred(&inner))]);
@@ -391,7 +391,7 @@ fn an_inventory_given_by_itself_is_for_everything_and_those_inside_do_not_count(
     world.file("carried/list.txt.sig", &signer.sign_text(&text));
     let report = world.try_pipe(std::io::Cursor::new(archive.clone())).unwrap();
     assert_eq!(report.signatures[0].inventory, given.display().to_string());
-    // What comes under it is held against it like any other.
+    // The content is checked against it like any other.
     assert!(matches!(world.try_path(&world.files("x", &bundle(5))), Err(IngestError::Untrusted { .. })));
     world.settings.trust.inventory = Some(PathBuf::from("/no/such"));
     assert!(matches!(world.try_ingest("b.tar.gz", &archive), Err(IngestError::Untrusted { .. })));
@@ -428,11 +428,11 @@ fn without_a_key_an_inventory_is_compared_and_what_differs_is_a_warning() {
     };
     let told = warnings(&world, &files, "expired");
     assert!(told.len() == 2 && told[0].contains("it expired at"), "{told:?}");
-    assert!(told[1].contains("inventory.txt: nobody's signature was asked for"), "{told:?}");
+    assert!(told[1].contains("inventory.txt: no signature was checked"), "{told:?}");
     let text = inventory_of(&bundle(1));
     files.insert("inventory.txt".into(), text.clone().into_bytes());
     let told = warnings(&world, &files, "agrees");
-    assert!(told.len() == 1 && told[0].contains("nobody's signature was asked for"), "{told:?}");
+    assert!(told.len() == 1 && told[0].contains("no signature was checked"), "{told:?}");
     files.insert("inventory.txt".into(), text.replace("podman:1", "podman:2").into_bytes());
     let told = warnings(&world, &files, "differs");
     assert!(told.iter().any(|line| line.contains("does not name")), "{told:?}");

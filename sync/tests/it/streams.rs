@@ -1,4 +1,4 @@
-//! What only comes once: order, memory, and early ends.
+//! Streams, which can be read only once: order, memory, and early ends.
 
 use std::io::Read;
 
@@ -14,7 +14,7 @@ use testkit::ingest::{World, failures};
 use testkit::manifest::MANIFEST;
 use testkit::tarball::Tarball;
 
-/// A stream that gives so few bytes at a time.
+/// A stream that returns few bytes at a time.
 struct Trickle(std::io::Cursor<Vec<u8>>, usize);
 
 impl Read for Trickle {
@@ -69,12 +69,12 @@ fn a09_an_archive_cut_short_at_any_record_is_incomplete_and_leaves_no_tag() {
     let world = World::new();
     for content in [&archive, &bundle] {
         for end in (512..content.len()).step_by(512).chain([content.len() - 1, content.len() - 700]) {
-            // A nested one is told of, too, before the outer end is missed.
+            // A nested one is reported as well, before the end of the outer one is missed.
             let told = world.refused("x.tar", &content[..end]);
             assert!(told.contains("incomplete"), "{end} of {}: {told}", content.len());
         }
     }
-    // The whole file afterwards goes on from what is there.
+    // The complete file then continues from what is there.
     assert_eq!(failures(&world.ingest("x.tar", &bundle)), "");
     world.check_whole();
 }
@@ -144,7 +144,7 @@ fn a13_a_named_pipe_is_read_as_a_stream() {
 
 #[test]
 fn json_beyond_what_may_be_kept_in_memory_goes_into_the_store_instead() {
-    // Ten lists of packages of 3 MiB: more than is kept.
+    // Ten lists of packages of 3 MiB: more than is kept in memory.
     let lists: Vec<Vec<u8>> = (0..10_u8).map(|n| [&[b'{', b'0' + n][..], &vec![b' '; 3 << 20]].concat()).collect();
     let image = Image::new(&[], &[1]);
     let mut layers = image.layers.clone();

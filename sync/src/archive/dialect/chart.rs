@@ -1,0 +1,202 @@
+//! Helm charts: a `.tgz` becomes the OCI artifact that `helm push` would make of it, including the provenance file.
+//!
+//! The archive is stored as it is. It is read whole, because a chart is small and only its checksum at the end shows damage.
+//! What it unpacks to has Helm's limits.
+
+use std::collections::BTreeMap;
+use std::io::{self, BufRead, Read};
+use std::sync::Arc;
+
+use airdock_registry::oci::{Algorithm, Digest, Manifest, MediaType};
+use bytes::Bytes;
+use serde::Serialize;
+
+use super::chart_yaml::{Metadata, go_json};
+use crate::archive::found::{Chart, Found};
+use crate::archive::intake::Intake;
+use crate::archive::names;
+use crate::archive::role::Role;
+use crate::input::compression::Unpacked;
+use crate::input::source::{Source, read_buffered};
+use crate::input::tar::{EntryKind, TarReader};
+use crate::problem::Problem;
+
+/// Helm's limits for what a chart unpacks to, and for each file in it.
+const MAX_UNPACKED: u64 = 100 * 1024 * 1024;
+const MAX_FILE: u64 = 5 * 1024 * 1024;
+const MAX_FILES: u64 = 10_000;
+/// How far a stream is searched for a `Chart.yaml`; `helm package` writes it first.
+const LOOK_INTO: usize = 4 * 1024 * 1024;
+/// The name of a chart's description.
+const CHART_YAML: &str = "Chart.yaml";
+
+/// Reads a gzip stream as far as needed to tell whether it is a chart. Returns what was read, and whether it is one.
+pub(crate) fn look_into(source: &mut dyn Source) -> (Vec<u8>, bool) {
+    let mut recorder = Recorder { source, taken: Vec::new() };
+    let found = {
+        let mut unpacked = Unpacked::gzip(&mut recorder, MAX_UNPACKED);
+        let mut tar = TarReader::new(&mut unpacked, MAX_FILES);
+        loop {
+            // Problems are reported by the reader that then takes the stream.
+            let Ok(Some(entry)) = tar.next() else { break false };
+            match Role::of(&entry.path) {
+                Role::Chart if is_top(&entry.path) => break true,
+                Role::Document | Role::Blob(_) | Role::Layer | Role::Config(_) | Role::Text => break false,
+                _ if entry.size > MAX_FILE => break false,
+                _ => {}
+            }
+        }
+    };
+    (recorder.taken, found)
+}
+
+/// Helm looks for files one folder down, whatever the folder's name.
+fn is_top(path: &str) -> bool {
+    path.split('/').count() == 2
+}
+
+/// Takes a chart: the bytes `taken` and the rest of `source`.
+pub(crate) fn read(
+    intake: &mut Intake<'_>,
+    taken: Vec<u8>,
+    source: &mut dyn Source,
+    file: &str,
+) -> Result<(), Problem> {
+    let mut archive = taken;
+    let limit = intake.limits.chart;
+    source.take((limit + 1).saturating_sub(archive.len() as u64)).read_to_end(&mut archive)?;
+    if archive.len() as u64 > limit {
+        let cure = "raise `ingest.limits.chart` if you trust it";
+        return Err(Problem::over("the chart", format_args!("{limit} bytes"), cure));
+    }
+    let (metadata, modified) = open(&archive, intake.limits.document)?;
+    let digest = Algorithm::Sha256.digest(&archive);
+    intake.put(&archive, file, digest)?;
+    let created = jiff::Timestamp::from_second(i64::try_from(modified).unwrap_or(0)).unwrap_or_default().to_string();
+    let config = metadata.config().map_err(|error| Problem::document(CHART_YAML, error))?;
+    let annotations = metadata.oci_annotations(&created);
+    let (name, version) = (metadata.name, metadata.version);
+    let (file, size) = (file.to_owned(), archive.len() as u64);
+    intake.charts.push(Chart { file, name, version, config, annotations, digest, size });
+    Ok(())
+}
+
+/// Reads the whole archive. Returns its `Chart.yaml` and the time that was written.
+pub(crate) fn open(archive: &[u8], limit: u64) -> Result<(Metadata, u64), Problem> {
+    let mut source = archive;
+    let mut unpacked = Unpacked::gzip(&mut source, MAX_UNPACKED);
+    let mut tar = TarReader::new(&mut unpacked, MAX_FILES);
+    let mut found = None;
+    while let Some(entry) = tar.next()? {
+        if entry.kind != EntryKind::File || !is_top(&entry.path) || Role::of(&entry.path) != Role::Chart {
+            continue;
+        }
+        if entry.size > limit.min(MAX_FILE) {
+            let cure = "no chart needs a description so large";
+            return Err(Problem::document_over(&entry.path, entry.size, limit.min(MAX_FILE), cure));
+        }
+        if found.is_some() {
+            return Err(Problem::Unusable(
+                "it holds several charts side by side; package each by itself with `helm package`".into(),
+            ));
+        }
+        let mut yaml = Vec::new();
+        tar.body().read_to_end(&mut yaml)?;
+        let metadata = Metadata::parse(&yaml).map_err(|reason| Problem::document(&entry.path, reason))?;
+        found = Some((metadata, entry.modified));
+    }
+    found.ok_or_else(|| Problem::missing(format!("`{CHART_YAML}`")))
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct HelmManifest<'a> {
+    schema_version: u8,
+    config: HelmDescriptor<'a>,
+    layers: Vec<HelmDescriptor<'a>>,
+    annotations: BTreeMap<String, String>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct HelmDescriptor<'a> {
+    media_type: &'a str,
+    digest: Digest,
+    size: u64,
+}
+
+/// Makes the artifact, with the provenance file if there is one, and adds it under `charts/<name>`.
+pub(crate) fn settle(intake: &mut Intake<'_>, chart: Chart, provenance: Option<Bytes>) -> Result<(), Problem> {
+    let name = names::chart(&chart.name, &chart.version).map_err(Problem::Unusable)?;
+    let config_digest = Algorithm::Sha256.digest(&chart.config);
+    intake.put(&chart.config, CHART_YAML, config_digest)?;
+    let config =
+        HelmDescriptor { media_type: MediaType::HELM_CONFIG, digest: config_digest, size: chart.config.len() as u64 };
+    let mut layers = vec![HelmDescriptor { media_type: MediaType::HELM_CHART, digest: chart.digest, size: chart.size }];
+    let mut notes = Vec::new();
+    if let Some(provenance) = provenance {
+        if !contains(&provenance, chart.digest.encoded().as_bytes()) {
+            let message = "its provenance file is about another archive: it does not name this one's digest";
+            intake.warn(&chart.file, message);
+        }
+        let digest = Algorithm::Sha256.digest(&provenance);
+        intake.put(&provenance, &format!("{}.prov", chart.file), digest)?;
+        let size = provenance.len() as u64;
+        layers.push(HelmDescriptor { media_type: MediaType::HELM_PROVENANCE, digest, size });
+        notes.push("with its provenance file".to_owned());
+    }
+    layers.sort_by_key(|layer| layer.digest);
+    let size = layers.iter().map(|layer| layer.size).sum::<u64>() + config.size;
+    let manifest = HelmManifest { schema_version: 2, config, layers, annotations: chart.annotations };
+    let bytes = Bytes::from(go_json(&manifest).map_err(|error| Problem::document(CHART_YAML, error))?);
+    let root = Algorithm::Sha256.digest(&bytes);
+    let media_type = MediaType::IMAGE_MANIFEST.parse().ok();
+    let size = size + bytes.len() as u64;
+    let manifest = Manifest::parse(bytes, media_type).map_err(|source| Problem::Manifest { digest: root, source })?;
+    intake.add(Found {
+        file: chart.file,
+        names: vec![name],
+        manifests: vec![(root, Arc::new(manifest))],
+        root,
+        platforms: Vec::new(),
+        size,
+        notes,
+        beside: None,
+        lost_digest: false,
+    })
+}
+
+fn contains(text: &[u8], wanted: &[u8]) -> bool {
+    text.windows(wanted.len()).any(|window| window == wanted)
+}
+
+/// Records what is read from a source, up to a limit.
+struct Recorder<'s> {
+    source: &'s mut dyn Source,
+    taken: Vec<u8>,
+}
+
+impl Read for Recorder<'_> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        read_buffered(self, out)
+    }
+}
+
+impl BufRead for Recorder<'_> {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        if self.taken.len() >= LOOK_INTO {
+            return Err(io::Error::other("no chart so far"));
+        }
+        self.source.fill_buf()
+    }
+
+    fn consume(&mut self, count: usize) {
+        // What `fill_buf` returned is not consumed yet, so this returns it again.
+        if let Ok(buffered) = self.source.fill_buf() {
+            self.taken.extend_from_slice(&buffered[..count.min(buffered.len())]);
+        }
+        self.source.consume(count);
+    }
+}
+
+impl Source for Recorder<'_> {}

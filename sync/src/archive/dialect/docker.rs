@@ -1,0 +1,282 @@
+//! `docker save` and what imitates it: Docker before 25, podman and skopeo `docker-archive`, kaniko, crane, jib, bazel.
+//!
+//! `manifest.json` names a config and layers by path. There is no registry manifest, so one is made, byte for byte as Docker
+//! 25 and later write it: one image has one digest, whichever of these tools saved it. Layers stay as they are.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use airdock_registry::oci::{Algorithm, Digest, ImageConfig, Manifest, MediaType};
+use serde::{Deserialize, Serialize};
+
+use super::chart_yaml::go_json;
+use super::layout::{Image, Layout};
+use crate::archive::found::{Found, FoundName, UNTAGGED};
+use crate::archive::intake::Intake;
+use crate::archive::names::{no_name, of_reference, untagged};
+use crate::archive::parts::{Compression, Layer, Parts, join};
+use crate::archive::role::digest_in_name;
+use crate::limits::MAX_CONFIG;
+use crate::problem::Problem;
+use crate::reference::ImageReference;
+use crate::text::printable;
+
+/// Docker's own limit is 127.
+const MAX_LAYERS: usize = 4096;
+
+/// One image of `manifest.json`.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct Item {
+    config: String,
+    #[serde(default)]
+    repo_tags: Option<Vec<String>>,
+    #[serde(default)]
+    layers: Option<Vec<String>>,
+    /// By DiffID. Docker writes it, because it knows layers that are not in the archive.
+    #[serde(default)]
+    layer_sources: Option<HashMap<Digest, Descriptor>>,
+}
+
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Descriptor {
+    media_type: MediaType,
+    digest: Digest,
+    size: u64,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    urls: Vec<String>,
+}
+
+/// The fields of Go's `ocispec.Manifest` that Docker writes.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct DockerManifest {
+    schema_version: u8,
+    media_type: &'static str,
+    config: Descriptor,
+    layers: Vec<Descriptor>,
+}
+
+/// What kaniko writes if there is no name.
+const KANIKO_UNNAMED: &str = "docker.io/unset-repo/unset-image-name:latest";
+
+const LOST_DIGEST: &str =
+    "the archive has lost the registry's digest: tags work, pins by `@sha256:` taken from the registry do not";
+
+/// Reads `manifest.json`; `None` when it is not the list of images that `docker save` writes.
+pub(crate) fn items(bytes: &[u8], path: &str) -> Result<Option<Vec<Item>>, Problem> {
+    if !bytes.trim_ascii_start().starts_with(b"[") {
+        return Ok(None);
+    }
+    serde_json::from_slice(bytes).map(Some).map_err(|error| Problem::document(path, error))
+}
+
+/// Reads the images that `manifest.json` in `folder` lists and the layout, if there is one, does not hold.
+pub(crate) fn read(
+    parts: &mut dyn Parts,
+    intake: &mut Intake<'_>,
+    folder: &str,
+    file: &str,
+    items: &[Item],
+    layout: &mut Layout,
+) -> Result<(), Problem> {
+    for item in items.iter().take(intake.limits.images) {
+        let label = item.label();
+        if layout.failed.contains(&label) {
+            continue;
+        }
+        if let Err(problem) = one(parts, intake, folder, file, item, layout) {
+            intake.fail(&format!("{file}: {label}"), problem)?;
+        }
+    }
+    Ok(())
+}
+
+impl Item {
+    /// The name for messages.
+    pub(crate) fn label(&self) -> String {
+        let first = self.names().next();
+        match first.map(|name| name.parse::<ImageReference>()) {
+            Some(Ok(reference)) => reference.to_string(),
+            _ => printable(first.unwrap_or(&self.config)),
+        }
+    }
+
+    /// The paths of its config and its layers.
+    pub(crate) fn paths(&self, folder: &str) -> impl Iterator<Item = String> {
+        std::iter::once(&self.config).chain(self.layers()).map(move |written| entry_path(folder, written))
+    }
+
+    fn layers(&self) -> impl Iterator<Item = &String> {
+        self.layers.iter().flatten()
+    }
+
+    fn names(&self) -> impl Iterator<Item = &String> {
+        self.repo_tags.iter().flatten().filter(|name| name.as_str() != KANIKO_UNNAMED)
+    }
+}
+
+/// A path in `manifest.json`, normalised as the paths of entries are.
+fn entry_path(folder: &str, written: &str) -> String {
+    let parts: Vec<&str> = written.split('/').filter(|part| !matches!(*part, "" | ".")).collect();
+    join(folder, &parts.join("/"))
+}
+
+fn one(
+    parts: &mut dyn Parts,
+    intake: &mut Intake<'_>,
+    folder: &str,
+    file: &str,
+    item: &Item,
+    layout: &mut Layout,
+) -> Result<(), Problem> {
+    let mut names = Vec::new();
+    let mut notes = Vec::new();
+    for name in item.names() {
+        match name.parse::<ImageReference>() {
+            Ok(reference) => names.push(of_reference(&reference.or_latest())),
+            // Docker writes `<none>:<none>` if there is no name.
+            Err(_) if name.starts_with("<none>") => {}
+            Err(error) => notes.push(format!("a name of it was not used: {error}")),
+        }
+    }
+    let path = entry_path(folder, &item.config);
+    let Some(config) = parts.document(&path, MAX_CONFIG)? else {
+        return Err(Problem::missing(format!("its config `{}`", printable(&item.config))));
+    };
+    let digest = Algorithm::Sha256.digest(&config);
+    // The registry's own manifest, if the archive has it, goes before one made here.
+    if let Some(image) = layout.images.iter_mut().find(|image| image.configs.contains(&digest)) {
+        merge(image, names, item.layer_sources.is_some());
+        return Ok(());
+    }
+    if let Some(expected) = digest_in_name(&item.config).filter(|expected| *expected != digest) {
+        return Err(Problem::Digest { entry: printable(&item.config), expected, found: digest });
+    }
+    let parsed = ImageConfig::parse(&config).map_err(|error| Problem::document(&item.config, error))?;
+    let descriptor = descriptor(MediaType::IMAGE_CONFIG, digest, config.len() as u64)?;
+    let manifest = manifest(parts, intake, folder, item, descriptor, parsed.diff_ids())?;
+    intake.put(&config, &item.config, digest)?;
+    let root = Algorithm::Sha256.digest(manifest.bytes());
+    if names.is_empty() {
+        names.extend(untagged(&root, None));
+        notes.push(no_name(None));
+    }
+    notes.push(LOST_DIGEST.to_owned());
+    let size = manifest.blobs().map(|blob| (blob.digest, blob.size)).collect::<HashMap<_, _>>().values().sum::<u64>();
+    let found = Found {
+        file: file.to_owned(),
+        names,
+        size: size + manifest.bytes().len() as u64,
+        manifests: vec![(root, Arc::new(manifest))],
+        root,
+        platforms: parsed.platform().map(|platform| printable(&platform.to_string())).into_iter().collect(),
+        notes,
+        beside: None,
+        lost_digest: true,
+    };
+    layout.images.push(Image { found, configs: vec![digest], plain: true, derived: false });
+    Ok(())
+}
+
+/// Adds what `manifest.json` says of an image in the layout beside it.
+fn merge(image: &mut Image, names: Vec<FoundName>, sources: bool) {
+    let found = &mut image.found;
+    // A full name replaces a derived or a missing one.
+    if image.derived && !names.is_empty() {
+        image.derived = false;
+        found.names.clear();
+        found.notes.retain(|note| !note.contains(UNTAGGED));
+        found.beside = None;
+    }
+    for name in names {
+        if !found.names.iter().any(|known| known.repository == name.repository && known.tag == name.tag) {
+            found.names.push(name);
+        }
+    }
+    // Docker's own store writes a new manifest around unpacked layers whenever it saves.
+    if sources && image.plain && !found.lost_digest {
+        found.lost_digest = true;
+        found.notes.push(LOST_DIGEST.to_owned());
+    }
+}
+
+fn manifest(
+    parts: &mut dyn Parts,
+    intake: &mut Intake<'_>,
+    folder: &str,
+    item: &Item,
+    config: Descriptor,
+    diff_ids: &[Digest],
+) -> Result<Manifest, Problem> {
+    let paths: Vec<&String> = item.layers().collect();
+    if paths.is_empty() {
+        return Err(Problem::Unusable("the image has no layers; save it again".into()));
+    }
+    if paths.len() != diff_ids.len() || paths.len() > MAX_LAYERS {
+        return Err(Problem::Unusable(format!(
+            "`manifest.json` names {} layers and the image's config {}; one of them was damaged or changed",
+            paths.len(),
+            diff_ids.len()
+        )));
+    }
+    let all = paths.iter().map(|written| entry_path(folder, written)).zip(diff_ids.iter().copied()).collect::<Vec<_>>();
+    if let Some(known) = known(parts, intake, &all, &config)? {
+        return Ok(known);
+    }
+    parts.ahead(intake, &all, false)?;
+    let mut layers = Vec::with_capacity(paths.len());
+    for (written, (path, diff_id)) in paths.into_iter().zip(&all) {
+        if parts.size(path)?.is_some() {
+            layers.push(described(&parts.layer(intake, path, *diff_id)?)?);
+            continue;
+        }
+        // A layer that is only to be had from its vendor is not in the archive.
+        let foreign = item.layer_sources.as_ref().and_then(|sources| sources.get(diff_id));
+        match foreign.filter(|source| source.media_type.is_non_distributable() || !source.urls.is_empty()) {
+            Some(source) => layers.push(source.clone()),
+            None => return Err(Problem::missing(format!("its layer `{}`", printable(written)))),
+        }
+    }
+    made(config, layers)
+}
+
+/// The manifest, if the sink has it and all its layers: it got there only after each of them had been checked.
+fn known(
+    parts: &mut dyn Parts,
+    intake: &Intake<'_>,
+    layers: &[(String, Digest)],
+    config: &Descriptor,
+) -> Result<Option<Manifest>, Problem> {
+    let mut here = Vec::with_capacity(layers.len());
+    for (path, diff_id) in layers {
+        let Some(layer) = parts.named(intake, path, *diff_id)? else { return Ok(None) };
+        here.push(described(&layer)?);
+    }
+    let manifest = made(config.clone(), here)?;
+    let digest = Algorithm::Sha256.digest(manifest.bytes());
+    Ok(intake.has(&digest, manifest.bytes().len() as u64).then_some(manifest))
+}
+
+fn described(layer: &Layer) -> Result<Descriptor, Problem> {
+    let media_type = match layer.compression {
+        Compression::None => MediaType::IMAGE_LAYER,
+        Compression::Gzip => MediaType::IMAGE_LAYER_GZIP,
+        Compression::Zstd => MediaType::IMAGE_LAYER_ZSTD,
+    };
+    descriptor(media_type, layer.digest, layer.size)
+}
+
+/// The manifest Docker 25 would have written.
+fn made(config: Descriptor, layers: Vec<Descriptor>) -> Result<Manifest, Problem> {
+    let digest = config.digest;
+    let manifest = DockerManifest { schema_version: 2, media_type: MediaType::IMAGE_MANIFEST, config, layers };
+    let bytes = go_json(&manifest).map_err(|error| Problem::document("manifest.json", error))?;
+    Manifest::parse(bytes.into(), None).map_err(|source| Problem::Manifest { digest, source })
+}
+
+fn descriptor(media_type: &str, digest: Digest, size: u64) -> Result<Descriptor, Problem> {
+    let media_type = media_type.parse().map_err(|error| Problem::Unusable(format!("{error}")))?;
+    Ok(Descriptor { media_type, digest, size, urls: Vec::new() })
+}

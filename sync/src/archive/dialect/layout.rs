@@ -1,0 +1,347 @@
+//! OCI image layouts (image-spec `image-layout.md`), as folders or in archives: containerd, BuildKit, Docker from 25 on,
+//! podman, skopeo, oras, crane, regctl, and the bundles Airdock writes.
+//!
+//! Manifests keep their bytes and so their digests. It is normal that an index lacks some of its platforms: those that are
+//! here are taken, the others are reported. A manifest whose own blobs are missing is not taken.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+use airdock_registry::oci::{
+    Digest, ImageConfig, MAX_MANIFEST_SIZE, Manifest, ManifestKind, MediaType, Platform, Reference,
+};
+use bytes::Bytes;
+use serde::Deserialize;
+
+use super::arrangement::Arrangement;
+use super::hauler;
+use super::layout_index::{Root, roots};
+use crate::archive::found::Found;
+use crate::archive::intake::Intake;
+use crate::archive::names::Names;
+use crate::archive::parts::{Parts, join};
+use crate::limits::MAX_CONFIG;
+use crate::problem::Problem;
+use crate::text::{list, printable};
+
+/// Manifests of one image: an index of indexes could name very many.
+const MAX_MANIFESTS: usize = 20_000;
+/// Manifests of one image stay in memory; an honest one has some kilobytes for each platform.
+const MAX_MANIFEST_BYTES: usize = 32 * 1024 * 1024;
+/// The empty config of artifacts (image-spec `manifest.md`), which tools leave out of layouts.
+const EMPTY: &[u8] = b"{}";
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct LayoutVersion {
+    image_layout_version: String,
+}
+
+/// An image of a layout, with the configs of all its platforms, by which the images in `manifest.json` are matched to it.
+pub(crate) struct Image {
+    pub(crate) found: Found,
+    pub(crate) configs: Vec<Digest>,
+    /// All its layers are uncompressed tars.
+    pub(crate) plain: bool,
+    /// Its name was only derived: a full name in `manifest.json` replaces it.
+    pub(crate) derived: bool,
+}
+
+/// What a layout holds.
+#[derive(Default)]
+pub(crate) struct Layout {
+    pub(crate) images: Vec<Image>,
+    /// A `manifest.json` beside it adds nothing.
+    pub(crate) complete: bool,
+    /// Names of images that failed, so that `manifest.json` does not bring them in after all.
+    pub(crate) failed: Vec<String>,
+}
+
+/// Reads the layout in `folder`.
+pub(crate) fn read(
+    parts: &mut dyn Parts,
+    intake: &mut Intake<'_>,
+    folder: &str,
+    file: &str,
+) -> Result<Layout, Problem> {
+    let limit = intake.limits.document;
+    let mut path = join(folder, hauler::INDEX);
+    if parts.size(&path)?.is_none() {
+        path = join(folder, "index.json");
+    }
+    let Some(index) = parts.document(&path, limit)? else { return Err(Problem::missing("`index.json`")) };
+    if let Some(version) = parts.document(&join(folder, "oci-layout"), limit)? {
+        let version: LayoutVersion =
+            serde_json::from_slice(&version).map_err(|error| Problem::document("oci-layout", error))?;
+        if version.image_layout_version != "1.0.0" {
+            let version = printable(&version.image_layout_version);
+            return Err(Problem::Unusable(format!("its image layout has version `{version}`, only `1.0.0` is known")));
+        }
+    }
+    let mut layout = Layout::default();
+    for root in roots(&index, &path)?.into_iter().take(intake.limits.images) {
+        let label = root.names.label(&root.digest);
+        layout.complete |= root.names.complete;
+        // A layout may list content that is no manifest, and is read nevertheless.
+        if let Some(kind) = root.media_type.as_ref().filter(|kind| kind.manifest_kind() == ManifestKind::Other) {
+            intake.warn(file, format!("`{label}` is no image and no artifact but `{kind}`; it is left out"));
+            continue;
+        }
+        match image(parts, intake, Arrangement::Layout(folder), root, file) {
+            Ok(image) => layout.images.push(image),
+            Err(problem) => {
+                intake.fail(&format!("{file}: {label}"), problem)?;
+                layout.failed.push(label);
+            }
+        }
+    }
+    Ok(layout)
+}
+
+/// Takes one manifest and everything it names, in any arrangement of blobs.
+pub(crate) fn image(
+    parts: &mut dyn Parts,
+    intake: &mut Intake<'_>,
+    at: Arrangement<'_>,
+    root: Root,
+    file: &str,
+) -> Result<Image, Problem> {
+    let mut walk = Walk { parts, at, seen: HashMap::new(), taken: Vec::new(), bytes: 0, tree: Tree::default() };
+    match walk.manifest(intake, root.digest, root.size, root.media_type, None, 0)? {
+        Presence::Whole => walk.image(intake, root.names, file, root.digest),
+        Presence::Absent(what) => Err(Problem::missing(what)),
+    }
+}
+
+/// Whether one manifest and what it names is here.
+#[derive(Clone)]
+enum Presence {
+    Whole,
+    /// Not, or not all of it; says what is missing.
+    Absent(String),
+}
+
+#[derive(Default)]
+struct Tree {
+    configs: Vec<Digest>,
+    blobs: BTreeMap<Digest, u64>,
+    platforms: Vec<String>,
+    /// Platforms that indexes name and that are not here.
+    missing: Vec<String>,
+    /// Other manifests that indexes name and that are not here: attestations and indexes.
+    missing_others: BTreeSet<Digest>,
+    compressed: bool,
+}
+
+impl Tree {
+    /// The note about what is missing.
+    fn note(&self) -> Option<String> {
+        const NAMED: usize = 3;
+        let mut parts = Vec::new();
+        if !self.missing.is_empty() {
+            parts.push(list(&self.missing));
+        }
+        parts.extend(self.missing_others.iter().take(NAMED).map(|digest| format!("`{digest}`")));
+        let more = match self.missing_others.len().saturating_sub(NAMED) {
+            0 => String::new(),
+            1 => " and 1 more manifest".to_owned(),
+            more => format!(" and {more} more manifests"),
+        };
+        let parts = parts.join(", ");
+        (!parts.is_empty()).then(|| format!("without {parts}{more}, which the archive does not hold"))
+    }
+}
+
+struct Walk<'w> {
+    parts: &'w mut dyn Parts,
+    at: Arrangement<'w>,
+    seen: HashMap<Digest, Presence>,
+    taken: Vec<(Digest, Arc<Manifest>)>,
+    bytes: usize,
+    tree: Tree,
+}
+
+impl Walk<'_> {
+    /// Takes a manifest and everything it names, children first. Each digest is read once, however many name it.
+    fn manifest(
+        &mut self,
+        intake: &mut Intake<'_>,
+        digest: Digest,
+        size: Option<u64>,
+        kind: Option<MediaType>,
+        platform: Option<&Platform>,
+        depth: usize,
+    ) -> Result<Presence, Problem> {
+        if let Some(state) = self.seen.get(&digest) {
+            return Ok(state.clone());
+        }
+        if depth > intake.limits.depth || self.seen.len() >= MAX_MANIFESTS {
+            let limit = format_args!("{} levels, {MAX_MANIFESTS} manifests", intake.limits.depth);
+            let cure = "raise `ingest.limits.depth` if you trust the image";
+            return Err(Problem::over("the nesting or number of its manifests", limit, cure));
+        }
+        // Found by a manifest that names itself, directly or not.
+        self.seen.insert(digest, Presence::Absent(format!("manifest `{digest}`, which names itself")));
+        let state = match self.bytes(&digest, size)? {
+            None => Presence::Absent(format!("manifest `{digest}`")),
+            Some(bytes) => {
+                let manifest = Manifest::parse(bytes, kind).map_err(|source| Problem::Manifest { digest, source })?;
+                let state = match manifest.media_type().manifest_kind() {
+                    ManifestKind::Index => self.index(intake, &manifest, depth)?,
+                    _ => self.blobs(intake, &manifest, platform)?,
+                };
+                if matches!(state, Presence::Whole) {
+                    self.taken.push((digest, Arc::new(manifest)));
+                }
+                state
+            }
+        };
+        self.seen.insert(digest, state.clone());
+        Ok(state)
+    }
+
+    fn bytes(&mut self, digest: &Digest, size: Option<u64>) -> Result<Option<Bytes>, Problem> {
+        let path = self.at.manifest(digest);
+        if self.bytes > MAX_MANIFEST_BYTES {
+            let (what, limit) = ("all manifests of the image together", format_args!("{MAX_MANIFEST_BYTES} bytes"));
+            return Err(Problem::over(what, limit, "save fewer platforms at a time"));
+        }
+        let Some(bytes) = self.parts.document(&path, MAX_MANIFEST_SIZE as u64)? else { return Ok(None) };
+        check(&path, &bytes, digest, size)?;
+        self.bytes += bytes.len();
+        Ok(Some(bytes))
+    }
+
+    fn index(&mut self, intake: &mut Intake<'_>, manifest: &Manifest, depth: usize) -> Result<Presence, Problem> {
+        let mut whole = 0;
+        let mut first_missing = None;
+        for (child, platform) in manifest.children() {
+            let kind = Some(child.media_type.clone());
+            let shown =
+                platform.filter(|platform| platform.os != "unknown").map(|platform| printable(&platform.to_string()));
+            match self.manifest(intake, child.digest, Some(child.size), kind, platform, depth + 1)? {
+                Presence::Whole => {
+                    whole += 1;
+                    note(&mut self.tree.platforms, shown);
+                }
+                Presence::Absent(what) => {
+                    match shown {
+                        Some(_) => note(&mut self.tree.missing, shown),
+                        None => drop(self.tree.missing_others.insert(child.digest)),
+                    }
+                    first_missing.get_or_insert(what);
+                }
+            }
+        }
+        Ok(match first_missing {
+            Some(what) if whole == 0 => Presence::Absent(what),
+            _ => Presence::Whole,
+        })
+    }
+
+    fn blobs(
+        &mut self,
+        intake: &mut Intake<'_>,
+        manifest: &Manifest,
+        platform: Option<&Platform>,
+    ) -> Result<Presence, Problem> {
+        // Checked first, so that a manifest without its layers costs nothing.
+        let mut missing = Vec::new();
+        for reference in manifest.references() {
+            let Reference::Blob(blob) = reference else { continue };
+            let path = self.at.blob(&blob.digest);
+            match self.parts.size(&path)? {
+                Some(found) if found != blob.size => {
+                    return Err(Problem::Size { entry: path, expected: blob.size, found });
+                }
+                Some(_) => {}
+                None if intake.has(&blob.digest, blob.size) => {}
+                None if is_empty(&blob.digest) => intake.put(EMPTY, "{}", blob.digest)?,
+                None => missing.push(format!("`{}`", blob.digest)),
+            }
+        }
+        if !missing.is_empty() {
+            let plural = if missing.len() > 1 { "blobs" } else { "blob" };
+            return Ok(Presence::Absent(format!("{plural} {}", list(&missing))));
+        }
+        let is_image = manifest.config().is_some_and(|config| ImageConfig::is(&config.media_type));
+        if is_image && manifest.blobs().count() < 2 {
+            return Err(Problem::Unusable("the image has no layers; save it again".into()));
+        }
+        let all = manifest.blobs().map(|blob| (self.at.blob(&blob.digest), blob.digest)).collect::<Vec<_>>();
+        self.parts.ahead(intake, &all, true)?;
+        for blob in manifest.blobs() {
+            let path = self.at.blob(&blob.digest);
+            if self.parts.size(&path)?.is_some() {
+                self.parts.blob(intake, &path, blob.digest)?;
+            }
+            self.tree.blobs.insert(blob.digest, blob.size);
+            let is_config = manifest.config().is_some_and(|config| config.digest == blob.digest);
+            self.tree.compressed |= !is_config && blob.media_type.as_str() != MediaType::IMAGE_LAYER;
+        }
+        if let Some(config) = manifest.config().filter(|_| is_image) {
+            self.tree.configs.push(config.digest);
+            if platform.is_none()
+                && let Some(bytes) = self.parts.document(&self.at.blob(&config.digest), MAX_CONFIG)?
+            {
+                let platform = ImageConfig::parse(&bytes).ok().and_then(|config| config.platform());
+                note(&mut self.tree.platforms, platform.map(|platform| printable(&platform.to_string())));
+            }
+        }
+        Ok(Presence::Whole)
+    }
+
+    fn image(&mut self, intake: &mut Intake<'_>, names: Names, file: &str, root: Digest) -> Result<Image, Problem> {
+        let taken = std::mem::take(&mut self.taken);
+        let tree = std::mem::take(&mut self.tree);
+        let manifest = taken.last().map(|(_, manifest)| manifest).ok_or_else(|| Problem::missing("its manifest"))?;
+        // A chart, packed by Helm or oras, has its name in its config.
+        let chart = manifest.config().filter(|config| config.media_type.as_str() == MediaType::HELM_CONFIG);
+        let chart = match chart {
+            Some(config) => self.parts.document(&self.at.blob(&config.digest), intake.limits.document)?,
+            None => None,
+        };
+        let settled = names.settle(root, manifest, chart.as_deref(), intake.base);
+        let mut notes = settled.notes;
+        notes.extend(tree.note());
+        let size = tree.blobs.values().sum::<u64>()
+            + taken.iter().map(|(_, manifest)| manifest.bytes().len() as u64).sum::<u64>();
+        let found = Found {
+            file: file.to_owned(),
+            names: settled.names,
+            manifests: taken,
+            root,
+            platforms: tree.platforms,
+            size,
+            notes,
+            beside: settled.beside,
+            lost_digest: false,
+        };
+        Ok(Image { found, configs: tree.configs, plain: !tree.compressed, derived: settled.derived })
+    }
+}
+
+/// Adds a platform for the report. An honest index has some dozens.
+fn note(platforms: &mut Vec<String>, platform: Option<String>) {
+    if let Some(platform) = platform.filter(|platform| platforms.len() < 64 && !platforms.contains(platform)) {
+        platforms.push(platform);
+    }
+}
+
+fn is_empty(digest: &Digest) -> bool {
+    digest.algorithm().digest(EMPTY) == *digest
+}
+
+/// Checks a document against its digest and the size in its descriptor.
+fn check(path: &str, bytes: &[u8], expected: &Digest, size: Option<u64>) -> Result<(), Problem> {
+    let found = expected.algorithm().digest(bytes);
+    if found != *expected {
+        return Err(Problem::Digest { entry: printable(path), expected: *expected, found });
+    }
+    match size {
+        Some(expected) if expected != bytes.len() as u64 => {
+            Err(Problem::Size { entry: printable(path), expected, found: bytes.len() as u64 })
+        }
+        _ => Ok(()),
+    }
+}

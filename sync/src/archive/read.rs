@@ -1,0 +1,138 @@
+//! Reading one input: a folder, a file, a named pipe, a block device or a stream.
+
+use std::fs::File;
+use std::io::Read;
+use std::os::unix::fs::FileTypeExt;
+use std::path::Path;
+
+use super::dialect::chart;
+use super::found::{Mark, Recognised};
+use super::intake::Intake;
+use super::scope::MAX_TEXT;
+use super::{nested, seekable};
+use crate::input::compression::{Format, HEAD};
+use crate::input::source::{Pipe, Window};
+use crate::input::{device, folder};
+use crate::problem::Problem;
+
+/// Reads a folder, a file, a named pipe or a block device.
+///
+/// # Errors
+/// Only what ends the ingest; other problems are recorded.
+pub(crate) fn path(intake: &mut Intake<'_>, path: &Path) -> Result<(), Problem> {
+    let shown = path.display().to_string();
+    opened(intake, path, &shown).or_else(|problem| intake.fail(&shown, problem))
+}
+
+/// Reads a stream, such as standard input.
+///
+/// # Errors
+/// As for [`path`].
+pub(crate) fn stream(intake: &mut Intake<'_>, stream: Box<dyn Read + Send>, shown: &str) -> Result<(), Problem> {
+    intake.meter.begin(None);
+    let mut pipe = Pipe::new(stream, intake.meter);
+    let recognised = nested::stream(intake, &mut pipe, shown)?;
+    intake.meter.end();
+    require(intake, recognised, shown)
+}
+
+/// Makes artifacts of the charts, each with its provenance file, once everything has been read.
+///
+/// # Errors
+/// As for [`path`].
+pub(crate) fn settle_charts(intake: &mut Intake<'_>) -> Result<(), Problem> {
+    for chart in std::mem::take(&mut intake.charts) {
+        let file = chart.file.clone();
+        let provenance = intake.provenance.get(&file).cloned();
+        if let Err(problem) = chart::settle(intake, chart, provenance) {
+            intake.fail(&file, problem)?;
+        }
+    }
+    Ok(())
+}
+
+/// Whether a file is compressed. `false` for one that cannot be read, which its reader reports.
+pub(crate) fn is_compressed(path: &Path) -> bool {
+    // Opening a pipe would wait for its other end.
+    if !path.is_file() {
+        return false;
+    }
+    let mut head = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(HEAD as u64).read_to_end(&mut head));
+    read.is_ok() && Format::of(&head).is_compressed()
+}
+
+fn opened(intake: &mut Intake<'_>, path: &Path, shown: &str) -> Result<(), Problem> {
+    let metadata = path.metadata().map_err(Problem::Read)?;
+    if metadata.is_dir() {
+        return whole_folder(intake, path, shown);
+    }
+    let kind = metadata.file_type();
+    if intake.to.locates_only() && !kind.is_file() && !kind.is_block_device() {
+        let what = "it is neither a folder nor a file nor a block device, and only those can be mounted";
+        return Err(Problem::Unusable(what.into()));
+    }
+    if kind.is_char_device() || kind.is_socket() {
+        let what = "it is a terminal, another device that has no end, or a socket; give a file";
+        return Err(Problem::Unusable(what.into()));
+    }
+    let file = File::open(path).map_err(Problem::Read)?;
+    if !kind.is_file() && !kind.is_block_device() {
+        return stream(intake, Box::new(file), shown);
+    }
+    intake.meter.begin(kind.is_file().then_some(metadata.len()));
+    let mark = intake.mark();
+    let window = if kind.is_file() {
+        Window::new(file, path, metadata.len(), intake.meter)
+    } else {
+        device::open(file, path, intake.meter)?
+    };
+    let recognised = nested::window(intake, window, shown)?;
+    intake.meter.end();
+    if kind.is_file() {
+        provenance_beside(intake, path, shown, mark);
+    }
+    require(intake, recognised, shown)
+}
+
+fn whole_folder(intake: &mut Intake<'_>, path: &Path, shown: &str) -> Result<(), Problem> {
+    let entries = intake.limits.entries;
+    let files = folder::list(path, entries, &mut |path, why| intake.warn(&path.display().to_string(), why))?;
+    intake.meter.begin(Some(files.values().map(|file| file.size).sum()));
+    let mark = intake.mark();
+    intake.archives += 1;
+    let read = seekable::read_folder(intake, files, shown.trim_end_matches('/'), nested::window);
+    intake.archives -= 1;
+    if read.is_err() {
+        intake.take_back(mark);
+    }
+    intake.meter.end();
+    read
+}
+
+/// An input that is named must hold something.
+fn require(intake: &mut Intake<'_>, recognised: Recognised, shown: &str) -> Result<(), Problem> {
+    if recognised == Recognised::Other {
+        intake.fail(shown, Problem::Unusable("it is no image archive and no chart".into()))?;
+    }
+    Ok(())
+}
+
+/// Reads the provenance file of a chart that is an input by itself. It is beside the chart, as for `helm push`.
+fn provenance_beside(intake: &mut Intake<'_>, path: &Path, shown: &str, mark: Mark) {
+    if intake.charts.iter().skip(mark.charts).all(|chart| chart.file != shown) {
+        return;
+    }
+    let Some(mut name) = path.file_name().map(ToOwned::to_owned) else { return };
+    name.push(".prov");
+    let provenance = path.with_file_name(name);
+    // Most charts have none.
+    let Ok(file) = File::open(&provenance) else { return };
+    let mut text = Vec::new();
+    match file.take(MAX_TEXT).read_to_end(&mut text) {
+        Ok(_) => intake.keep_text(shown, text.into(), true),
+        Err(error) => {
+            intake.warn(&provenance.display().to_string(), format!("the provenance file was not read: {error}"))
+        }
+    }
+}

@@ -1,0 +1,295 @@
+//! A seekable archive: an uncompressed tar on disk, or a folder.
+//!
+//! Headers are walked by seeking. After that only what the documents name is read, and of that only what the sink lacks.
+//! A second ingest of the same bundle reads headers and documents only.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::fs::File;
+use std::io::Read;
+use std::path::PathBuf;
+
+use airdock_registry::oci::Digest;
+use bytes::Bytes;
+
+use super::found::Recognised;
+use super::intake::Intake;
+use super::parts::{self, Compression, LAYER_HEAD, Layer, Parts};
+use super::role::{Role, digest_in_name};
+use super::{ahead, inventories, scope};
+use crate::input::diff_id::DiffId;
+use crate::input::folder::Listed;
+use crate::input::source::Window;
+use crate::input::tar::{EntryKind, TarReader};
+use crate::problem::Problem;
+use crate::progress::Meter;
+use crate::text::printable;
+
+/// Reads an entry that may be an archive of its own.
+pub(crate) type ReadNested = for<'a> fn(&mut Intake<'a>, Window<'a>, &str) -> Result<Recognised, Problem>;
+
+/// Where a file is.
+#[derive(Clone, Debug)]
+enum Spot {
+    /// In the tar.
+    Part { offset: u64, size: u64 },
+    /// In the file system.
+    File { path: PathBuf, size: u64 },
+}
+
+impl Spot {
+    const fn size(&self) -> u64 {
+        match self {
+            Self::Part { size, .. } | Self::File { size, .. } => *size,
+        }
+    }
+}
+
+/// The files of an archive and where they are.
+struct Seekable<'a> {
+    files: BTreeMap<String, Spot>,
+    links: HashMap<String, String>,
+    tar: Option<Window<'a>>,
+    meter: &'a Meter<'a>,
+    /// Layers that were read, because images share them.
+    layers: HashMap<(String, Digest), Layer>,
+    /// Blobs that were written ahead and are counted as read already.
+    ahead: HashSet<Digest>,
+}
+
+/// Reads the tar in `window`.
+pub(crate) fn read_tar<'a>(
+    intake: &mut Intake<'a>,
+    window: Window<'a>,
+    file: &str,
+    nested: ReadNested,
+) -> Result<(), Problem> {
+    let mut archive = Seekable::new(intake.meter);
+    let mut walked = window.part(0, window.size());
+    let mut tar = TarReader::new(&mut walked, intake.limits.entries);
+    if window.is_device() {
+        tar = tar.with_anything_after();
+    }
+    while let Some(entry) = tar.next()? {
+        match entry.kind {
+            EntryKind::File => {
+                archive.files.insert(entry.path, Spot::Part { offset: entry.offset, size: entry.size });
+            }
+            EntryKind::Link(target) => drop(archive.links.insert(entry.path, target)),
+            EntryKind::Folder => {}
+        }
+    }
+    archive.tar = Some(window);
+    archive.interpret(intake, file, ": ", nested)
+}
+
+/// Reads a folder with these files.
+pub(crate) fn read_folder(
+    intake: &mut Intake<'_>,
+    files: BTreeMap<String, Listed>,
+    folder: &str,
+    nested: ReadNested,
+) -> Result<(), Problem> {
+    let mut archive = Seekable::new(intake.meter);
+    archive.files = files.into_iter().map(|(name, Listed { path, size })| (name, Spot::File { path, size })).collect();
+    archive.interpret(intake, folder, "/", nested)
+}
+
+impl<'a> Seekable<'a> {
+    fn new(meter: &'a Meter<'a>) -> Self {
+        let (files, links, layers, ahead) = Default::default();
+        Self { files, links, tar: None, meter, layers, ahead }
+    }
+
+    fn interpret(
+        &mut self,
+        intake: &mut Intake<'a>,
+        file: &str,
+        separator: &str,
+        nested: ReadNested,
+    ) -> Result<(), Problem> {
+        let mut tally = scope::Tally::default();
+        scope::images(self, intake, file, separator, &mut tally)?;
+        let names: Vec<String> = self.files.keys().filter(|path| !tally.is_claimed(path)).cloned().collect();
+        for path in names {
+            let inner = format!("{file}{separator}{path}");
+            match Role::of(&path) {
+                Role::Text | Role::Provenance => {
+                    let text = self.document(&path, scope::MAX_TEXT);
+                    scope::text(intake, &path, &inner, text)?;
+                }
+                Role::Inventory => {
+                    inventories::take(intake, &path, &inner, |limit| self.document(&path, limit))?;
+                }
+                Role::Chart => tally.unpacked_chart(intake, &path, &inner),
+                // Inside a layout other files mean nothing (image-layout.md).
+                Role::Other | Role::Companion if !tally.is_within_image(&path) => match self.open(&path) {
+                    Ok(window) => tally.something |= nested(intake, window, &inner)? == Recognised::Archive,
+                    Err(problem) => intake.fail(&inner, problem)?,
+                },
+                _ => {}
+            }
+        }
+        tally.check()
+    }
+
+    fn open(&self, path: &str) -> Result<Window<'a>, Problem> {
+        match (self.files.get(path), &self.tar) {
+            (Some(Spot::Part { offset, size }), Some(tar)) => Ok(tar.part(*offset, *size)),
+            (Some(Spot::File { path, size }), _) => {
+                let file = File::open(path).map_err(Problem::Read)?;
+                Ok(Window::new(file, path, *size, self.meter))
+            }
+            _ => Err(Problem::missing(format!("`{}`", printable(path)))),
+        }
+    }
+
+    /// Reports that none of a blob needs reading, unless it was counted as read already.
+    fn pass_over(&mut self, window: &Window<'_>, digest: &Digest) -> Result<(), Problem> {
+        if self.ahead.remove(digest) { Ok(()) } else { Ok(window.pass_over()?) }
+    }
+
+    /// Brings a file in whose digest is known.
+    fn bring(
+        &mut self,
+        intake: &mut Intake<'_>,
+        window: &mut Window<'_>,
+        path: &str,
+        digest: Digest,
+    ) -> Result<(), Problem> {
+        // Even if the sink has it: a second place may serve where the first is damaged.
+        if intake.locate(window, path, digest, false)? {
+            return Ok(window.pass_over()?);
+        }
+        if intake.has(&digest, window.size()) {
+            return self.pass_over(window, &digest);
+        }
+        intake.write(window, path, Some(digest), None).map(drop)
+    }
+
+    fn resolve(&self, path: &str) -> Result<Option<String>, Problem> {
+        let link = |path: &str| self.links.get(path).map(String::as_str);
+        Ok(parts::one_hop(path, |path| self.files.contains_key(path), link)?.map(str::to_owned))
+    }
+}
+
+impl Parts for Seekable<'_> {
+    fn folders_with(&self, name: &str) -> Vec<String> {
+        parts::folders_with(self.files.keys(), name)
+    }
+
+    fn size(&self, path: &str) -> Result<Option<u64>, Problem> {
+        Ok(self.resolve(path)?.and_then(|path| self.files.get(&path)).map(Spot::size))
+    }
+
+    fn document(&self, path: &str, limit: u64) -> Result<Option<Bytes>, Problem> {
+        let Some(path) = self.resolve(path)? else { return Ok(None) };
+        let mut window = self.open(&path)?;
+        if window.size() > limit {
+            return Err(parts::document_over(&path, window.size(), limit));
+        }
+        let mut bytes = Vec::new();
+        window.read_to_end(&mut bytes)?;
+        Ok(Some(bytes.into()))
+    }
+
+    fn ahead(&mut self, intake: &mut Intake<'_>, files: &[(String, Digest)], stored: bool) -> Result<(), Problem> {
+        if intake.to.locates_only() {
+            return Ok(());
+        }
+        let mut wanted = Vec::new();
+        let mut seen = HashSet::new();
+        for (path, digest) in files {
+            // Problems are reported when the file is asked for in turn.
+            let Ok(Some(path)) = self.resolve(path) else { continue };
+            let Ok(window) = self.open(&path) else { continue };
+            let large = (ahead::LARGE..=intake.limits.layer).contains(&window.size());
+            if !large || intake.has(digest, window.size()) || !seen.insert(*digest) {
+                continue;
+            }
+            if stored || compression(&window, &path).is_ok_and(|found| found == Compression::None) {
+                wanted.push((window.extent().clone(), *digest));
+            }
+        }
+        let first = files.first().map_or("", |(path, _)| path);
+        intake.require_room(wanted.iter().map(|(extent, _)| extent.size()).sum(), first)?;
+        self.ahead.extend(ahead::write(intake.to, intake.meter, wanted)?);
+        Ok(())
+    }
+
+    fn blob(&mut self, intake: &mut Intake<'_>, path: &str, digest: Digest) -> Result<(), Problem> {
+        let mut window = self.open(path)?;
+        self.bring(intake, &mut window, path, digest)
+    }
+
+    fn named(&mut self, intake: &Intake<'_>, path: &str, diff_id: Digest) -> Result<Option<Layer>, Problem> {
+        let Some(path) = self.resolve(path)? else { return Ok(None) };
+        let window = self.open(&path)?;
+        let (size, compression) = (window.size(), compression(&window, &path)?);
+        let named = if compression == Compression::None { Some(diff_id) } else { digest_in_name(&path) };
+        let here = named.filter(|named| intake.has(named, size));
+        Ok(here.map(|digest| Layer { digest, size, compression }))
+    }
+
+    fn layer(&mut self, intake: &mut Intake<'_>, path: &str, diff_id: Digest) -> Result<Layer, Problem> {
+        let path = self.resolve(path)?.ok_or_else(|| Problem::missing(format!("`{}`", printable(path))))?;
+        let key = (path, diff_id);
+        if let Some(layer) = self.layers.get(&key) {
+            return Ok(*layer);
+        }
+        let path = key.0.as_str();
+        let mut window = self.open(path)?;
+        let (size, compression) = (window.size(), compression(&window, path)?);
+        let digest = if compression == Compression::None {
+            self.bring(intake, &mut window, path, diff_id)?;
+            diff_id
+        } else if let Some(named) = digest_in_name(path).filter(|named| *named != diff_id)
+            && is_here(intake, &window, path, named, diff_id)?
+        {
+            window.pass_over()?;
+            named
+        } else if intake.to.estimate(diff_id, size) {
+            diff_id
+        } else {
+            let mut unpacked = DiffId::new(intake.limits.allowance());
+            let (digest, _) = intake.write(&mut window, path, None, Some(&mut unpacked))?;
+            unpacks_to(path, diff_id, unpacked.finish(path, digest)?)?;
+            intake.locate(&window, path, digest, true)?;
+            digest
+        };
+        let layer = Layer { digest, size, compression };
+        self.layers.insert(key, layer);
+        Ok(layer)
+    }
+}
+
+fn compression(window: &Window<'_>, path: &str) -> Result<Compression, Problem> {
+    Compression::of(&window.head(LAYER_HEAD)?).map_err(|found| found.at(path))
+}
+
+/// Whether the sink has a compressed layer under the digest in its name, and it unpacks to `diff_id`: that the sink has it
+/// does not prove that it belongs to this image. A mounted layer is hashed when it is served, and the client unpacks it.
+fn is_here(
+    intake: &mut Intake<'_>,
+    window: &Window<'_>,
+    path: &str,
+    named: Digest,
+    diff_id: Digest,
+) -> Result<bool, Problem> {
+    if intake.locate(window, path, named, false)? {
+        return Ok(true);
+    }
+    if !intake.has(&named, window.size()) {
+        return Ok(false);
+    }
+    match intake.unpacked(&named, path)? {
+        Some(found) => unpacks_to(path, diff_id, found).map(|()| true),
+        None => Ok(false),
+    }
+}
+
+fn unpacks_to(path: &str, expected: Digest, found: Digest) -> Result<(), Problem> {
+    if found == expected {
+        return Ok(());
+    }
+    Err(Problem::Digest { entry: format!("{} (unpacked)", printable(path)), expected, found })
+}

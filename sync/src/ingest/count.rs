@@ -1,0 +1,76 @@
+//! A sink that counts what an ingest would write, without reading layers.
+
+use std::collections::HashMap;
+use std::io;
+use std::sync::Arc;
+
+use airdock_registry::content::{BlobSink, Committed, FileRange, HashedBlob, Sink};
+use airdock_registry::oci::{Algorithm, Digest, Manifest, RepositoryName, Tag};
+use airdock_registry::{Error, ReleaseDraft};
+
+/// The blobs an ingest would write, each once.
+#[derive(Debug)]
+pub(super) struct Count {
+    draft: ReleaseDraft,
+    blobs: HashMap<Digest, u64>,
+}
+
+impl Count {
+    /// Counts what the registry of `draft` lacks.
+    pub(super) fn new(draft: ReleaseDraft) -> Self {
+        Self { draft, blobs: HashMap::new() }
+    }
+
+    /// Whether everything counted fits and leaves `keep_free` bytes free.
+    ///
+    /// # Errors
+    /// As for [`Sink::require_room`].
+    pub(super) fn require_room(&self, keep_free: u64) -> Result<(), Error> {
+        let needed = self.blobs.values().fold(0_u64, |needed, size| needed.saturating_add(*size));
+        self.draft.require_room(needed, keep_free)
+    }
+
+    fn add(&mut self, digest: Digest, size: u64) {
+        // What is there already takes no room.
+        if self.draft.has_blob(&digest) != Some(size) {
+            self.blobs.insert(digest, size);
+        }
+    }
+}
+
+impl Sink for Count {
+    fn has(&self, digest: &Digest) -> Option<u64> {
+        self.blobs.get(digest).copied().or_else(|| self.draft.has_blob(digest))
+    }
+
+    fn locates_only(&self) -> bool {
+        true
+    }
+
+    fn blob(&mut self, algorithm: Algorithm) -> Result<Box<dyn BlobSink>, Error> {
+        Ok(Box::new(HashedBlob::new(algorithm)))
+    }
+
+    fn put(&mut self, bytes: &[u8], digest: Digest) -> Result<(), Error> {
+        self.add(digest, bytes.len() as u64);
+        Ok(())
+    }
+
+    fn locate(&mut self, digest: Digest, at: &FileRange<'_>, _: bool) -> io::Result<bool> {
+        self.add(digest, at.size);
+        Ok(true)
+    }
+
+    fn estimate(&mut self, diff_id: Digest, size: u64) -> bool {
+        self.add(diff_id, size);
+        true
+    }
+
+    fn manifest(&mut self, _: &RepositoryName, _: Digest, _: Arc<Manifest>) {}
+
+    fn tag(&mut self, _: &RepositoryName, _: Tag, _: Digest) {}
+
+    fn finish(self: Box<Self>) -> Result<Committed, Error> {
+        Ok(Committed::default())
+    }
+}

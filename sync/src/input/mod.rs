@@ -1,0 +1,10 @@
+//! Reading untrusted bytes: files, pipes, folders and block devices, compression, and tar. Knows no image formats.
+
+pub(crate) mod compression;
+pub(crate) mod device;
+pub(crate) mod diff_id;
+mod entry_name;
+pub(crate) mod folder;
+mod pax;
+pub(crate) mod source;
+pub(crate) mod tar;

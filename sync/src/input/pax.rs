@@ -1,0 +1,146 @@
+//! PAX and GNU extension headers: what they add to the next entry, and checks for everything that readers disagree about,
+//! above all the size of an entry, which two fields may state (CVE-2025-62518).
+
+use tar::Header;
+
+use super::entry_name::MAX_PATH;
+use crate::problem::Problem;
+
+/// What extension headers say about the next entry.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Extension {
+    pub(crate) path: Option<Vec<u8>>,
+    pub(crate) link: Option<Vec<u8>>,
+    pub(crate) size: Option<u64>,
+    pub(crate) modified: Option<u64>,
+}
+
+/// The records of one PAX header that matter here.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Pax(Extension);
+
+impl Extension {
+    pub(crate) fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// Takes a PAX header. Two for one entry are refused: readers disagree which of them counts.
+    pub(crate) fn pax(&mut self, pax: Pax) -> Result<(), Problem> {
+        if self.is_empty() {
+            *self = pax.0;
+            return Ok(());
+        }
+        Err(Problem::Damaged("an entry has several extended headers, which readers disagree about".into()))
+    }
+
+    pub(crate) fn long_name(&mut self, raw: &[u8]) -> Result<(), Problem> {
+        set_once(&mut self.path, ended(raw)?)
+    }
+
+    pub(crate) fn long_link(&mut self, raw: &[u8]) -> Result<(), Problem> {
+        set_once(&mut self.link, ended(raw)?)
+    }
+}
+
+fn set_once(field: &mut Option<Vec<u8>>, value: Vec<u8>) -> Result<(), Problem> {
+    match field.replace(value) {
+        None => Ok(()),
+        Some(_) => Err(Problem::Damaged("an entry has two long names".into())),
+    }
+}
+
+/// GNU long names end with a zero byte.
+fn ended(raw: &[u8]) -> Result<Vec<u8>, Problem> {
+    let raw = raw.strip_suffix(b"\0").unwrap_or(raw);
+    if raw.len() > MAX_PATH {
+        let (what, limit) = (format!("a name of {} bytes", raw.len()), format_args!("{MAX_PATH} bytes"));
+        return Err(Problem::over(what, limit, "no image or chart needs such a name"));
+    }
+    Ok(raw.to_owned())
+}
+
+impl Pax {
+    /// Reads `length key=value\n` records.
+    pub(crate) fn parse(mut raw: &[u8]) -> Result<Self, Problem> {
+        let damaged = |what: &str| Problem::Damaged(format!("a PAX header {what}"));
+        let mut found = Extension::default();
+        while !raw.is_empty() {
+            let space = raw
+                .iter()
+                .take(12)
+                .position(|byte| *byte == b' ')
+                .ok_or_else(|| damaged("has a record without a length"))?;
+            let length = decimal(&raw[..space]).and_then(|length| usize::try_from(length).ok());
+            let length = length
+                .filter(|length| (space + 3..=raw.len()).contains(length))
+                .ok_or_else(|| damaged("has a record of wrong length"))?;
+            let (record, rest) = raw.split_at(length);
+            raw = rest;
+            let record =
+                record[space + 1..].strip_suffix(b"\n").ok_or_else(|| damaged("has a record without its end"))?;
+            let equals =
+                record.iter().position(|byte| *byte == b'=').ok_or_else(|| damaged("has a record without `=`"))?;
+            let (key, value) = (&record[..equals], &record[equals + 1..]);
+            match key {
+                b"path" => set_once(&mut found.path, ended(value)?)?,
+                b"linkpath" => set_once(&mut found.link, ended(value)?)?,
+                b"size" => {
+                    let size = decimal(value)
+                        .filter(|size| *size <= i64::MAX as u64)
+                        .ok_or_else(|| damaged("has a size that is no number"))?;
+                    if found.size.replace(size).is_some() {
+                        return Err(damaged("has two sizes"));
+                    }
+                }
+                // Fractions of a second are not needed.
+                b"mtime" => found.modified = decimal(value.split(|byte| *byte == b'.').next().unwrap_or_default()),
+                // These carry the real name and size of a sparse file.
+                _ if key.starts_with(b"GNU.sparse.") => {
+                    return Err(damaged("describes a sparse file, which no image tool writes"));
+                }
+                _ => {}
+            }
+        }
+        Ok(Self(found))
+    }
+
+    /// A global header must not set anything that some readers would apply to every entry.
+    pub(crate) fn check_global(&self) -> Result<(), Problem> {
+        if self.0.path.is_some() || self.0.link.is_some() || self.0.size.is_some() {
+            return Err(Problem::Damaged(
+                "a global PAX header sets names or sizes, which readers disagree about".into(),
+            ));
+        }
+        Ok(())
+    }
+}
+
+fn decimal(text: &[u8]) -> Option<u64> {
+    if text.is_empty() || text.len() > 20 || !text.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    std::str::from_utf8(text).ok()?.parse().ok()
+}
+
+/// The size a header states.
+pub(crate) fn header_size(header: &Header) -> Result<u64, Problem> {
+    let field = &header.as_old().size;
+    // Readers disagree about sizes over 64 bits, negative ones, and signs or letters among the digits.
+    let sane = match field {
+        [0x80, 0, 0, 0, ..] => true,
+        digits => digits.iter().all(|byte| matches!(byte, b'0'..=b'7' | b' ' | 0)),
+    };
+    let size = header.entry_size().ok().filter(|size| sane && *size <= i64::MAX as u64);
+    size.ok_or_else(|| Problem::Damaged("a tar header has a size that is no number".into()))
+}
+
+/// A PAX size is for what the old field cannot hold. Otherwise the two must agree, or readers would see different entries.
+pub(crate) fn settled_size(stated: u64, header: &Header, pax: Option<u64>) -> Result<u64, String> {
+    const SATURATED: u64 = 0o777_7777_7777;
+    match pax {
+        None => Ok(stated),
+        Some(pax) if pax == stated => Ok(pax),
+        Some(pax) if header.entry_type().is_file() && (stated == 0 || stated == SATURATED) => Ok(pax),
+        Some(pax) => Err(format!("its two sizes disagree, {stated} and {pax} bytes")),
+    }
+}

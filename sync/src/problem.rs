@@ -1,0 +1,212 @@
+//! What can be wrong with an archive, and the few failures that are not the archive's fault.
+
+use std::io;
+
+use airdock_registry::oci::{Digest, InvalidManifest};
+
+use crate::limits::WINDOW_LOG;
+use crate::text::printable;
+
+/// Why an archive, or one image or chart in it, does not go in.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Problem {
+    /// Cut short.
+    #[error("incomplete: {0}; copy the file again from where it was made")]
+    Incomplete(String),
+    /// Cut short, and named like one part of a split archive.
+    #[error(
+        "incomplete: {what}; if so, join them in order (`{join}`) and ingest the result, which may come from a pipe; else copy \
+         the file again from where it was made"
+    )]
+    Part {
+        /// What the name suggests.
+        what: String,
+        /// The shell command that joins the parts.
+        join: String,
+    },
+    /// A decompressor or parser cannot read it.
+    #[error("damaged: {0}")]
+    Damaged(String),
+    /// An entry that no image tool writes.
+    #[error("entry `{entry}` is refused: {reason}")]
+    Refused {
+        /// The name of the entry, shortened and made printable.
+        entry: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// Over a limit.
+    #[error("{what} is over the limit of {limit}; {cure}")]
+    OverLimit {
+        /// What is over it.
+        what: String,
+        /// The limit, with its unit.
+        limit: String,
+        /// What to do.
+        cure: &'static str,
+    },
+    /// A document that cannot be parsed.
+    #[error("`{entry}` cannot be read: {reason}")]
+    Document {
+        /// The entry.
+        entry: String,
+        /// What the parser said.
+        reason: String,
+    },
+    /// A manifest the registry would refuse.
+    #[error("manifest `{digest}` is refused")]
+    Manifest {
+        /// Its digest.
+        digest: Digest,
+        /// Why.
+        source: InvalidManifest,
+    },
+    /// Content whose digest is not the expected one.
+    #[error("`{entry}` has the digest {found}, expected {expected}; it was damaged or changed on the way")]
+    Digest {
+        /// The entry.
+        entry: String,
+        /// The digest its name or its image states.
+        expected: Digest,
+        /// The digest it has.
+        found: Digest,
+    },
+    /// A size that differs from the descriptor.
+    #[error("`{entry}` has {found} bytes where its descriptor says {expected}; it was damaged or changed on the way")]
+    Size {
+        /// The entry.
+        entry: String,
+        /// The size in the descriptor.
+        expected: u64,
+        /// The size it has.
+        found: u64,
+    },
+    /// The archive lacks something that an image needs.
+    #[error("it needs {what}, which the archive does not hold; save the image again with everything it refers to")]
+    Missing {
+        /// What is missing.
+        what: String,
+    },
+    /// No image or chart can be made of it.
+    #[error("{0}")]
+    Unusable(String),
+    /// The medium cannot be read.
+    #[error("could not read it: {0}")]
+    Read(#[source] io::Error),
+    /// The ingest was cancelled. Ends it.
+    #[error("stopped")]
+    Cancelled,
+    /// The disk has no room for an entry. Ends the ingest: the rest would be half a bundle.
+    #[error("`{entry}` does not fit")]
+    NoRoom {
+        /// The entry.
+        entry: String,
+        /// How much is missing.
+        source: airdock_registry::Error,
+    },
+    /// The registry failed. Ends the ingest.
+    #[error("the registry could not take it")]
+    Registry(#[source] airdock_registry::Error),
+}
+
+impl Problem {
+    /// Whether the whole ingest must end, because the next file would fail the same way.
+    pub(crate) const fn is_fatal(&self) -> bool {
+        matches!(self, Self::Cancelled | Self::NoRoom { .. } | Self::Registry(_))
+    }
+
+    pub(crate) fn refused(entry: &str, reason: impl Into<String>) -> Self {
+        Self::Refused { entry: printable(entry), reason: reason.into() }
+    }
+
+    pub(crate) fn document(entry: &str, reason: impl std::fmt::Display) -> Self {
+        Self::Document { entry: printable(entry), reason: printable(&reason.to_string()) }
+    }
+
+    pub(crate) fn over(what: impl Into<String>, limit: impl std::fmt::Display, cure: &'static str) -> Self {
+        Self::OverLimit { what: what.into(), limit: limit.to_string(), cure }
+    }
+
+    /// A document of `size` bytes that is over its limit.
+    pub(crate) fn document_over(path: &str, size: u64, limit: u64, cure: &'static str) -> Self {
+        let what = format!("`{}`, with {size} bytes,", printable(path));
+        Self::over(what, format_args!("{limit} bytes"), cure)
+    }
+
+    pub(crate) fn missing(what: impl Into<String>) -> Self {
+        Self::Missing { what: what.into() }
+    }
+
+    /// The problem with its causes, as one sentence.
+    pub(crate) fn sentence(&self) -> String {
+        with_causes(self.to_string(), self)
+    }
+
+    /// The causes alone, as one sentence.
+    pub(crate) fn causes(&self) -> String {
+        let Some(cause) = std::error::Error::source(self) else { return self.to_string() };
+        with_causes(cause.to_string(), cause)
+    }
+}
+
+fn with_causes(mut sentence: String, error: &dyn std::error::Error) -> String {
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let text = error.to_string();
+        if !sentence.contains(&text) {
+            sentence = format!("{sentence}: {text}");
+        }
+        cause = error.source();
+    }
+    sentence
+}
+
+/// Why a reader stops, carried through `io::Error` by the adapters in `input`.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Halt {
+    #[error("stopped")]
+    Cancelled,
+    #[error("it unpacks to more than {0} bytes")]
+    Bomb(u64),
+}
+
+impl From<Halt> for io::Error {
+    fn from(halt: Halt) -> Self {
+        Self::other(halt)
+    }
+}
+
+impl From<io::Error> for Problem {
+    /// The readers in `input` read archives only, so an early end means that the archive is cut short.
+    fn from(error: io::Error) -> Self {
+        match error.get_ref().and_then(|inner| inner.downcast_ref::<Halt>()) {
+            Some(Halt::Cancelled) => return Self::Cancelled,
+            Some(Halt::Bomb(limit)) => {
+                return Self::over(
+                    "what it unpacks to",
+                    format_args!("{limit} bytes"),
+                    "archives of images hardly grow so much; check what is in it, then raise `ingest.limits.ratio`",
+                );
+            }
+            None => {}
+        }
+        match error.kind() {
+            io::ErrorKind::UnexpectedEof => Self::Incomplete("it ends in the middle".into()),
+            // The messages of zstd and xz for a window over the limit.
+            _ if ["too much memory", "memory limit"].iter().any(|words| error.to_string().contains(words)) => {
+                Self::over(
+                    "the window it must be unpacked with",
+                    format_args!("{} MiB", 1 << (WINDOW_LOG - 20)),
+                    "compress it again with `zstd --long=27` or `xz -9`, or less",
+                )
+            }
+            // Errors of decompressors. Errors of the medium carry an errno.
+            io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData | io::ErrorKind::Other
+                if error.raw_os_error().is_none() =>
+            {
+                Self::Damaged(printable(&error.to_string()))
+            }
+            _ => Self::Read(error),
+        }
+    }
+}
