@@ -22,7 +22,7 @@ use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use airdock_registry::{OnConflict, server};
+use airdock_registry::server;
 use airdock_sync::ingest;
 use airdock_sync::publish::PublishRules;
 
@@ -55,8 +55,6 @@ pub struct Overrides {
     pub tls_key: Option<PathBuf>,
     /// `--strict`: `ingest.strict`; a flag can only turn it on.
     pub strict: bool,
-    /// `--on-conflict`: `ingest.on_conflict`.
-    pub on_conflict: Option<OnConflict>,
     /// `--key`: `ingest.trust.keys`.
     pub keys: Vec<PathBuf>,
     /// `--bundle`: `ingest.bundles`.
@@ -76,6 +74,8 @@ pub struct Config {
     pub registry: airdock_registry::Settings,
     /// What the listener is told.
     pub server: server::Settings,
+    /// Where the administration API listens besides its socket.
+    pub admin: AdminSettings,
     /// What an ingest is told.
     pub ingest: ingest::Settings,
     /// The internal names ingested content gets.
@@ -86,6 +86,13 @@ pub struct Config {
     pub mount: MountSettings,
     /// What is logged and how.
     pub log: LogSettings,
+}
+
+/// Where the administration API listens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct AdminSettings {
+    /// A loopback address, besides the administration socket.
+    pub listen: Option<SocketAddr>,
 }
 
 /// Media served in place.

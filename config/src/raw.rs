@@ -14,6 +14,7 @@ pub(crate) type Setting = Option<Written>;
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Raw {
     pub(crate) server: Server,
+    pub(crate) admin: Admin,
     pub(crate) store: Store,
     pub(crate) registry: Registry,
     pub(crate) names: Names,
@@ -50,6 +51,12 @@ pub(crate) struct ServerLimits {
     pub(crate) drain: Setting,
     pub(crate) max_header_bytes: Setting,
     pub(crate) max_streams: Setting,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Admin {
+    pub(crate) listen: Setting,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -34,6 +34,8 @@ impl Display for Config {
         writeln!(f, "drain = {}", text(render_duration(limits.drain)))?;
         writeln!(f, "max_header_bytes = {}", text(render_size(limits.max_header_bytes as u64)))?;
         writeln!(f, "max_streams = {}", limits.max_streams)?;
+        let admin = self.admin.listen.map(|address| address.to_string()).unwrap_or_default();
+        writeln!(f, "\n[admin]\nlisten = {}", text(admin))?;
         writeln!(f, "\n[store]\npath = {}", path(&registry.data))?;
         writeln!(f, "upload_expiry = {}", text(render_duration(registry.upload_expiry)))?;
         writeln!(f, "\n[registry]\ndelete = {}", registry.delete)?;

@@ -14,7 +14,7 @@ use crate::error::ConfigError;
 use crate::file::Layers;
 use crate::raw::{self, Setting};
 use crate::reader::Reader;
-use crate::{Config, LogFormat, LogLevel, LogSettings, MountSettings, Overrides, publish};
+use crate::{AdminSettings, Config, LogFormat, LogLevel, LogSettings, MountSettings, Overrides, publish};
 
 /// More listeners than this are a mistake.
 const MAX_LISTENERS: usize = 64;
@@ -47,15 +47,15 @@ pub(crate) fn resolve(mut layers: Layers, overrides: Overrides, errors: &mut Vec
     let server = server(reader, &raw.server, overrides.listen, overrides.tls_certificate, overrides.tls_key);
     let registry = registry(reader, &raw, data);
     let publish = publish::rules(reader, raw.publish.as_deref());
-    let (mut ingest, bundles) =
-        ingest(reader, &raw.ingest, (overrides.strict, overrides.on_conflict), overrides.bundles);
+    let admin = admin(reader, &raw.admin);
+    let (mut ingest, bundles) = ingest(reader, &raw.ingest, overrides.strict, overrides.bundles);
     ingest.trust = trust(reader, &raw.ingest.trust, overrides.keys);
     let mount = mount(reader, &raw.mount, overrides.mounts, overrides.copy);
     let log = LogSettings {
         level: reader.choice("log.level", &raw.log.level, LogLevel::default(), &LEVELS),
         format: reader.choice("log.format", &raw.log.format, LogFormat::default(), &FORMATS),
     };
-    Config { file: layers.file, registry, server, ingest, publish, bundles, mount, log }
+    Config { file: layers.file, registry, server, admin, ingest, publish, bundles, mount, log }
 }
 
 fn server(
@@ -118,6 +118,33 @@ fn addresses(reader: &mut Reader<'_>, setting: &Setting) -> Option<Vec<SocketAdd
         }
     }
     Some(addresses)
+}
+
+/// Nothing but loopback: without identities, whoever reaches the API may remove everything.
+fn admin(reader: &mut Reader<'_>, raw: &raw::Admin) -> AdminSettings {
+    const KEY: &str = "admin.listen";
+    let text = reader.text(KEY, &raw.listen, "");
+    let listen = match text.parse::<SocketAddr>() {
+        Ok(address) if address.ip().is_loopback() => Some(address),
+        Ok(_) => {
+            reader.wrong(
+                KEY,
+                format!("`{text}` is not a loopback address, and the administration API has no identities yet"),
+                "write a loopback address, such as `127.0.0.1:5001`; a later version has identities and takes any",
+            );
+            None
+        }
+        Err(_) if text.is_empty() => None,
+        Err(_) => {
+            reader.wrong(
+                KEY,
+                format!("`{text}` is not an address to listen on"),
+                "write an IP address and a port, such as `127.0.0.1:5001`, or nothing for the socket alone",
+            );
+            None
+        }
+    };
+    AdminSettings { listen }
 }
 
 /// Port 0 asks for any free port, which two listeners may do.
@@ -193,16 +220,15 @@ fn names(reader: &mut Reader<'_>, raw: &raw::Names) -> names::Settings {
 fn ingest(
     reader: &mut Reader<'_>,
     raw: &raw::Ingest,
-    (strict, on_conflict): (bool, Option<OnConflict>),
+    strict: bool,
     bundles: Vec<PathBuf>,
 ) -> (ingest::Settings, Vec<PathBuf>) {
     let default = ingest::Settings::default();
     let written = reader.list("ingest.bundles", &raw.bundles).unwrap_or_default();
     let bundles = if bundles.is_empty() { written.into_iter().map(PathBuf::from).collect() } else { bundles };
     let kept = default.precedence.on_conflict;
-    let written = reader.choice("ingest.on_conflict", &raw.on_conflict, kept, &CONFLICTS);
-    let precedence =
-        Precedence { on_conflict: on_conflict.unwrap_or(written), protect: protected(reader, &raw.protect) };
+    let on_conflict = reader.choice("ingest.on_conflict", &raw.on_conflict, kept, &CONFLICTS);
+    let precedence = Precedence { on_conflict, protect: protected(reader, &raw.protect) };
     let limits = default.limits;
     let written = &raw.limits;
     let settings = ingest::Settings {

@@ -27,7 +27,8 @@ const PLATFORMS: usize = 100;
 const MAX_CONFIG: usize = 4 * 1024 * 1024;
 
 /// What a manifest is of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum ContentKind {
     /// A container image of one platform.
     Image,
@@ -131,7 +132,7 @@ pub struct Description {
 }
 
 /// A repository that has a manifest, and the tags that point at it there.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, Deserialize)]
 pub struct Place {
     /// The repository.
     pub repository: RepositoryName,

@@ -9,7 +9,7 @@ use crate::store::{Store, StoreError};
 use super::release::Settling;
 
 /// What a rebuild found.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct RebuildReport {
     /// Repositories with links.
     pub repositories: usize,

@@ -25,7 +25,7 @@ use findings::{Findings, Subject};
 const PIECE: usize = 1024 * 1024;
 
 /// How far it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct VerifyProgress {
     /// Bytes read.
     pub bytes: u64,
@@ -34,7 +34,7 @@ pub struct VerifyProgress {
 }
 
 /// Where on a mounted medium something lies.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 pub struct MediumPlace {
     /// What was mounted.
     pub medium: String,
@@ -45,7 +45,7 @@ pub struct MediumPlace {
 }
 
 /// What was read of one medium.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct MediumRead {
     /// What was mounted.
     pub name: String,
@@ -56,11 +56,12 @@ pub struct MediumRead {
 }
 
 /// One thing that is wrong.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Finding {
     /// A blob's digest, or what link it is.
     pub subject: String,
     /// Where it lies, when it is not in the store.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub place: Option<MediumPlace>,
     /// What is wrong with it.
     pub problem: String,
@@ -73,7 +74,7 @@ pub struct Finding {
 }
 
 /// What a verification found.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct VerifyReport {
     /// Blobs read, manifests' own included; those of media once for each place.
     pub blobs: u64,
@@ -84,10 +85,12 @@ pub struct VerifyReport {
     /// What of that was read from mounted media.
     pub media: Vec<MediumRead>,
     /// Everything that is wrong.
+    #[serde(rename = "damaged")]
     pub findings: Vec<Finding>,
     /// How much more is wrong.
     pub more: u64,
     /// Whether it was told to stop before it was done.
+    #[serde(skip)]
     pub stopped: bool,
 }
 
