@@ -1,5 +1,5 @@
-//! Publish rules and the host names in settings. What they have to look like is known where they are used; here it is
-//! asked pattern by pattern, so that each wrong one is reported.
+//! Publish rules and host names. Their syntax is checked by the crates that use them, here pattern by pattern, so that each
+//! invalid one is reported.
 
 use airdock_registry::names::Namespace;
 use airdock_sync::publish::{PublishRules, Rule};
@@ -7,7 +7,7 @@ use airdock_sync::publish::{PublishRules, Rule};
 use crate::raw;
 use crate::reader::Reader;
 
-/// More rules than this are a mistake; each is tried for each name an ingest brings.
+/// The most rules; each is tried for every name of an ingest.
 const MAX_RULES: usize = 1000;
 
 /// Reads `[[publish]]`. Written rules replace the built-in table; an empty list turns publishing off.
@@ -49,7 +49,7 @@ fn one(reader: &mut Reader<'_>, position: usize, raw: &raw::Rule) -> Rule {
     rule
 }
 
-/// Reports a text that is not the host of an upstream.
+/// Reports a host name that is invalid.
 pub(crate) fn check_host(reader: &mut Reader<'_>, key: &str, host: &str) {
     if let Err(problem) = host.parse::<Namespace>() {
         reader.wrong(key, problem, "write a host as image names have it, such as `docker.io` or `registry.local:5000`");

@@ -1,7 +1,7 @@
-//! The settings as they are written: every key, no meaning yet.
+//! The settings as they are written: every key, not interpreted yet.
 //!
-//! Every value is taken as it comes, so that a number where a list should be is reported beside all other
-//! errors, by [`reader`](crate::reader), and does not hide them.
+//! A value of any type is accepted here, so that [`reader`](crate::reader) can report a wrong type together with all other
+//! errors.
 
 use std::fmt;
 
@@ -134,7 +134,7 @@ pub(crate) struct Log {
     pub(crate) format: Setting,
 }
 
-/// One value, whatever it is.
+/// One value of any type.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(untagged)]
 pub(crate) enum Written {

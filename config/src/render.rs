@@ -1,4 +1,4 @@
-//! The settings in effect, written as a file that would bring them about.
+//! The settings in effect, written as a settings file.
 
 use std::fmt::{self, Display, Write};
 use std::path::Path;
@@ -8,7 +8,7 @@ use crate::resolve::{CONFLICTS, FORMATS, LEVELS, REFERENCES};
 use crate::units::{render_duration, render_size};
 
 impl Display for Config {
-    /// Writes every key, in the order of the reference. Paths that are not UTF-8 lose what cannot be written.
+    /// Writes every key, in the order of the reference. Paths that are not UTF-8 are written lossily.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (registry, server, ingest) = (&self.registry, &self.server, &self.ingest);
         if self.publish.0.is_empty() {

@@ -1,4 +1,4 @@
-//! Written settings to the rooms' own structs. A key that was not written keeps what the room's `Default` says.
+//! From written settings to the settings structs of each crate. A key that is not set keeps the `Default`.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -16,10 +16,10 @@ use crate::raw::{self, Setting};
 use crate::reader::Reader;
 use crate::{AdminSettings, Config, LogFormat, LogLevel, LogSettings, MountSettings, Overrides, publish};
 
-/// More listeners than this are a mistake.
+/// The most listeners.
 const MAX_LISTENERS: usize = 64;
 
-/// No deadline is longer, and none shorter than a tenth of a second.
+/// The limits of a deadline.
 const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 const SHORTEST: Duration = Duration::from_millis(100);
 
@@ -38,7 +38,7 @@ pub(crate) const LEVELS: [(&str, LogLevel); 5] = [
 
 pub(crate) const FORMATS: [(&str, LogFormat); 2] = [("text", LogFormat::Text), ("json", LogFormat::Json)];
 
-/// Checks every value and puts the flags on top.
+/// Checks every value and applies the flags.
 pub(crate) fn resolve(mut layers: Layers, overrides: Overrides, errors: &mut Vec<ConfigError>) -> Config {
     let raw = std::mem::take(&mut layers.raw);
     let mut reader = Reader { layers: &layers, errors };
@@ -85,7 +85,7 @@ fn server(
     server::Settings { listen, tls, limits: limits(reader, &raw.limits, &default.limits) }
 }
 
-/// A certificate without its key, or a key without its certificate: the place is where the one that is there was said.
+/// Reports a certificate without its key, or the reverse, at the place of the one that is set.
 fn lone(reader: &mut Reader<'_>, missing: &str, there: &str) {
     let place = reader.layers.place(there);
     reader.wrong_at(
@@ -120,7 +120,7 @@ fn addresses(reader: &mut Reader<'_>, setting: &Setting) -> Option<Vec<SocketAdd
     Some(addresses)
 }
 
-/// Nothing but loopback: without identities, whoever reaches the API may remove everything.
+/// Loopback only: there are no identities yet, and every client may remove everything.
 fn admin(reader: &mut Reader<'_>, raw: &raw::Admin) -> AdminSettings {
     const KEY: &str = "admin.listen";
     let text = reader.text(KEY, &raw.listen, "");
@@ -159,7 +159,7 @@ fn limits(reader: &mut Reader<'_>, raw: &raw::ServerLimits, default: &server::Li
     let header = deadline("server.limits.header", &raw.header, default.header);
     let idle = deadline("server.limits.idle", &raw.idle, default.idle);
     let stall = deadline("server.limits.stall", &raw.stall, default.stall);
-    // Nothing to drain for is a choice, unlike a deadline that is over before it begins.
+    // Zero is valid here, unlike for the deadlines: it means not to drain.
     let drain = reader.duration("server.limits.drain", &raw.drain, default.drain, Duration::ZERO..=LONGEST);
     server::Limits {
         connections: reader.number("server.limits.connections", &raw.connections, default.connections, 1..=1_000_000),
@@ -252,7 +252,7 @@ fn ingest(
     (settings, bundles)
 }
 
-/// The keys bundles are to be signed with. An empty name must not come to mean that none is asked for.
+/// The keys that bundles have to be signed with. An empty name is an error: it must not turn the check off.
 fn trust(reader: &mut Reader<'_>, raw: &raw::IngestTrust, keys: Vec<PathBuf>) -> TrustSettings {
     const KEY: &str = "ingest.trust.keys";
     let written = reader.list(KEY, &raw.keys).unwrap_or_default();
@@ -267,7 +267,7 @@ fn trust(reader: &mut Reader<'_>, raw: &raw::IngestTrust, keys: Vec<PathBuf>) ->
     TrustSettings { keys, inventory: None }
 }
 
-/// Prefixes of repositories' names; a `/` at the end leaves out the repository of that very name.
+/// Prefixes of repository names; with a `/` at the end, the repository of exactly that name is not meant.
 fn protected(reader: &mut Reader<'_>, setting: &Setting) -> Vec<String> {
     const KEY: &str = "ingest.protect";
     let prefixes = reader.list(KEY, setting).unwrap_or_default();
@@ -276,7 +276,7 @@ fn protected(reader: &mut Reader<'_>, setting: &Setting) -> Vec<String> {
             reader.wrong(
                 KEY,
                 format!("`{prefix}`: {problem}"),
-                "write the beginning of repositories' names, such as `zenml/`",
+                "write the beginning of repository names, such as `zenml/`",
             );
         }
     }

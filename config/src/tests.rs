@@ -1,4 +1,4 @@
-//! What this room promises, tested from outside of its parts.
+//! Tests of the crate as a whole.
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;

@@ -6,9 +6,9 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use http::HeaderMap;
 use http::header::{HOST, ORIGIN};
 use http::uri::Authority;
+use http::{HeaderMap, HeaderValue};
 
 use super::endpoint::{Access, Endpoint};
 use super::user;
@@ -49,7 +49,7 @@ pub(super) fn authorise(peer: Peer, headers: &HeaderMap, endpoint: &Endpoint) ->
         return Err(Failure::new(Code::Forbidden, message));
     }
     // A browser does not show a page the answer to a foreign GET, but it does send a foreign POST.
-    let origin = headers.get(ORIGIN).map(|origin| origin.as_bytes());
+    let origin = headers.get(ORIGIN).map(HeaderValue::as_bytes);
     if endpoint.access() == Access::Change && origin.is_some_and(|origin| origin != format!("http://{host}").as_bytes())
     {
         return Err(Failure::new(Code::Forbidden, "a page of another origin may change nothing here"));

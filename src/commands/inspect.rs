@@ -13,10 +13,10 @@ use crate::cli::InspectArguments;
 use crate::exit::Exit;
 use crate::view::text::{self, minute, printable, word};
 
-pub(crate) fn run(config: Config, arguments: InspectArguments) -> anyhow::Result<Exit> {
+pub(crate) fn run(config: &Config, arguments: InspectArguments) -> anyhow::Result<Exit> {
     let InspectArguments { json, reference, .. } = arguments;
     let inspection =
-        runtime()?.block_on(async { Worker::find_existing(&config).await?.ask(Inspect { reference }).await })?;
+        runtime()?.block_on(async { Worker::find_existing(config).await?.ask(Inspect { reference }).await })?;
     if json {
         text::json(&inspection)?;
     } else {

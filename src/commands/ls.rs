@@ -16,12 +16,12 @@ const PAGE: usize = 200;
 
 const HEAD: [&str; 7] = ["TAG", "DIGEST", "KIND", "PLATFORMS", "SIZE", "FROM", "WHEN"];
 
-pub(crate) fn run(config: Config, arguments: LsArguments) -> anyhow::Result<Exit> {
+pub(crate) fn run(config: &Config, arguments: LsArguments) -> anyhow::Result<Exit> {
     let LsArguments { json, patterns, .. } = arguments;
     let mut table = Table::new(HEAD);
     let mut rows = Vec::new();
     let Listed { repositories, tags } = runtime()?.block_on(async {
-        let worker = Worker::find_existing(&config).await?;
+        let worker = Worker::find_existing(config).await?;
         let print = |row| {
             if json {
                 return text::json(&row);

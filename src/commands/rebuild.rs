@@ -8,9 +8,9 @@ use crate::admin::operations::rebuild::Rebuild;
 use crate::exit::Exit;
 use crate::view::text::{self, counted, printable};
 
-pub(crate) fn run(config: Config) -> anyhow::Result<Exit> {
+pub(crate) fn run(config: &Config) -> anyhow::Result<Exit> {
     let RebuildReport { repositories, manifests, tags, problems } =
-        runtime()?.block_on(async { Worker::find(&config).await?.ask(Rebuild).await })?;
+        runtime()?.block_on(async { Worker::find(config).await?.ask(Rebuild).await })?;
     for problem in &problems {
         text::line(format_args!("left out: {}", printable(problem)));
     }

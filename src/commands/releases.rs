@@ -12,15 +12,14 @@ use crate::exit::Exit;
 use crate::view::{releases, text};
 
 /// `airdock releases`.
-pub(crate) fn list(config: Config, json: bool) -> anyhow::Result<Exit> {
-    let list = ask(&config, ListReleases)?;
+pub(crate) fn list(config: &Config, json: bool) -> anyhow::Result<Exit> {
+    let list = ask(config, ListReleases)?;
     print(&list, json, releases::table)?;
     Ok(if list.problems.is_empty() { Exit::Done } else { Exit::Failed })
 }
 
 /// `airdock release`.
-pub(crate) fn one(config: Config, command: &ReleaseCommand) -> anyhow::Result<Exit> {
-    let config = &config;
+pub(crate) fn one(config: &Config, command: &ReleaseCommand) -> anyhow::Result<Exit> {
     match command {
         ReleaseCommand::Show(one) => print(&ask(config, ShowRelease(one.id))?, one.json, releases::show),
         ReleaseCommand::Pin(one) => print(&ask(config, Pin { id: one.id, pinned: true })?, one.json, releases::pinned),

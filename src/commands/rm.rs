@@ -8,11 +8,11 @@ use crate::cli::RmArguments;
 use crate::exit::Exit;
 use crate::view::text::{self, printable};
 
-pub(crate) fn run(config: Config, arguments: RmArguments) -> anyhow::Result<Exit> {
+pub(crate) fn run(config: &Config, arguments: RmArguments) -> anyhow::Result<Exit> {
     let RmArguments { json, references, .. } = arguments;
     let mut removed = false;
     let done = runtime()?.block_on(async {
-        let worker = Worker::find_existing(&config).await?;
+        let worker = Worker::find_existing(config).await?;
         let print = |removal: Removal| {
             removed |= removal.problem.is_none();
             if json {

@@ -11,11 +11,11 @@ use crate::exit::Exit;
 use crate::view::progress::Progress;
 use crate::view::text::{self, counted, printable};
 
-pub(crate) fn run(config: Config, arguments: VerifyArguments) -> anyhow::Result<Exit> {
+pub(crate) fn run(config: &Config, arguments: VerifyArguments) -> anyhow::Result<Exit> {
     let VerifyArguments { json, progress, remove_damaged, references, .. } = arguments;
     let progress = Progress::verifying(progress, json);
     let report = runtime()?.block_on(async {
-        let worker = Worker::find_existing(&config).await?;
+        let worker = Worker::find_existing(config).await?;
         let show = |VerifyProgress { bytes, total }| {
             progress.reached(bytes, total);
             Ok(())
