@@ -11,6 +11,7 @@ use http::{Request, StatusCode};
 use http_body_util::{BodyExt as _, StreamBody};
 use hyper::body::{Frame, Incoming};
 use hyper_util::rt::TokioIo;
+use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
 use tokio::sync::mpsc;
 
@@ -44,13 +45,14 @@ impl Client {
     ///
     /// # Errors
     /// The [`Failure`](crate::exit::Failure) the server answers with, or why the conversation failed.
-    pub(crate) async fn send<O: Operation>(
+    pub(crate) async fn send<P, T>(
         self,
-        operation: &O,
+        operation: Operation<P, T>,
         stream: Option<Box<dyn Read + Send>>,
     ) -> anyhow::Result<Answer> {
-        let (method, target) = operation.endpoint().render()?;
-        let body = operation.body().context("cannot ask the server: a path or a name is not UTF-8")?;
+        let cut_off = operation.cut_off;
+        let (method, target) = operation.endpoint.render()?;
+        let body = operation.body.context("cannot ask the server: a path or a name is not UTF-8")?;
         let (sender, frames) = mpsc::channel(AHEAD);
         if !body.is_empty() {
             // The channel has room for it, and its other end is below.
@@ -70,25 +72,11 @@ impl Client {
         let request = request.body(StreamBody::new(body))?;
         let (mut requests, connection) = hyper::client::conn::http1::handshake(TokioIo::new(self.stream)).await?;
         tokio::spawn(connection);
-        let response = requests.send_request(request).await.context(O::CUT_OFF)?;
-        let form = match response.status() {
-            StatusCode::OK if response.headers().get(CONTENT_TYPE) == Some(&JSON) => Form::Outcome,
-            StatusCode::OK => Form::Lines,
-            _ => Form::Error,
-        };
-        Ok(Answer { body: response.into_body(), unread: BytesMut::new(), longest: self.longest, form })
+        let response = requests.send_request(request).await.context(cut_off)?;
+        let is_document = response.status() == StatusCode::OK && response.headers().get(CONTENT_TYPE) == Some(&JSON);
+        let body = response.into_body();
+        Ok(Answer { body, unread: BytesMut::new(), longest: self.longest, is_document, cut_off })
     }
-}
-
-/// What the body of an answer is.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Form {
-    /// One outcome.
-    Outcome,
-    /// Lines of parts, then an outcome or an error.
-    Lines,
-    /// One error.
-    Error,
 }
 
 /// An answer that is being read.
@@ -96,16 +84,23 @@ pub(crate) struct Answer {
     body: Incoming,
     unread: BytesMut,
     longest: usize,
-    form: Form,
+    /// Whether it is one outcome; otherwise it is lines, or one error in the form of a line.
+    is_document: bool,
+    cut_off: &'static str,
 }
 
 impl Answer {
     /// The next line; the caller knows which operation was sent.
-    pub(crate) async fn next<O: Operation>(&mut self) -> anyhow::Result<Line<O::Part, O::Outcome>> {
-        let line = self.line().await?.context(O::CUT_OFF)?;
-        let line = match self.form {
-            Form::Outcome => serde_json::from_slice(&line).map(Line::Outcome),
-            Form::Lines | Form::Error => serde_json::from_slice(&line),
+    pub(crate) async fn next<P, T>(&mut self) -> anyhow::Result<Line<P, T>>
+    where
+        P: DeserializeOwned,
+        T: DeserializeOwned,
+    {
+        let line = self.line().await?.context(self.cut_off)?;
+        let line = if self.is_document {
+            serde_json::from_slice(&line).map(Line::Outcome)
+        } else {
+            serde_json::from_slice(&line)
         };
         line.context("cannot read the server's answer; is it the same version?")
     }
@@ -164,6 +159,7 @@ mod tests {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
     use super::*;
+    use crate::admin::operations::releases::pin;
     use crate::admin::wire::Pin;
 
     /// Pins a release over a connection whose other end answers with this line.
@@ -181,8 +177,8 @@ mod tests {
             let _ = server.write_all(&answer).await;
         });
         let client = Client { stream, longest };
-        let answer = client.send(&Pin { id: 7, pinned: true }, None).await;
-        let line = answer.unwrap().next::<Pin>().await;
+        let answer = client.send(pin(7, true), None).await;
+        let line = answer.unwrap().next().await;
         serving.await.unwrap();
         line
     }

@@ -4,7 +4,6 @@ use std::convert::Infallible;
 use std::io::{self, Read};
 use std::time::Duration;
 
-use airdock_registry::Registry;
 use bytes::{Buf as _, Bytes};
 use futures_util::stream;
 use http::header::{ALLOW, CONTENT_TYPE};
@@ -20,11 +19,10 @@ use super::authorise::{Peer, authorise};
 use super::endpoint::{self, Endpoint};
 use super::ingester::Ingester;
 use super::operation::{Call, Operation, Running};
-use super::operations::inspect::Inspect;
-use super::operations::list::ListTags;
-use super::operations::rebuild::Rebuild;
-use super::operations::releases::{ListReleases, RemoveRelease, Rollback, ShowRelease};
-use super::wire::{Ingest, JSON, Line, MAX_REQUEST, Pin, Remove, Verify};
+use super::operations::{
+    ingest::ingest, inspect::inspect, list::list, rebuild::rebuild, releases, remove::remove, verify::verify,
+};
+use super::wire::{Ingest, JSON, Line, MAX_REQUEST, Verify};
 use crate::exit::{Code, Failure};
 
 /// A client that takes nothing for this long is sent no more parts, so that it cannot hold up the work.
@@ -36,45 +34,40 @@ const LINES: HeaderValue = HeaderValue::from_static("application/x-ndjson");
 type Answer = Response<UnsyncBoxBody<Bytes, Infallible>>;
 
 /// Answers one request.
-pub(crate) async fn handle(registry: Registry, ingester: Ingester, peer: Peer, request: Request<Incoming>) -> Answer {
+pub(crate) async fn handle(ingester: Ingester, peer: Peer, request: Request<Incoming>) -> Answer {
     let path = request.uri().path().to_owned();
-    answer(registry, ingester, peer, request).await.unwrap_or_else(|failure| refusal(&path, failure))
+    answer(ingester, peer, request).await.unwrap_or_else(|failure| refusal(&path, failure))
 }
 
-async fn answer(
-    registry: Registry,
-    ingester: Ingester,
-    peer: Peer,
-    request: Request<Incoming>,
-) -> Result<Answer, Failure> {
+async fn answer(ingester: Ingester, peer: Peer, request: Request<Incoming>) -> Result<Answer, Failure> {
     let (head, body) = request.into_parts();
     let endpoint = Endpoint::parse(&head.method, &head.uri)?;
     authorise(peer, &head.headers, &endpoint)?;
-    let mut call = Call { registry, ingester, by: peer.name(), stream: None, patience: Some(PATIENCE) };
+    let mut call = Call { ingester, by: peer.name(), stream: None, patience: Some(PATIENCE) };
     if endpoint == Endpoint::Ingest {
-        let (ingest, stream) = read_ingest(body).await?;
+        let (body, stream) = read_ingest(body).await?;
         call.stream = Some(Box::new(stream));
-        return many(ingest, call).await;
+        return many(ingest(body), call).await;
     }
     let body = read_all(body).await?;
     match endpoint {
         Endpoint::Ingest => unreachable!("answered above, with its stream"),
-        Endpoint::ListTags { patterns } => many(ListTags { patterns }, call).await,
-        Endpoint::Remove => many(parsed::<Remove>(&body)?, call).await,
-        Endpoint::Verify => many(if body.is_empty() { Verify::default() } else { parsed(&body)? }, call).await,
+        Endpoint::ListTags { patterns } => many(list(patterns), call).await,
+        Endpoint::Remove => many(remove(parsed(&body)?), call).await,
+        Endpoint::Verify => many(verify(if body.is_empty() { Verify::default() } else { parsed(&body)? }), call).await,
         _ if !body.is_empty() => Err(Failure::new(Code::InvalidRequest, "this endpoint takes no body")),
-        Endpoint::Inspect { reference } => one(Inspect { reference }, call).await,
-        Endpoint::Rebuild => one(Rebuild, call).await,
-        Endpoint::ListReleases => one(ListReleases, call).await,
-        Endpoint::ShowRelease { id } => one(ShowRelease(id), call).await,
-        Endpoint::RemoveRelease { id } => one(RemoveRelease(id), call).await,
-        Endpoint::PinRelease { id, pinned } => one(Pin { id, pinned }, call).await,
-        Endpoint::Rollback { to } => one(Rollback(to), call).await,
+        Endpoint::Inspect { reference } => one(inspect(reference), call).await,
+        Endpoint::Rebuild => one(rebuild(), call).await,
+        Endpoint::ListReleases => one(releases::list(), call).await,
+        Endpoint::ShowRelease { id } => one(releases::show(id), call).await,
+        Endpoint::RemoveRelease { id } => one(releases::remove(id), call).await,
+        Endpoint::PinRelease { id, pinned } => one(releases::pin(id, pinned), call).await,
+        Endpoint::Rollback { to } => one(releases::rollback(to), call).await,
     }
 }
 
 /// An answer that is one JSON document.
-async fn one<O: Operation>(operation: O, call: Call) -> Result<Answer, Failure> {
+async fn one<T: Serialize>(operation: Operation<(), T>, call: Call) -> Result<Answer, Failure> {
     match Running::new(operation, call).next().await {
         Line::Outcome(outcome) => Ok(document(StatusCode::OK, &outcome)),
         Line::Error(failure) => Err(failure),
@@ -84,7 +77,11 @@ async fn one<O: Operation>(operation: O, call: Call) -> Result<Answer, Failure> 
 
 /// An answer that streams its lines, for as long as the client takes them. What fails before the first line is an error
 /// with a status of its own.
-async fn many<O: Operation>(operation: O, call: Call) -> Result<Answer, Failure> {
+async fn many<P, T>(operation: Operation<P, T>, call: Call) -> Result<Answer, Failure>
+where
+    P: Serialize + Send + 'static,
+    T: Serialize + Send + 'static,
+{
     let mut running = Running::new(operation, call);
     let first = match running.next().await {
         Line::Error(failure) => return Err(failure),

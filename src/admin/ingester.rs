@@ -29,6 +29,11 @@ impl Ingester {
         }
     }
 
+    /// The registry.
+    pub(crate) const fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
     /// The settings of an ingest that asks for nothing in particular.
     pub(crate) fn settings(&self) -> Settings {
         Settings::clone(&self.settings)

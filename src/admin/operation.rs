@@ -1,4 +1,4 @@
-//! One operation of the administration API: its endpoint, its types, and the use case behind it.
+//! One operation of the administration API: its endpoint, and the use case behind it.
 //!
 //! A command never knows whether it owns the data folder or a server does: [`Running`] runs the operation in both cases,
 //! and yields the same [`Line`]s. Invariant: an answer has a bound. Whatever may be long goes out as parts, and a part
@@ -9,8 +9,6 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use airdock_registry::Registry;
-use serde::Serialize;
-use serde::de::DeserializeOwned;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
@@ -22,42 +20,33 @@ use crate::exit::{Code, Failure};
 /// Parts that wait for the client.
 const QUEUE: usize = 64;
 
-/// Something to do, with everything needed to do it but the registry.
-pub(crate) trait Operation: Sized + Send + 'static {
-    /// What goes out before the outcome; `()` where nothing does.
-    type Part: Serialize + DeserializeOwned + Send + 'static;
-    /// What comes of it.
-    type Outcome: Serialize + DeserializeOwned + Send + 'static;
+/// Something to do: its endpoint, the body of its request, and what does it.
+pub(crate) struct Operation<P, T> {
+    pub(super) endpoint: Endpoint,
+    pub(super) body: serde_json::Result<Vec<u8>>,
     /// What a command says when the server ends first.
-    const CUT_OFF: &'static str = "the server ended before it had answered; ask again when it is back";
+    pub(super) cut_off: &'static str,
+    pub(super) run: Box<dyn FnOnce(Call, Parts<P>) -> Work<T> + Send>,
+}
 
-    /// Its endpoint.
-    fn endpoint(&self) -> Endpoint;
+type Work<T> = Pin<Box<dyn Future<Output = Result<T, Failure>> + Send>>;
 
-    /// The body of its request.
-    ///
-    /// # Errors
-    /// A path is not UTF-8.
-    fn body(&self) -> serde_json::Result<Vec<u8>> {
-        Ok(Vec::new())
+impl<P, T> Operation<P, T> {
+    /// An operation whose request has no body. Dropped, `run` has to stop at its next step; a change that was begun runs to
+    /// its end.
+    pub(super) fn new<F, W>(endpoint: Endpoint, run: F) -> Self
+    where
+        F: FnOnce(Call, Parts<P>) -> W + Send + 'static,
+        W: Future<Output = Result<T, Failure>> + Send + 'static,
+    {
+        let cut_off = "the server ended before it had answered; ask again when it is back";
+        Self { endpoint, body: Ok(Vec::new()), cut_off, run: Box::new(|call, parts| Box::pin(run(call, parts))) }
     }
-
-    /// Does it.
-    ///
-    /// # Cancel safety
-    /// Dropped, it stops at its next step; a change that was begun runs to its end.
-    fn run(
-        self,
-        call: Call,
-        parts: Parts<Self::Part>,
-    ) -> impl Future<Output = Result<Self::Outcome, Failure>> + Send + 'static;
 }
 
 /// On what an operation works, and for whom.
 pub(crate) struct Call {
-    /// The registry.
-    pub(crate) registry: Registry,
-    /// What ingests into it.
+    /// The registry, and what ingests into it.
     pub(crate) ingester: Ingester,
     /// The caller, for the records.
     pub(crate) by: String,
@@ -65,6 +54,13 @@ pub(crate) struct Call {
     pub(crate) stream: Option<Box<dyn Read + Send>>,
     /// How long a part waits for the client before no more are sent; without it, for as long as it takes.
     pub(crate) patience: Option<Duration>,
+}
+
+impl Call {
+    /// The registry.
+    pub(super) fn registry(&self) -> &Registry {
+        self.ingester.registry()
+    }
 }
 
 /// Takes the parts of an answer at the client's pace. A cheap handle.
@@ -104,22 +100,22 @@ impl<P> Parts<P> {
 }
 
 /// An operation under way. Dropped, it stops.
-pub(crate) struct Running<O: Operation> {
-    work: Pin<Box<dyn Future<Output = Result<O::Outcome, Failure>> + Send>>,
-    parts: mpsc::Receiver<O::Part>,
-    outcome: Option<Result<O::Outcome, Failure>>,
+pub(crate) struct Running<P, T> {
+    work: Work<T>,
+    parts: mpsc::Receiver<P>,
+    outcome: Option<Result<T, Failure>>,
 }
 
-impl<O: Operation> Running<O> {
+impl<P, T> Running<P, T> {
     /// Starts it; it goes on while [`Running::next`] is awaited.
-    pub(crate) fn new(operation: O, call: Call) -> Self {
+    pub(crate) fn new(operation: Operation<P, T>, call: Call) -> Self {
         let (sender, parts) = mpsc::channel(QUEUE);
-        let parts_of = Parts { sender, patience: call.patience };
-        Self { work: Box::pin(operation.run(call, parts_of)), parts, outcome: None }
+        let patience = call.patience;
+        Self { work: (operation.run)(call, Parts { sender, patience }), parts, outcome: None }
     }
 
     /// The next line. Not to be called after the outcome or an error.
-    pub(crate) async fn next(&mut self) -> Line<O::Part, O::Outcome> {
+    pub(crate) async fn next(&mut self) -> Line<P, T> {
         if self.outcome.is_none() {
             tokio::select! {
                 Some(part) = self.parts.recv() => return Line::Part(part),
@@ -139,7 +135,7 @@ impl<O: Operation> Running<O> {
     }
 
     /// A part that is there already, so that several lines go out at once.
-    pub(crate) fn ready(&mut self) -> Option<O::Part> {
+    pub(super) fn ready(&mut self) -> Option<P> {
         self.parts.try_recv().ok()
     }
 }

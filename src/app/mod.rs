@@ -106,8 +106,8 @@ impl App {
         let mut tasks = JoinSet::new();
         tasks.spawn(sweep(registry.clone(), stop.clone()));
         for listener in admin {
-            let (registry, ingester) = (registry.clone(), ingester.clone());
-            let handle = move |peer, request| handler::handle(registry.clone(), ingester.clone(), peer, request);
+            let ingester = ingester.clone();
+            let handle = move |peer, request| handler::handle(ingester.clone(), peer, request);
             tasks.spawn(listener.serve(handle, stop.clone()));
         }
         let api = Api::new(registry.clone(), api);

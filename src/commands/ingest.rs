@@ -8,6 +8,7 @@ use airdock_sync::ingest::{Event, Notice, Report};
 use anyhow::{Context as _, bail};
 
 use super::worker::{Worker, runtime};
+use crate::admin::operations::ingest::ingest;
 use crate::admin::wire::Ingest;
 use crate::cli::IngestArguments;
 use crate::exit::{Exit, Failure};
@@ -23,7 +24,7 @@ pub(crate) fn run(mut config: Config, arguments: IngestArguments) -> anyhow::Res
     options.inventory = options.inventory.as_deref().map(absolute).transpose()?;
     let progress = Progress::new(progress, json);
     let runtime = runtime()?;
-    let outcome = runtime.block_on(ingest(&config, Ingest { inputs, options }, &progress));
+    let outcome = runtime.block_on(report(&config, Ingest { inputs, options }, &progress));
     progress.end();
     // A thread may still be waiting for standard input; nothing of the registry is open any more.
     runtime.shutdown_background();
@@ -43,14 +44,14 @@ pub(crate) fn run(mut config: Config, arguments: IngestArguments) -> anyhow::Res
     }
 }
 
-async fn ingest(config: &Config, ingest: Ingest, progress: &Progress) -> anyhow::Result<Report> {
-    let stream = ingest.inputs.iter().any(|path| path == Path::new("-"));
+async fn report(config: &Config, request: Ingest, progress: &Progress) -> anyhow::Result<Report> {
+    let stream = request.inputs.iter().any(|path| path == Path::new("-"));
     let stream = stream.then(|| Box::new(io::stdin()) as Box<dyn Read + Send>);
     let show = |event| {
         progress.show(&event);
         Ok(())
     };
-    let report = Worker::find(config).await?.run(ingest, stream, show).await?;
+    let report = Worker::find(config).await?.run(ingest(request), stream, show).await?;
     let finished = Event::Finished(report);
     progress.show(&finished);
     let Event::Finished(report) = finished else { unreachable!("it was made above") };

@@ -7,7 +7,7 @@ use airdock_registry::oci::Tag;
 use indicatif::HumanBytes;
 
 use super::worker::{Worker, runtime};
-use crate::admin::operations::inspect::Inspect;
+use crate::admin::operations::inspect::inspect;
 use crate::admin::wire::{Inspection, Piece};
 use crate::cli::InspectArguments;
 use crate::exit::Exit;
@@ -16,7 +16,7 @@ use crate::view::text::{self, minute, printable, word};
 pub(crate) fn run(config: &Config, arguments: InspectArguments) -> anyhow::Result<Exit> {
     let InspectArguments { json, reference, .. } = arguments;
     let inspection =
-        runtime()?.block_on(async { Worker::find_existing(config).await?.ask(Inspect { reference }).await })?;
+        runtime()?.block_on(async { Worker::find_existing(config).await?.ask(inspect(reference)).await })?;
     if json {
         text::json(&inspection)?;
     } else {

@@ -4,7 +4,7 @@ use airdock_config::Config;
 use indicatif::HumanBytes;
 
 use super::worker::{Worker, runtime};
-use crate::admin::operations::list::ListTags;
+use crate::admin::operations::list::list;
 use crate::admin::wire::{Listed, TagRow};
 use crate::cli::LsArguments;
 use crate::exit::Exit;
@@ -32,7 +32,7 @@ pub(crate) fn run(config: &Config, arguments: LsArguments) -> anyhow::Result<Exi
             }
             Ok(())
         };
-        worker.run(ListTags { patterns: patterns.clone() }, None, print).await
+        worker.run(list(patterns.clone()), None, print).await
     })?;
     if !rows.is_empty() {
         text::text(page(&mut table, &rows));

@@ -2,18 +2,18 @@
 
 use airdock_config::Config;
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 use super::worker::{Worker, runtime};
 use crate::admin::operation::Operation;
-use crate::admin::operations::releases::{ListReleases, RemoveRelease, Rollback, ShowRelease};
-use crate::admin::wire::Pin;
+use crate::admin::operations::releases as operations;
 use crate::cli::ReleaseCommand;
 use crate::exit::Exit;
 use crate::view::{releases, text};
 
 /// `airdock releases`.
 pub(crate) fn list(config: &Config, json: bool) -> anyhow::Result<Exit> {
-    let list = ask(config, ListReleases)?;
+    let list = ask(config, operations::list())?;
     print(&list, json, releases::table)?;
     Ok(if list.problems.is_empty() { Exit::Done } else { Exit::Failed })
 }
@@ -21,17 +21,17 @@ pub(crate) fn list(config: &Config, json: bool) -> anyhow::Result<Exit> {
 /// `airdock release`.
 pub(crate) fn one(config: &Config, command: &ReleaseCommand) -> anyhow::Result<Exit> {
     match command {
-        ReleaseCommand::Show(one) => print(&ask(config, ShowRelease(one.id))?, one.json, releases::show),
-        ReleaseCommand::Pin(one) => print(&ask(config, Pin { id: one.id, pinned: true })?, one.json, releases::pinned),
-        ReleaseCommand::Unpin(one) => {
-            print(&ask(config, Pin { id: one.id, pinned: false })?, one.json, releases::pinned)
+        ReleaseCommand::Show(one) => print(&ask(config, operations::show(one.id))?, one.json, releases::show),
+        ReleaseCommand::Pin(one) => print(&ask(config, operations::pin(one.id, true))?, one.json, releases::pinned),
+        ReleaseCommand::Unpin(one) => print(&ask(config, operations::pin(one.id, false))?, one.json, releases::pinned),
+        ReleaseCommand::Rollback(to) => {
+            print(&ask(config, operations::rollback(to.id))?, to.json, releases::rolled_back)
         }
-        ReleaseCommand::Rollback(to) => print(&ask(config, Rollback(to.id))?, to.json, releases::rolled_back),
-        ReleaseCommand::Rm(one) => print(&ask(config, RemoveRelease(one.id))?, one.json, releases::removed),
+        ReleaseCommand::Rm(one) => print(&ask(config, operations::remove(one.id))?, one.json, releases::removed),
     }
 }
 
-fn ask<O: Operation<Part = ()>>(config: &Config, operation: O) -> anyhow::Result<O::Outcome> {
+fn ask<T: DeserializeOwned>(config: &Config, operation: Operation<(), T>) -> anyhow::Result<T> {
     runtime()?.block_on(async { Worker::find(config).await?.ask(operation).await })
 }
 

@@ -3,6 +3,7 @@
 use airdock_config::Config;
 
 use super::worker::{Worker, runtime};
+use crate::admin::operations::remove::remove;
 use crate::admin::wire::{Removal, Remove};
 use crate::cli::RmArguments;
 use crate::exit::Exit;
@@ -21,7 +22,7 @@ pub(crate) fn run(config: &Config, arguments: RmArguments) -> anyhow::Result<Exi
             show(&removal);
             Ok(())
         };
-        worker.run(Remove { references }, None, print).await
+        worker.run(remove(Remove { references }), None, print).await
     })?;
     if removed && !json {
         text::line("the disk space is not free yet: a later garbage collection frees what nothing names any more");

@@ -5,6 +5,7 @@ use airdock_registry::{Finding, MediumPlace, MediumRead, VerifyProgress, VerifyR
 use indicatif::HumanBytes;
 
 use super::worker::{Worker, runtime};
+use crate::admin::operations::verify::verify;
 use crate::admin::wire::Verify;
 use crate::cli::VerifyArguments;
 use crate::exit::Exit;
@@ -20,7 +21,7 @@ pub(crate) fn run(config: &Config, arguments: VerifyArguments) -> anyhow::Result
             progress.reached(bytes, total);
             Ok(())
         };
-        worker.run(Verify { references, remove_damaged }, None, show).await
+        worker.run(verify(Verify { references, remove_damaged }), None, show).await
     });
     progress.end();
     let report = report?;

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use airdock_config::Config;
 use airdock_registry::{OpenError, Registry};
 use anyhow::{Context as _, bail};
+use serde::de::DeserializeOwned;
 use tokio::runtime::Runtime;
 
 use crate::admin::client::Client;
@@ -22,7 +23,7 @@ const PASSING: Duration = Duration::from_secs(3);
 /// The process that carries out a command.
 pub(super) enum Worker {
     /// This one, which opened the registry.
-    Here(Registry, Ingester),
+    Here(Ingester),
     /// The server that owns the folder.
     There(Client),
 }
@@ -34,10 +35,7 @@ impl Worker {
         let end = Instant::now() + PASSING;
         loop {
             match Registry::open(config.registry.clone()).await {
-                Ok(registry) => {
-                    let ingester = Ingester::new(registry.clone(), config);
-                    return Ok(Self::Here(registry, ingester));
-                }
+                Ok(registry) => return Ok(Self::Here(Ingester::new(registry, config))),
                 Err(OpenError::Locked { .. }) => {}
                 Err(error) => {
                     return Err(error).with_context(|| format!("cannot open the data folder `{}`", data.display()));
@@ -66,19 +64,20 @@ impl Worker {
     ///
     /// # Errors
     /// [`Failure`](crate::exit::Failure), or why the conversation failed.
-    pub(super) async fn run<O: Operation>(
+    pub(super) async fn run<P: DeserializeOwned, T: DeserializeOwned>(
         self,
-        operation: O,
+        operation: Operation<P, T>,
         stream: Option<Box<dyn Read + Send>>,
-        on_part: impl FnMut(O::Part) -> anyhow::Result<()>,
-    ) -> anyhow::Result<O::Outcome> {
+        on_part: impl FnMut(P) -> anyhow::Result<()>,
+    ) -> anyhow::Result<T> {
         match self {
             Self::There(server) => {
-                let mut answer = server.send(&operation, stream).await?;
-                outcome(async || answer.next::<O>().await, on_part).await
+                let mut answer = server.send(operation, stream).await?;
+                outcome(async || answer.next().await, on_part).await
             }
-            Self::Here(registry, ingester) => {
-                let call = Call { registry: registry.clone(), ingester, by: user::own(), stream, patience: None };
+            Self::Here(ingester) => {
+                let registry = ingester.registry().clone();
+                let call = Call { ingester, by: user::own(), stream, patience: None };
                 let mut running = Running::new(operation, call);
                 let outcome = outcome(async || Ok(running.next().await), on_part).await;
                 drop(running);
@@ -89,7 +88,7 @@ impl Worker {
     }
 
     /// Runs one operation whose answer has no parts.
-    pub(super) async fn ask<O: Operation<Part = ()>>(self, operation: O) -> anyhow::Result<O::Outcome> {
+    pub(super) async fn ask<T: DeserializeOwned>(self, operation: Operation<(), T>) -> anyhow::Result<T> {
         self.run(operation, None, |()| Ok(())).await
     }
 }

@@ -15,87 +15,61 @@ use crate::exit::{Code, Failure};
 /// How often the client is told of bytes.
 const PACE: Duration = Duration::from_millis(100);
 
-impl Operation for Ingest {
-    type Part = Event;
-    type Outcome = Report;
-    const CUT_OFF: &'static str =
+/// Ingests bundles.
+pub(crate) fn ingest(body: Ingest) -> Operation<Event, Report> {
+    let mut request = serde_json::to_vec(&body);
+    // A stream may follow.
+    let _ = request.as_mut().map(|line| line.push(b'\n'));
+    let cut_off =
         "the server ended before the ingest did; nothing of it is visible, so run it again when the server is back";
-
-    fn endpoint(&self) -> Endpoint {
-        Endpoint::Ingest
-    }
-
-    fn body(&self) -> serde_json::Result<Vec<u8>> {
-        let mut line = serde_json::to_vec(self)?;
-        line.push(b'\n');
-        Ok(line)
-    }
-
-    async fn run(self, call: Call, parts: Parts<Event>) -> Result<Report, Failure> {
-        let invalid = |message: String| Failure::new(Code::InvalidRequest, message);
-        let mut stream = call.stream;
-        let mut inputs = Vec::new();
-        for path in self.inputs {
-            if path == Path::new("-") {
-                let stream =
-                    stream.take().ok_or_else(|| invalid("`-` is given twice, and there is one stream".into()))?;
-                inputs.push(Input::Stream(stream, "standard input".to_owned()));
-            } else if path.is_absolute() {
-                inputs.push(Input::Path(path));
-            } else {
-                return Err(invalid(format!("`{}` is not an absolute path", path.display())));
-            }
-        }
-        let settings = self.options.over(call.ingester.settings(), call.by);
-        let settings = settings.map_err(|error| invalid(error.to_string()))?;
-        let teller = Teller::new(parts);
-        let report = call.ingester.run(inputs, settings, move |event| teller.tell(event)).await;
-        report.map_err(Failure::from)
-    }
+    let operation = Operation::new(Endpoint::Ingest, |call, parts| run(body, call, parts));
+    Operation { body: request, cut_off, ..operation }
 }
 
-/// Hands events from the ingest's thread to the client, bytes at a measured pace.
-struct Teller {
-    runtime: Handle,
-    state: Mutex<State>,
+async fn run(body: Ingest, call: Call, parts: Parts<Event>) -> Result<Report, Failure> {
+    let invalid = |message: String| Failure::new(Code::InvalidRequest, message);
+    let mut stream = call.stream;
+    let mut inputs = Vec::new();
+    for path in body.inputs {
+        if path == Path::new("-") {
+            let stream = stream.take().ok_or_else(|| invalid("`-` is given twice, and there is one stream".into()))?;
+            inputs.push(Input::Stream(stream, "standard input".to_owned()));
+        } else if path.is_absolute() {
+            inputs.push(Input::Path(path));
+        } else {
+            return Err(invalid(format!("`{}` is not an absolute path", path.display())));
+        }
+    }
+    let settings = body.options.over(call.ingester.settings(), call.by);
+    let settings = settings.map_err(|error| invalid(error.to_string()))?;
+    let told = Mutex::new((Some(parts), 0, Instant::now()));
+    let runtime = Handle::current();
+    let tell = move |event| {
+        let (parts, untold, at) = &mut *told.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = paced(event, untold, at);
+        // A client that takes no more must not hold up the ingest.
+        if parts
+            .as_ref()
+            .is_some_and(|parts| !now.into_iter().flatten().all(|event| parts.send_blocking(&runtime, event)))
+        {
+            *parts = None;
+        }
+    };
+    call.ingester.run(inputs, settings, tell).await.map_err(Failure::from)
 }
 
-struct State {
-    /// None once the client takes no more: it must not hold up the ingest.
-    parts: Option<Parts<Event>>,
-    untold: u64,
-    told_at: Instant,
-}
-
-impl Teller {
-    fn new(parts: Parts<Event>) -> Self {
-        let state = State { parts: Some(parts), untold: 0, told_at: Instant::now() };
-        Self { runtime: Handle::current(), state: Mutex::new(state) }
-    }
-
-    fn tell(&self, event: Event) {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let due = match &event {
-            Event::Advanced { bytes } => {
-                state.untold = state.untold.saturating_add(*bytes);
-                state.told_at.elapsed() >= PACE
-            }
-            _ => true,
-        };
-        let bytes = if due { std::mem::take(&mut state.untold) } else { 0 };
-        if bytes > 0 {
-            state.told_at = Instant::now();
-            self.send(&mut state, Event::Advanced { bytes });
-        }
-        // The report is the outcome, and goes out as such.
-        if !matches!(event, Event::Advanced { .. } | Event::Finished(_)) {
-            self.send(&mut state, event);
+/// What to send on an event: bytes at a measured pace, and nothing for the report, which is the outcome.
+fn paced(event: Event, untold: &mut u64, at: &mut Instant) -> [Option<Event>; 2] {
+    if let Event::Advanced { bytes } = event {
+        *untold = untold.saturating_add(bytes);
+        if at.elapsed() < PACE {
+            return [None, None];
         }
     }
-
-    fn send(&self, state: &mut State, event: Event) {
-        if state.parts.as_ref().is_some_and(|parts| !parts.send_blocking(&self.runtime, event)) {
-            state.parts = None;
-        }
-    }
+    let bytes = std::mem::take(untold);
+    let advanced = (bytes > 0).then(|| {
+        *at = Instant::now();
+        Event::Advanced { bytes }
+    });
+    [advanced, (!matches!(event, Event::Advanced { .. } | Event::Finished(_))).then_some(event)]
 }

@@ -3,90 +3,48 @@
 use airdock_registry::{Error, ReleaseList};
 
 use crate::admin::endpoint::Endpoint;
-use crate::admin::operation::{Call, Operation, Parts};
+use crate::admin::operation::Operation;
 use crate::admin::wire::{Pin, Release, Removed, RolledBack};
 use crate::exit::Failure;
 
 /// Lists all releases.
-pub(crate) struct ListReleases;
-
-impl Operation for ListReleases {
-    type Part = ();
-    type Outcome = ReleaseList;
-
-    fn endpoint(&self) -> Endpoint {
-        Endpoint::ListReleases
-    }
-
-    async fn run(self, call: Call, _: Parts<()>) -> Result<ReleaseList, Failure> {
-        call.registry.releases().list().await.map_err(because("cannot list the releases"))
-    }
+pub(crate) fn list() -> Operation<(), ReleaseList> {
+    Operation::new(Endpoint::ListReleases, |call, _| async move {
+        call.registry().releases().list().await.map_err(because("cannot list the releases"))
+    })
 }
 
-/// Shows the release of this number.
-pub(crate) struct ShowRelease(pub(crate) u64);
-
-impl Operation for ShowRelease {
-    type Part = ();
-    type Outcome = Release;
-
-    fn endpoint(&self) -> Endpoint {
-        Endpoint::ShowRelease { id: self.0 }
-    }
-
-    async fn run(self, call: Call, _: Parts<()>) -> Result<Release, Failure> {
-        let shown = call.registry.releases().show(self.0).await;
+/// Shows one release.
+pub(crate) fn show(id: u64) -> Operation<(), Release> {
+    Operation::new(Endpoint::ShowRelease { id }, move |call, _| async move {
+        let shown = call.registry().releases().show(id).await;
         shown.map(Release::from).map_err(because("cannot show the release"))
-    }
+    })
 }
 
-impl Operation for Pin {
-    type Part = ();
-    type Outcome = Self;
-
-    fn endpoint(&self) -> Endpoint {
-        Endpoint::PinRelease { id: self.id, pinned: self.pinned }
-    }
-
-    async fn run(self, call: Call, _: Parts<()>) -> Result<Self, Failure> {
-        let done = call.registry.releases().pin(self.id, self.pinned).await;
-        done.map(|()| self).map_err(because("cannot pin the release"))
-    }
+/// Protects a release from being removed, or no longer does.
+pub(crate) fn pin(id: u64, pinned: bool) -> Operation<(), Pin> {
+    Operation::new(Endpoint::PinRelease { id, pinned }, move |call, _| async move {
+        let done = call.registry().releases().pin(id, pinned).await;
+        done.map(|()| Pin { id, pinned }).map_err(because("cannot pin the release"))
+    })
 }
 
-/// Goes back, or forward, to the release of this number, or to the one before the one in effect.
-pub(crate) struct Rollback(pub(crate) Option<u64>);
-
-impl Operation for Rollback {
-    type Part = ();
-    type Outcome = RolledBack;
-
-    fn endpoint(&self) -> Endpoint {
-        Endpoint::Rollback { to: self.0 }
-    }
-
-    async fn run(self, call: Call, _: Parts<()>) -> Result<RolledBack, Failure> {
-        let done = call.registry.releases().rollback(self.0, &call.by).await.map_err(because("cannot roll back"))?;
+/// Goes back, or forward, to a release, or to the one before the one in effect.
+pub(crate) fn rollback(to: Option<u64>) -> Operation<(), RolledBack> {
+    Operation::new(Endpoint::Rollback { to }, move |call, _| async move {
+        let done = call.registry().releases().rollback(to, &call.by).await.map_err(because("cannot roll back"))?;
         Ok(RolledBack { in_effect: done.to, record: done.record.map(Release::from) })
-    }
+    })
 }
 
-/// Removes the release of this number.
-pub(crate) struct RemoveRelease(pub(crate) u64);
-
-impl Operation for RemoveRelease {
-    type Part = ();
-    type Outcome = Removed;
-
-    fn endpoint(&self) -> Endpoint {
-        Endpoint::RemoveRelease { id: self.0 }
-    }
-
-    async fn run(self, call: Call, _: Parts<()>) -> Result<Removed, Failure> {
-        let done = call.registry.releases().remove(self.0, &call.by).await;
+/// Removes a release.
+pub(crate) fn remove(id: u64) -> Operation<(), Removed> {
+    Operation::new(Endpoint::RemoveRelease { id }, move |call, _| async move {
+        let done = call.registry().releases().remove(id, &call.by).await;
         let record = done.map_err(because("cannot remove the release"))?;
-        Ok(Removed { removed: self.0, record: record.into() })
-    }
+        Ok(Removed { removed: id, record: record.into() })
+    })
 }
 
 fn because(tried: &str) -> impl Fn(Error) -> Failure {
