@@ -65,41 +65,25 @@ pub(crate) struct Unanswered {
     pub(crate) source: std::io::Error,
 }
 
-/// The kind of a failure, for programs. Part of the administration API: a code is never renamed.
+/// The kind of a failure, for programs: `docs/admin-api.md` says what each means. Part of the API, so never renamed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Code {
-    /// The path is not an endpoint.
     NoSuchEndpoint,
-    /// The path is an endpoint, the method is not one of its methods.
     MethodNotAllowed,
-    /// The request may not be made from where it comes from.
     Forbidden,
-    /// A parameter or the body is invalid.
     InvalidRequest,
-    /// The body is too large.
     TooLarge,
-    /// The text is not a reference, or not a pattern.
     InvalidReference,
-    /// The repository, manifest or tag does not exist.
     NotFound,
-    /// The release does not exist.
     ReleaseUnknown,
-    /// The log entry is a rollback or a removal.
     NotARelease,
-    /// The release is pinned.
     ReleasePinned,
-    /// The release is in effect.
     ReleaseInEffect,
-    /// There is no earlier release.
     NothingBefore,
-    /// No release is in effect.
     NoneInEffect,
-    /// The release does not record what was there before it.
     OlderFormat,
-    /// The bundle was refused.
     Refused,
-    /// Everything else: disk errors, defects.
     Failed,
 }
 

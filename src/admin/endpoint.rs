@@ -37,15 +37,9 @@ const UNSAFE: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'#').add(b'%').add(
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Endpoint {
     /// Lists the tags that match one of the patterns, or all. Streams.
-    ListTags {
-        /// A repository or `repository:tag`, with `*` for any characters.
-        patterns: Vec<String>,
-    },
+    ListTags { patterns: Vec<String> },
     /// Describes one reference.
-    Inspect {
-        /// `repository:tag` or `repository@digest`.
-        reference: String,
-    },
+    Inspect { reference: String },
     /// Ingests bundles. The body says what and how. Streams.
     Ingest,
     /// Removes tags and manifests that the body names. Streams.
@@ -57,27 +51,13 @@ pub(crate) enum Endpoint {
     /// Lists all releases.
     ListReleases,
     /// Shows one release.
-    ShowRelease {
-        /// Its number.
-        id: u64,
-    },
+    ShowRelease { id: u64 },
     /// Removes one release.
-    RemoveRelease {
-        /// Its number.
-        id: u64,
-    },
+    RemoveRelease { id: u64 },
     /// Protects a release from being removed, or no longer does.
-    PinRelease {
-        /// Its number.
-        id: u64,
-        /// Whether it is protected.
-        pinned: bool,
-    },
-    /// Puts all tags back, or forward, to what they were at a release.
-    Rollback {
-        /// Its number; the one before the one in effect if there is none.
-        to: Option<u64>,
-    },
+    PinRelease { id: u64, pinned: bool },
+    /// Sets all tags back, or forward, to a release, or to the one before the one in effect.
+    Rollback { to: Option<u64> },
 }
 
 /// What a request does, for the authorisation.
@@ -106,7 +86,7 @@ impl Endpoint {
         let mut query = Query::of(uri)?;
         let endpoint = match (method, *template) {
             (_, "tags") => Self::ListTags { patterns: query.all("pattern") },
-            (_, "inspect") => Self::Inspect { reference: query.one("reference")?.ok_or_else(|| missing("reference"))? },
+            (_, "inspect") => Self::Inspect { reference: query.required("reference")? },
             (_, "ingest") => Self::Ingest,
             (_, "remove") => Self::Remove,
             (_, "verify") => Self::Verify,
@@ -153,18 +133,13 @@ impl Endpoint {
         Ok((method, format!("{PREFIX}{path}")))
     }
 
-    /// Whether it changes anything.
+    /// Whether it changes anything. A verification can move files away.
     pub(crate) const fn access(&self) -> Access {
         match self {
-            Self::ListTags { .. } | Self::Inspect { .. } | Self::ListReleases | Self::ShowRelease { .. } => Access::Read,
-            Self::Ingest
-            | Self::Remove
-            // It can move files away.
-            | Self::Verify
-            | Self::Rebuild
-            | Self::RemoveRelease { .. }
-            | Self::PinRelease { .. }
-            | Self::Rollback { .. } => Access::Change,
+            Self::ListTags { .. } | Self::Inspect { .. } | Self::ListReleases | Self::ShowRelease { .. } => {
+                Access::Read
+            }
+            _ => Access::Change,
         }
     }
 }
@@ -180,12 +155,12 @@ pub(super) fn allowed(path: &str) -> Vec<(Method, &'static str)> {
     ENDPOINTS.into_iter().filter(|(_, template)| is_at(template)).collect()
 }
 
-fn number(text: &str) -> Result<u64, Failure> {
-    text.parse().map_err(|_| Failure::new(Code::InvalidRequest, format!("`{text}` is not the number of a release")))
+fn invalid(message: impl Into<String>) -> Failure {
+    Failure::new(Code::InvalidRequest, message)
 }
 
-fn missing(key: &str) -> Failure {
-    Failure::new(Code::InvalidRequest, format!("the parameter `{key}` is missing"))
+fn number(text: &str) -> Result<u64, Failure> {
+    text.parse().map_err(|_| invalid(format!("`{text}` is not the number of a release")))
 }
 
 fn parameter(key: &str, value: &str) -> String {
@@ -199,7 +174,7 @@ impl Query {
     fn of(uri: &Uri) -> Result<Self, Failure> {
         let decoded = |text: &str| {
             let text = percent_decode_str(text).decode_utf8();
-            text.map(String::from).map_err(|_| Failure::new(Code::InvalidRequest, "the query is not UTF-8"))
+            text.map(String::from).map_err(|_| invalid("the query is not UTF-8"))
         };
         let pairs = uri.query().unwrap_or_default().split('&').filter(|pair| !pair.is_empty());
         let pairs = pairs.map(|pair| pair.split_once('=').unwrap_or((pair, "")));
@@ -213,14 +188,18 @@ impl Query {
     fn one(&mut self, key: &str) -> Result<Option<String>, Failure> {
         let mut values = self.all(key);
         if values.len() > 1 {
-            return Err(Failure::new(Code::InvalidRequest, format!("the parameter `{key}` is given more than once")));
+            return Err(invalid(format!("the parameter `{key}` is given more than once")));
         }
         Ok(values.pop())
     }
 
+    fn required(&mut self, key: &str) -> Result<String, Failure> {
+        self.one(key)?.ok_or_else(|| invalid(format!("the parameter `{key}` is missing")))
+    }
+
     fn end(self) -> Result<(), Failure> {
         match self.0.first() {
-            Some((key, _)) => Err(Failure::new(Code::InvalidRequest, format!("there is no parameter `{key}` here"))),
+            Some((key, _)) => Err(invalid(format!("there is no parameter `{key}` here"))),
             None => Ok(()),
         }
     }

@@ -6,8 +6,8 @@ use std::fmt::Write as _;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use airdock_registry::names::{Namespace, RequestedName};
-use airdock_registry::oci::{Manifest, RepositoryName, Tag, TagOrDigest};
-use airdock_registry::{Error, Registry};
+use airdock_registry::oci::{RepositoryName, Tag, TagOrDigest};
+use airdock_registry::{ContentKind, Error, Registry};
 
 use crate::view::text::counted;
 
@@ -19,8 +19,6 @@ const COUNTED_TAGS: usize = 1000;
 const SHOWN: usize = 20;
 const SHOWN_TAGS: usize = 4;
 const COMMANDS: usize = 10;
-
-const HELM_CONFIG: &str = "application/vnd.cncf.helm.config.v1+json";
 
 /// The content of a registry, as far as it is shown.
 #[derive(Debug, Default)]
@@ -142,19 +140,17 @@ fn is_upstream(name: &RepositoryName) -> bool {
 }
 
 async fn kind(registry: &Registry, name: &RequestedName, tag: &Tag) -> Result<Kind, Error> {
-    let served = match registry.manifest(name, &TagOrDigest::Tag(tag.clone())).await {
-        Ok(served) => served,
-        // Deleted since, or damaged on disk; the others are still listed.
-        Err(Error::ManifestUnknown { .. } | Error::Store(_)) => return Ok(Kind::Other),
-        Err(error) => return Err(error),
+    let found = match registry.locate(name, &TagOrDigest::Tag(tag.clone())).await {
+        Ok((repository, digest)) => registry.describe(&repository, &digest).await,
+        Err(error) => Err(error),
     };
-    let Ok(manifest) = Manifest::parse(served.bytes, Some(served.media_type)) else { return Ok(Kind::Other) };
-    Ok(match manifest.config().map(|config| config.media_type.as_str()) {
-        Some(HELM_CONFIG) => Kind::Chart,
-        Some(config) if config.contains("image") => Kind::Image,
-        Some(_) => Kind::Other,
-        None => Kind::Image,
-    })
+    match found.map(|found| found.summary.kind) {
+        Ok(ContentKind::Image | ContentKind::Index) => Ok(Kind::Image),
+        Ok(ContentKind::Chart) => Ok(Kind::Chart),
+        // Deleted since, or damaged on disk; the others are still listed.
+        Ok(ContentKind::Artifact) | Err(Error::ManifestUnknown { .. } | Error::Store(_)) => Ok(Kind::Other),
+        Err(error) => Err(error),
+    }
 }
 
 /// The address at which clients on this machine reach the server.

@@ -22,8 +22,24 @@ pub(crate) struct Progress {
 enum Shown {
     Nothing,
     Bar(ProgressBar),
-    Lines(Lines),
-    Log(Lines),
+    Lines(Lines, Output),
+}
+
+/// Where lines go.
+#[derive(Clone, Copy)]
+enum Output {
+    Terminal,
+    Log,
+}
+
+impl Output {
+    fn print(self, line: &str, is_warning: bool) {
+        match self {
+            Self::Terminal => eprintln!("{line}"),
+            Self::Log if is_warning => tracing::warn!("{line}"),
+            Self::Log => tracing::info!("{line}"),
+        }
+    }
 }
 
 impl Progress {
@@ -39,7 +55,7 @@ impl Progress {
 
     /// Lines in the log: a server's standard error is its log.
     pub(crate) fn log() -> Self {
-        Self { json: false, shown: Mutex::new(Shown::Log(Lines::new("ingesting", Instant::now()))) }
+        Self { json: false, shown: Mutex::new(Shown::Lines(Lines::new("ingesting", Instant::now()), Output::Log)) }
     }
 
     /// Shows that `bytes` of `total` are done. The total may grow while the work goes on.
@@ -52,14 +68,9 @@ impl Progress {
                 }
                 bar.set_position(bytes);
             }
-            Shown::Lines(lines) => {
+            Shown::Lines(lines, output) => {
                 if let Some(line) = lines.reached(bytes, total, Instant::now()) {
-                    eprintln!("{line}");
-                }
-            }
-            Shown::Log(lines) => {
-                if let Some(line) = lines.reached(bytes, total, Instant::now()) {
-                    tracing::info!("{line}");
+                    output.print(&line, false);
                 }
             }
         }
@@ -75,16 +86,11 @@ impl Progress {
         match &mut *self.shown() {
             Shown::Nothing => {}
             Shown::Bar(bar) => show_on_bar(bar, event),
-            Shown::Lines(lines) => {
+            Shown::Lines(lines, output) => {
                 if let Some(line) = lines.after(event, Instant::now()) {
-                    eprintln!("{line}");
+                    output.print(&line, matches!(event, Event::Warning(_) | Event::Failed(_)));
                 }
             }
-            Shown::Log(lines) => match (lines.after(event, Instant::now()), event) {
-                (Some(line), Event::Warning(_) | Event::Failed(_)) => tracing::warn!("{line}"),
-                (Some(line), _) => tracing::info!("{line}"),
-                (None, _) => {}
-            },
         }
     }
 
@@ -107,7 +113,7 @@ impl Shown {
             When::Never => Self::Nothing,
             When::Auto if json => Self::Nothing,
             When::Auto | When::Always if io::stderr().is_terminal() => Self::Bar(ProgressBar::no_length()),
-            When::Auto | When::Always => Self::Lines(Lines::new(verb, Instant::now())),
+            When::Auto | When::Always => Self::Lines(Lines::new(verb, Instant::now()), Output::Terminal),
         }
     }
 }

@@ -52,10 +52,7 @@ pub(crate) fn table(list: &ReleaseList) -> String {
     } else {
         let mut table = Table::new(["ID", "WHEN (UTC)", "BUNDLE", "IMAGES", "TAGS", "SIZE", "STATE"]);
         let rows: Vec<_> = releases.iter().map(|entry| cells(entry)).collect();
-        table.expect(&mut text, &rows);
-        for row in &rows {
-            table.line(&mut text, row);
-        }
+        table.rows(&mut text, &rows);
     }
     for problem in &list.problems {
         let _ = writeln!(text, "damaged: {}", printable(problem));
@@ -120,10 +117,7 @@ pub(crate) fn show(record: &Release) -> String {
         text.push('\n');
         let mut table = Table::new(["IMAGE", "DIGEST", "PLATFORMS", "SIZE", "STATE"]);
         let rows: Vec<_> = record.images.iter().map(image).collect();
-        table.expect(&mut text, &rows);
-        for row in &rows {
-            table.line(&mut text, row);
-        }
+        table.rows(&mut text, &rows);
     }
     text + &kept(&record.kept)
 }

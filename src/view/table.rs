@@ -25,6 +25,12 @@ impl<const N: usize> Table<N> {
         }
     }
 
+    /// Writes rows that come at once.
+    pub(crate) fn rows(&mut self, text: &mut String, rows: &[[String; N]]) {
+        self.expect(text, rows);
+        rows.iter().for_each(|row| self.line(text, row));
+    }
+
     /// Writes one row.
     pub(crate) fn line(&self, text: &mut String, cells: &[String; N]) {
         let mut line = String::new();
