@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 pub(crate) enum Exit {
     /// Everything asked for was done.
     Done = 0,
-    /// It failed, and no other code says more.
+    /// It failed, and no other code is more specific.
     Failed = 1,
     /// The command line is invalid; clap ends the program with this code itself.
     #[allow(dead_code, reason = "clap returns it, and a test holds the help against it")]
@@ -65,7 +65,7 @@ pub(crate) struct Unanswered {
     pub(crate) source: std::io::Error,
 }
 
-/// The kind of a failure, for programs: `docs/admin-api.md` says what each means. Part of the API, so never renamed.
+/// The kind of a failure, for programs: `docs/admin-api.md` describes them. Part of the API, so never renamed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Code {

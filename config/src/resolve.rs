@@ -244,10 +244,8 @@ fn ingest(
             ratio_from: reader.size("ingest.limits.ratio_from", &written.ratio_from, limits.ratio_from, 0..=1 << 50),
             keep_free: reader.size("ingest.limits.keep_free", &written.keep_free, limits.keep_free, 0..=1 << 50),
         },
-        naming: default.naming,
         precedence,
-        trust: default.trust,
-        by: default.by,
+        ..default
     };
     (settings, bundles)
 }

@@ -12,7 +12,7 @@ use super::*;
 
 type Variables = Vec<(OsString, OsString)>;
 
-/// Loads a file with this text and these variables; no other layer says anything.
+/// Loads a file with this text and these variables, and no flags.
 fn load_text(text: &str, variables: &[(&str, &str)]) -> Result<Config, Errors> {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("airdock.toml");
@@ -39,7 +39,7 @@ fn defaults() -> Config {
     }
 }
 
-/// Says what is wrong with a file, with the folder it lay in taken out.
+/// The errors of a file, without the path of its folder.
 fn complaint(text: &str, variables: &[(&str, &str)]) -> String {
     let errors = load_text(text, variables).unwrap_err();
     let places = errors.iter().find_map(|error| match &error.place {

@@ -1,8 +1,8 @@
 //! Who a request comes from, and whether it may do what it asks.
 //!
-//! There are no identities yet. The administration socket has mode 0600, so the kernel lets the user of the server and root
-//! through and nobody else. A TCP listener is bound to loopback and lets every user of the machine through; what it
-//! has to keep out is a web page in a browser on that machine.
+//! There are no identities yet. The administration socket has mode 0600, so the kernel admits only the user of the server
+//! and root. A TCP listener is bound to loopback and admits every user of the machine; what it has to keep out is a web page
+//! in a browser on that machine.
 
 use std::net::{IpAddr, SocketAddr};
 

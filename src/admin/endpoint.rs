@@ -40,7 +40,7 @@ pub(crate) enum Endpoint {
     ListTags { patterns: Vec<String> },
     /// Describes one reference.
     Inspect { reference: String },
-    /// Ingests bundles. The body says what and how. Streams.
+    /// Ingests bundles. The body has what and how. Streams.
     Ingest,
     /// Removes tags and manifests that the body names. Streams.
     Remove,

@@ -25,7 +25,7 @@ use super::operations::{
 use super::wire::{Ingest, JSON, Line, MAX_REQUEST, Verify};
 use crate::exit::{Code, Failure};
 
-/// A client that takes nothing for this long is sent no more parts, so that it cannot hold up the work.
+/// A client that takes nothing for this long gets no more events of an ingest, so that it cannot hold up the next one.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The media type of an answer that streams.

@@ -24,7 +24,7 @@ const QUEUE: usize = 64;
 pub(crate) struct Operation<P, T> {
     pub(super) endpoint: Endpoint,
     pub(super) body: serde_json::Result<Vec<u8>>,
-    /// What a command says when the server ends first.
+    /// What a command prints when the server ends first.
     pub(super) cut_off: &'static str,
     pub(super) run: Box<dyn FnOnce(Call, Parts<P>) -> Work<T> + Send>,
 }
@@ -52,7 +52,7 @@ pub(crate) struct Call {
     pub(crate) by: String,
     /// What `-` stands for among the inputs of an ingest.
     pub(crate) stream: Option<Box<dyn Read + Send>>,
-    /// How long a part waits for the client before no more are sent; without it, for as long as it takes.
+    /// How long an ingest waits for the client before it sends no more parts; without it, for as long as it takes.
     pub(crate) patience: Option<Duration>,
 }
 
@@ -86,16 +86,15 @@ impl<P> Parts<P> {
     /// # Errors
     /// The client has gone.
     pub(crate) async fn send(&self, part: P) -> Result<(), Failure> {
-        let sent = match self.patience {
-            Some(patience) => self.sender.send_timeout(part, patience).await.is_ok(),
-            None => self.sender.send(part).await.is_ok(),
-        };
-        if sent { Ok(()) } else { Err(Failure::new(Code::Failed, "the client has gone")) }
+        self.sender.send(part).await.map_err(|_| Failure::new(Code::Failed, "the client has gone"))
     }
 
-    /// The same from a thread that may block; says whether the client takes more.
+    /// The same from a thread that may block and must not wait for ever; returns whether the client takes more.
     pub(crate) fn send_blocking(&self, runtime: &Handle, part: P) -> bool {
-        runtime.block_on(self.send(part)).is_ok()
+        match self.patience {
+            Some(patience) => runtime.block_on(self.sender.send_timeout(part, patience)).is_ok(),
+            None => self.sender.blocking_send(part).is_ok(),
+        }
     }
 }
 

@@ -62,7 +62,7 @@ impl Listener {
         let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
         rustix::net::bind(&socket, &SocketAddrUnix::new(address.path())?)?;
         let file = SocketFile(address);
-        // Nobody can connect between bind and listen, so the mode is never too wide.
+        // Connections are refused between bind and listen, so the mode is never too wide.
         let mode = std::os::unix::fs::PermissionsExt::from_mode(0o600);
         std::fs::set_permissions(file.0.path(), mode)?;
         rustix::net::listen(&socket, MAX_CLIENTS as i32)?;
@@ -85,7 +85,7 @@ impl Listener {
         }
     }
 
-    /// Serves until told to stop; requests under way are cut off then.
+    /// Serves until `stop`; requests in progress are cut off then.
     pub(crate) async fn serve<H, F, B>(self, handler: H, stop: CancellationToken)
     where
         H: Fn(Peer, Request<Incoming>) -> F + Clone + Send + 'static,

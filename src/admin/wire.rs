@@ -1,5 +1,5 @@
-//! What crosses the administration API. Reports of the registry and of an ingest cross as they are; a type of its own
-//! stands here only where the registry's is not a public shape: [`Release`] because a record is also the format on disk,
+//! What crosses the administration API. Reports of the registry and of an ingest cross as they are; an own type is
+//! defined here only where the registry's is not a public shape: [`Release`] because a record is also the format on disk,
 //! [`TagRow`] and [`Inspection`] because they join what several calls return. `--json` prints the same values.
 
 use std::collections::BTreeMap;
@@ -125,7 +125,7 @@ pub(crate) struct Origin {
 pub(crate) enum Source {
     /// It is served from a medium.
     Mounted { medium: String },
-    /// It is stored, and its link says who brought it.
+    /// It is stored, and its link records who brought it.
     #[serde(untagged)]
     Linked(Provenance),
 }

@@ -99,7 +99,7 @@ impl App {
         &self.ingester
     }
 
-    /// Serves until told to stop, and stops in order.
+    /// Serves until `stop`, and stops its parts in order.
     pub(crate) async fn run(self, stop: CancellationToken) -> anyhow::Result<()> {
         let Self { registry, server, admin, ingester, api, mounted } = self;
         let _reading = (!mounted.lines.is_empty()).then(|| mounter::verify(registry.clone()));

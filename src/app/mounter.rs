@@ -10,6 +10,7 @@ use airdock_registry::Registry;
 use airdock_sync::ingest::{self, Event, IngestError, Notice, Report};
 use indicatif::HumanBytes;
 
+use crate::exit::Failure;
 use crate::view::progress::Progress;
 use crate::view::text::{counted, printable};
 
@@ -36,7 +37,7 @@ pub(crate) async fn mount(registry: &Registry, config: &Config) -> anyhow::Resul
                 mounted.compressed.push(path.clone());
             }
             Err(error) => {
-                let error = anyhow::anyhow!("{}", sentences(&error));
+                let error = anyhow::anyhow!("{}", sentences(error));
                 return Err(error.context(format!("cannot mount `{}`", path.display())));
             }
         }
@@ -49,15 +50,15 @@ async fn one(registry: &Registry, config: &Config, path: PathBuf) -> Result<Repo
     let progress = Progress::log();
     let mounting = tokio::task::spawn_blocking(move || {
         // Items found are not logged: they are listed once everything is mounted.
-        let told = RefCell::new(Vec::new());
+        let notices = RefCell::new(Vec::new());
         let tell = |event: Event| {
             if matches!(event, Event::Warning(_) | Event::Failed(_)) {
-                told.borrow_mut().push(event);
+                notices.borrow_mut().push(event);
             }
         };
         let outcome = ingest::mount(&registry, &publish, &path, &settings, &tell);
         if !matches!(outcome, Err(IngestError::Compressed)) {
-            told.take().iter().for_each(|event| progress.show(event));
+            notices.take().iter().for_each(|event| progress.show(event));
         }
         outcome
     });
@@ -67,21 +68,16 @@ async fn one(registry: &Registry, config: &Config, path: PathBuf) -> Result<Repo
 }
 
 /// Why nothing was mounted, with what was wrong with each file.
-fn sentences(error: &IngestError) -> String {
-    let failures: &[Notice] = match error {
-        IngestError::Strict { failures }
-        | IngestError::Nothing { failures }
-        | IngestError::Untrusted { problems: failures } => failures,
-        _ => &[],
-    };
+fn sentences(error: IngestError) -> String {
+    let is_empty = matches!(error, IngestError::Nothing { .. });
+    let Failure { message, failures, .. } = error.into();
     let shown = |notice: &Notice| format!("\n  {}: {}", printable(&notice.file), printable(&notice.message));
-    match error {
-        // The error's own sentence is about an ingest, and says that no tag was changed.
-        IngestError::Nothing { .. } if failures.is_empty() => "there is no image and no chart in it".to_owned(),
-        IngestError::Nothing { .. } => {
-            format!("nothing in it can be served{}", failures.iter().map(shown).collect::<String>())
-        }
-        _ => format!("{error}{}", failures.iter().map(shown).collect::<String>()),
+    let lines: String = failures.iter().map(shown).collect();
+    // The message of an ingest that found nothing is about tags.
+    match (is_empty, failures.is_empty()) {
+        (true, true) => "there is no image and no chart in it".to_owned(),
+        (true, false) => format!("nothing in it can be served{lines}"),
+        (false, _) => format!("{message}{lines}"),
     }
 }
 
@@ -93,11 +89,11 @@ fn line(path: &Path, report: &Report) -> String {
     let count = counted(digests.len() as u64, "image or chart", "images and charts");
     let signed = report.signatures.iter().map(|signature| format!(", signed by {}", printable(&signature.key)));
     let signed: String = signed.collect();
-    format!("mounted {}: {count}, {}, served from where they lie{signed}", path.display(), HumanBytes(size))
+    format!("mounted {}: {count}, {}, served in place{signed}", path.display(), HumanBytes(size))
 }
 
 /// The most problems logged one by one.
-const SAID: usize = 20;
+const LOGGED: usize = 20;
 
 /// The lowest scheduling priority, as a `nice` value.
 const LEAST: i32 = 19;
@@ -113,13 +109,13 @@ pub(crate) fn verify(registry: Registry) -> Stop {
         }
         for (name, found) in registry.verify_mounts(&flag) {
             // A medium that was unplugged makes every one of its blobs a problem.
-            for problem in found.problems.iter().take(SAID) {
+            for problem in found.problems.iter().take(LOGGED) {
                 tracing::error!("{problem}");
             }
-            if let Some(more) = found.problems.len().checked_sub(SAID).filter(|more| *more > 0) {
+            if let Some(more) = found.problems.len().checked_sub(LOGGED).filter(|more| *more > 0) {
                 tracing::error!("and {more} more of the mounted `{name}`; `airdock verify` names them");
             }
-            for problem in found.elsewhere.iter().take(SAID) {
+            for problem in found.elsewhere.iter().take(LOGGED) {
                 tracing::warn!("{problem}; until then it is served from another place of the medium that has it whole");
             }
             if !found.stopped {

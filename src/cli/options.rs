@@ -11,7 +11,7 @@ use clap::Args;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use serde::{Deserialize, Serialize};
 
-/// What an ingest asks for beyond the settings of whoever runs it.
+/// What one ingest asks for, on top of the settings.
 #[derive(Debug, Clone, Default, Args, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct IngestOptions {
@@ -37,7 +37,7 @@ pub(crate) struct IngestOptions {
 }
 
 impl IngestOptions {
-    /// These options on top of the settings of whoever runs the ingest.
+    /// These options on top of the settings of the process that ingests.
     ///
     /// # Errors
     /// A name is invalid.

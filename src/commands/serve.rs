@@ -52,13 +52,13 @@ async fn serve(config: Config) -> anyhow::Result<Exit> {
         copies,
     };
     let greeting = tokio::spawn(stop.clone().run_until_cancelled_owned(greeter.greet()));
-    let outcome = run_until_told(app, &mut signals, &stop).await;
+    let outcome = run_until_signalled(app, &mut signals, &stop).await;
     greeting.abort();
     outcome
 }
 
 /// Serves until a first signal, which drains; a second one stops at once.
-async fn run_until_told(app: App, signals: &mut Signals, stop: &CancellationToken) -> anyhow::Result<Exit> {
+async fn run_until_signalled(app: App, signals: &mut Signals, stop: &CancellationToken) -> anyhow::Result<Exit> {
     let served = app.run(stop.clone());
     tokio::pin!(served);
     tokio::select! {

@@ -72,7 +72,7 @@ fn render(report: &VerifyReport) -> String {
         text += "what to do: ingest the bundle again, or push the image again: only what is damaged or missing is written\n";
     }
     if stored.len() < findings.len() {
-        text += "what to do: copy the files anew onto the medium and restart airdock; nothing of a medium is changed, also \
+        text += "what to do: copy the files onto the medium again and restart airdock; nothing of a medium is changed, also \
                  with --remove-damaged\n";
     }
     text + &format!("{} damaged: {whole}\n", findings.len() as u64 + more)
@@ -121,7 +121,7 @@ what to do: ingest the bundle again, or push the image again: only what is damag
         let report = VerifyReport { blobs: 3, bytes: 2048, manifests: 1, media, findings, ..VerifyReport::default() };
         let expected = "\
 damaged: sha256:aa in `disc/app.tar` at byte 512, of the mounted `/mnt/disc`: its content has digest `sha256:bb`
-what to do: copy the files anew onto the medium and restart airdock; nothing of a medium is changed, also with --remove-damaged
+what to do: copy the files onto the medium again and restart airdock; nothing of a medium is changed, also with --remove-damaged
 1 damaged: 3 blobs (2.00 KiB) and 1 manifest were read; of these 2 blobs (1.00 KiB) on the mounted `/mnt/disc`
 ";
         assert_eq!(render(&report), expected);

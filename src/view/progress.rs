@@ -160,13 +160,13 @@ struct Lines {
     began: Instant,
     total: Option<u64>,
     done: u64,
-    said_at: Instant,
-    said: u64,
+    printed_at: Instant,
+    printed: u64,
 }
 
 impl Lines {
     fn new(verb: &'static str, now: Instant) -> Self {
-        Self { verb, began: now, total: None, done: 0, said_at: now, said: 0 }
+        Self { verb, began: now, total: None, done: 0, printed_at: now, printed: 0 }
     }
 
     fn begin(&mut self, total: Option<u64>, now: Instant) -> String {
@@ -203,12 +203,12 @@ impl Lines {
 
     /// At most one line a second, and with a known total at most one per 5 %.
     fn is_due(&self, now: Instant) -> bool {
-        let far = self.total.is_none_or(|total| (self.done - self.said).saturating_mul(20) >= total);
-        far && now.duration_since(self.said_at) >= PAUSE
+        let far = self.total.is_none_or(|total| (self.done - self.printed).saturating_mul(20) >= total);
+        far && now.duration_since(self.printed_at) >= PAUSE
     }
 
     fn line(&mut self, now: Instant) -> String {
-        (self.said, self.said_at) = (self.done, now);
+        (self.printed, self.printed_at) = (self.done, now);
         let seconds = now.duration_since(self.began).as_secs_f64();
         #[expect(
             clippy::cast_precision_loss,

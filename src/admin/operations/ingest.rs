@@ -12,7 +12,7 @@ use crate::admin::operation::{Call, Operation, Parts};
 use crate::admin::wire::Ingest;
 use crate::exit::{Code, Failure};
 
-/// How often the client is told of bytes.
+/// How often the client gets the number of bytes.
 const PACE: Duration = Duration::from_millis(100);
 
 /// Ingests bundles.
@@ -42,11 +42,11 @@ async fn run(body: Ingest, call: Call, parts: Parts<Event>) -> Result<Report, Fa
     }
     let settings = body.options.over(call.ingester.settings(), call.by);
     let settings = settings.map_err(|error| invalid(error.to_string()))?;
-    let told = Mutex::new((Some(parts), 0, Instant::now()));
+    let pace = Mutex::new((Some(parts), 0, Instant::now()));
     let runtime = Handle::current();
     let tell = move |event| {
-        let (parts, untold, at) = &mut *told.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = paced(event, untold, at);
+        let (parts, unsent, at) = &mut *pace.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = paced(event, unsent, at);
         // A client that takes no more must not hold up the ingest.
         if parts
             .as_ref()
@@ -59,14 +59,14 @@ async fn run(body: Ingest, call: Call, parts: Parts<Event>) -> Result<Report, Fa
 }
 
 /// What to send on an event: bytes at a measured pace, and nothing for the report, which is the outcome.
-fn paced(event: Event, untold: &mut u64, at: &mut Instant) -> [Option<Event>; 2] {
+fn paced(event: Event, unsent: &mut u64, at: &mut Instant) -> [Option<Event>; 2] {
     if let Event::Advanced { bytes } = event {
-        *untold = untold.saturating_add(bytes);
+        *unsent = unsent.saturating_add(bytes);
         if at.elapsed() < PACE {
             return [None, None];
         }
     }
-    let bytes = std::mem::take(untold);
+    let bytes = std::mem::take(unsent);
     let advanced = (bytes > 0).then(|| {
         *at = Instant::now();
         Event::Advanced { bytes }

@@ -10,7 +10,7 @@ use crate::admin::reference;
 use crate::admin::wire::Verify;
 use crate::exit::Failure;
 
-/// How often the client is told of the progress.
+/// How often the client gets the progress.
 const PACE: Duration = Duration::from_millis(100);
 
 /// Verifies what the references need, or everything.
