@@ -44,30 +44,34 @@ async fn answer(ingester: Ingester, peer: Peer, request: Request<Incoming>) -> R
     let endpoint = Endpoint::parse(&head.method, &head.uri)?;
     authorise(peer, &head.headers, &endpoint)?;
     let mut call = Call { ingester, by: peer.name(), stream: None, patience: Some(PATIENCE) };
-    if endpoint == Endpoint::Ingest {
-        let (body, stream) = read_ingest(body).await?;
-        call.stream = Some(Box::new(stream));
-        return many(ingest(body), call).await;
-    }
-    let body = read_all(body).await?;
     match endpoint {
-        Endpoint::Ingest => unreachable!("answered above, with its stream"),
-        Endpoint::ListTags { patterns } => many(list(patterns), call).await,
-        Endpoint::Remove => many(remove(parsed(&body)?), call).await,
-        Endpoint::Verify => many(verify(if body.is_empty() { Verify::default() } else { parsed(&body)? }), call).await,
-        _ if !body.is_empty() => Err(Failure::new(Code::InvalidRequest, "this endpoint takes no body")),
-        Endpoint::Inspect { reference } => one(inspect(reference), call).await,
-        Endpoint::Rebuild => one(rebuild(), call).await,
-        Endpoint::ListReleases => one(releases::list(), call).await,
-        Endpoint::ShowRelease { id } => one(releases::show(id), call).await,
-        Endpoint::RemoveRelease { id } => one(releases::remove(id), call).await,
-        Endpoint::PinRelease { id, pinned } => one(releases::pin(id, pinned), call).await,
-        Endpoint::Rollback { to } => one(releases::rollback(to), call).await,
+        Endpoint::ListTags { patterns } => {
+            read_nothing(body).await?;
+            many(list(patterns), call).await
+        }
+        Endpoint::Ingest => {
+            let (body, stream) = read_ingest(body).await?;
+            call.stream = Some(Box::new(stream));
+            many(ingest(body), call).await
+        }
+        Endpoint::Remove => many(remove(parsed(&read_all(body).await?)?), call).await,
+        Endpoint::Verify => {
+            let body = read_all(body).await?;
+            many(verify(if body.is_empty() { Verify::default() } else { parsed(&body)? }), call).await
+        }
+        Endpoint::Inspect { reference } => one(inspect(reference), call, body).await,
+        Endpoint::Rebuild => one(rebuild(), call, body).await,
+        Endpoint::ListReleases => one(releases::list(), call, body).await,
+        Endpoint::ShowRelease { id } => one(releases::show(id), call, body).await,
+        Endpoint::RemoveRelease { id } => one(releases::remove(id), call, body).await,
+        Endpoint::PinRelease { id, pinned } => one(releases::pin(id, pinned), call, body).await,
+        Endpoint::Rollback { to } => one(releases::rollback(to), call, body).await,
     }
 }
 
-/// An answer that is one JSON document.
-async fn one<T: Serialize>(operation: Operation<(), T>, call: Call) -> Result<Answer, Failure> {
+/// An answer that is one JSON document, to a request without a body.
+async fn one<T: Serialize>(operation: Operation<(), T>, call: Call, body: Incoming) -> Result<Answer, Failure> {
+    read_nothing(body).await?;
     match Running::new(operation, call).next().await {
         Line::Outcome(outcome) => Ok(document(StatusCode::OK, &outcome)),
         Line::Error(failure) => Err(failure),
@@ -155,6 +159,13 @@ async fn read_all(body: Incoming) -> Result<Bytes, Failure> {
         Err(error) if error.is::<http_body_util::LengthLimitError>() => Err(too_large()),
         Err(error) => Err(broken(&*error)),
     }
+}
+
+async fn read_nothing(body: Incoming) -> Result<(), Failure> {
+    if read_all(body).await?.is_empty() {
+        return Ok(());
+    }
+    Err(Failure::new(Code::InvalidRequest, "this endpoint takes no body"))
 }
 
 fn parsed<T: DeserializeOwned>(text: &[u8]) -> Result<T, Failure> {
