@@ -1,4 +1,4 @@
-//! Logs: to standard error, as text or JSON, ours at the level asked for and the libraries' only when they warn.
+//! Logs to standard error, as text or JSON: Airdock's own at the configured level, the libraries' from `warn` up.
 
 use std::io::{self, IsTerminal as _};
 
@@ -9,16 +9,10 @@ use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
-use crate::cli::Command;
-
-/// Starts logging; once per process. A command that ends by itself says in its own words what happened, so what a server
-/// would log about that is left out unless asked for.
-pub(crate) fn init(settings: LogSettings, command: &Command) {
-    let level = match (settings.level, command) {
-        (level, Command::Serve(_)) => level,
-        (LogLevel::Info, _) => LogLevel::Warn,
-        (level, _) => level,
-    };
+/// Starts logging; once per process. Commands other than `serve` print their own results, so at the default level they
+/// log warnings only.
+pub(crate) fn init(settings: LogSettings, serving: bool) {
+    let level = if settings.level == LogLevel::Info && !serving { LogLevel::Warn } else { settings.level };
     let lines = tracing_subscriber::fmt::layer().with_writer(io::stderr).with_ansi(io::stderr().is_terminal());
     let lines = match settings.format {
         LogFormat::Text => lines.boxed(),
@@ -35,7 +29,7 @@ fn filter(level: LogLevel) -> Targets {
         LogLevel::Debug => LevelFilter::DEBUG,
         LogLevel::Trace => LevelFilter::TRACE,
     };
-    // hyper and sled at debug say something for every packet and page; only `trace` asks for that.
+    // At debug, hyper and sled log every packet and page, so their debug messages need `trace`.
     let theirs = match level {
         LogLevel::Trace => LevelFilter::DEBUG,
         _ => ours.min(LevelFilter::WARN),
@@ -49,7 +43,7 @@ mod tests {
     use tracing::Level;
 
     #[test]
-    fn libraries_only_warn_until_everything_is_asked_for() {
+    fn libraries_only_warn_until_the_level_is_trace() {
         let info = filter(LogLevel::Info);
         assert!(info.would_enable("airdock_registry::server", &Level::INFO));
         assert!(!info.would_enable("hyper::proto", &Level::INFO));

@@ -1,4 +1,4 @@
-//! Which keys exist: whatever the reference has, and nothing else.
+//! Which keys exist: exactly those of the reference.
 
 use std::path::Path;
 
@@ -8,7 +8,7 @@ use crate::error::{ConfigError, Place};
 
 type Tree = Map<String, Value>;
 
-/// Takes every unknown key and every table or value in the other's place out of `tree`, reporting each.
+/// Removes every unknown key from `tree`, and every table where a value belongs or the reverse, reporting each.
 pub(crate) fn prune(tree: &mut Tree, schema: &Tree, file: &Path, errors: &mut Vec<ConfigError>) {
     let pruner = Pruner { root: schema, file, errors };
     pruner.prune(tree, schema, "");
@@ -86,7 +86,7 @@ pub(crate) fn variable(key: &str, schema: &Tree) -> Result<(), (String, String)>
         match tree.get(part).map(|value| &value.kind) {
             Some(ValueKind::Table(below)) if parts.peek().is_some() => tree = below,
             Some(ValueKind::Array(items)) if tables(items).is_some() => {
-                return Err(("cannot be said in a variable".to_owned(), format!("write `[[{part}]]` in a file")));
+                return Err(("cannot be set by a variable".to_owned(), format!("write `[[{part}]]` in a file")));
             }
             Some(kind) if parts.peek().is_none() && !matches!(kind, ValueKind::Table(_)) => {
                 return Ok(());
@@ -97,7 +97,7 @@ pub(crate) fn variable(key: &str, schema: &Tree) -> Result<(), (String, String)>
     Err(("no such key".to_owned(), suggestion(key, schema)))
 }
 
-/// What a wrong key was likely meant to be: another word of its table, or the same word in another table.
+/// The key that was probably meant: a similar one in its table, or the same one in another table.
 fn suggestion(key: &str, root: &Tree) -> String {
     let key = without_positions(key);
     let (path, last) = key.rsplit_once('.').unwrap_or(("", &key));
@@ -113,14 +113,15 @@ fn suggestion(key: &str, root: &Tree) -> String {
     let mut known = Vec::new();
     collect(root, "", &mut known);
     let same_word = |candidate: &&String| candidate.rsplit('.').next() == Some(last);
-    if let Some(candidate) = known.iter().find(same_word) {
-        return format!("did you mean `{candidate}`?");
+    let elsewhere: Vec<String> = known.iter().filter(same_word).map(|candidate| format!("`{candidate}`")).collect();
+    if !elsewhere.is_empty() {
+        return format!("did you mean {}?", elsewhere.join(" or "));
     }
     let siblings: Vec<String> = siblings.iter().map(|sibling| format!("`{sibling}`")).collect();
     format!("the keys here are {}", siblings.join(", "))
 }
 
-/// `publish[0].to` as the schema spells it, `publish.to`.
+/// `publish[0].to` as the reference spells it, `publish.to`.
 fn without_positions(key: &str) -> String {
     let mut plain = String::new();
     let mut within = false;
@@ -135,7 +136,7 @@ fn without_positions(key: &str) -> String {
     plain
 }
 
-/// The keys of the table a path leads to, as far as it leads anywhere.
+/// The keys of the table at a path, or of the last table on the way to it.
 fn table_at(root: &Tree, path: &str) -> Vec<String> {
     let mut tree = root;
     for part in path.split('.').filter(|part| !part.is_empty()) {
@@ -189,7 +190,7 @@ fn join(path: &str, key: &str) -> String {
     if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") }
 }
 
-/// How many single letters have to be added, dropped or exchanged to make one word the other.
+/// The Levenshtein distance of two words.
 fn distance(a: &str, b: &str) -> usize {
     let b: Vec<char> = b.chars().collect();
     let mut row: Vec<usize> = (0..=b.len()).collect();

@@ -1,4 +1,4 @@
-//! What can be wrong with a setting, said so that it can be put right.
+//! What can be wrong with a setting, and how to correct it.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -6,9 +6,9 @@ use std::path::PathBuf;
 /// One thing wrong with the settings.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConfigError {
-    /// The key's path, such as `server.limits.idle`; empty when the file as a whole is the trouble.
+    /// The key's path, such as `server.limits.idle`; empty when the file as a whole is invalid.
     pub key: String,
-    /// Where the value was said.
+    /// Where the value was set.
     pub place: Place,
     /// What is wrong, with the value in it.
     pub problem: String,
@@ -16,7 +16,7 @@ pub struct ConfigError {
     pub cure: String,
 }
 
-/// Where a value was said.
+/// Where a value was set.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Place {
     /// In this file.

@@ -1,4 +1,4 @@
-//! The layers that are text: the file and the environment, merged into one [`Raw`].
+//! The file and the environment, merged into one [`Raw`].
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -13,10 +13,10 @@ use crate::error::{ConfigError, Place};
 use crate::raw::Raw;
 use crate::{FILE, FILE_VARIABLE, REFERENCE, VARIABLE_PREFIX, check};
 
-/// The largest file worth reading; the reference is a twentieth of it.
+/// The largest file that is read; the reference is a twentieth of it.
 const MAX_FILE: u64 = 256 * 1024;
 
-/// What the file and the environment said, and where each key was said.
+/// The settings of the file and the environment, and where each key was set.
 #[derive(Debug, Default)]
 pub(crate) struct Layers {
     pub(crate) raw: Raw,
@@ -26,7 +26,7 @@ pub(crate) struct Layers {
 }
 
 impl Layers {
-    /// Where the value of a key was said; a later layer wins, as it does for the value.
+    /// Where a key was set: by the last layer that sets it.
     pub(crate) fn place(&self, key: &str) -> Place {
         match (self.variables.get(key), &self.file) {
             (Some(variable), _) => Place::Variable(variable.clone()),
@@ -36,7 +36,7 @@ impl Layers {
     }
 }
 
-/// Reads the file and the environment. What cannot be used is reported and left out.
+/// Reads the file and the environment. Invalid parts are reported and left out.
 pub(crate) fn layers(
     file: Option<&Path>,
     environment: impl IntoIterator<Item = (OsString, OsString)>,
@@ -69,7 +69,7 @@ pub(crate) fn layers(
         .source(Some(texts));
     match builder.add_source(environment).build().and_then(Config::try_deserialize) {
         Ok(raw) => layers.raw = raw,
-        // Keys and shapes were checked one by one before; whatever is left is said as it is.
+        // Keys and types were checked one by one before; what is left is reported as it is.
         Err(error) => errors.push(ConfigError {
             key: String::new(),
             place: layers.place(""),
@@ -98,7 +98,7 @@ fn add_tree(builder: ConfigBuilder<DefaultState>, tree: Map<String, Value>) -> C
     builder.add_source(config)
 }
 
-/// Finds and reads the file: the one asked for, else the one named by a variable, else the one that happens to be here.
+/// Finds and reads the file: the one asked for, else the one named by a variable, else the one in the working directory.
 fn read(asked: Option<&Path>, named: Option<PathBuf>, errors: &mut Vec<ConfigError>) -> Option<(PathBuf, String)> {
     let (path, place) = match (asked, named) {
         (Some(path), _) => (path.to_owned(), Some(Place::Flags)),
@@ -129,7 +129,7 @@ fn read_bounded(path: &Path) -> io::Result<String> {
     Ok(text)
 }
 
-/// Picks our variables: the file one of them may name, and key, name and value of the others.
+/// Picks Airdock's variables: the settings file, if one names it, and key, name and value of the others.
 fn variables(
     environment: impl IntoIterator<Item = (OsString, OsString)>,
     schema: &Map<String, Value>,
@@ -142,7 +142,7 @@ fn variables(
             file = (!value.is_empty()).then(|| PathBuf::from(value));
             continue;
         }
-        // A name that is not text cannot be one of ours: ours are ASCII.
+        // Airdock's variables are ASCII.
         let Some(name) = name.to_str() else { continue };
         let Some(key) = name.strip_prefix(VARIABLE_PREFIX) else { continue };
         let key = key.to_lowercase().replace("__", ".");
@@ -157,7 +157,7 @@ fn variables(
         let (problem, cure) = wrong;
         errors.push(ConfigError { key, place: Place::Variable(name.to_owned()), problem, cure });
     }
-    // The environment has no order of its own; messages should.
+    // The order of the environment is arbitrary; that of messages should not be.
     found.sort();
     errors.sort_by(|a, b| a.key.cmp(&b.key));
     (file, found)

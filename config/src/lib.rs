@@ -1,9 +1,8 @@
-//! The only reader of settings: defaults, then a TOML file, then the environment, then flags; out come the
-//! plain settings structs that the rooms own.
+//! Reads the settings: defaults, then a TOML file, then the environment, then flags. The results are the plain settings
+//! structs of the other crates.
 //!
-//! Invariant: [`load`] reports *every* error it can find, each with its key, where it was said, and a cure;
-//! nothing half-read leaves this room. It does not know what any setting does, opens no other file, and
-//! reads the environment only from its argument.
+//! Invariant: [`load`] reports *every* error it can find, each with its key, its place, and a remedy; it never returns
+//! part of the settings. It opens no other file, and reads the environment only from its argument.
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test that unwraps says what it expects"))]
 
 mod check;
@@ -22,13 +21,13 @@ use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use airdock_registry::{OnConflict, server};
+use airdock_registry::server;
 use airdock_sync::ingest;
 use airdock_sync::publish::PublishRules;
 
 pub use error::{ConfigError, Errors, Place};
 
-/// Every key at its default, with a comment each.
+/// Every key with its default and a comment.
 pub const REFERENCE: &str = include_str!("../reference.toml");
 
 /// The file read from the working directory when no other is named.
@@ -37,10 +36,10 @@ pub const FILE: &str = "airdock.toml";
 /// The variable that names a file, as `--config` does.
 pub const FILE_VARIABLE: &str = "AIRDOCK_CONFIG";
 
-/// What every variable for a single key begins with; levels are separated by two underscores.
+/// The prefix of variables for single keys; levels are separated by two underscores.
 pub const VARIABLE_PREFIX: &str = "AIRDOCK__";
 
-/// What the command line said. Nothing said leaves the layer below as it is.
+/// Settings from the command line. What is not set leaves the layer below as it is.
 #[derive(Debug, Clone, Default)]
 pub struct Overrides {
     /// `--config`: the file to read, which then has to exist.
@@ -55,8 +54,6 @@ pub struct Overrides {
     pub tls_key: Option<PathBuf>,
     /// `--strict`: `ingest.strict`; a flag can only turn it on.
     pub strict: bool,
-    /// `--on-conflict`: `ingest.on_conflict`.
-    pub on_conflict: Option<OnConflict>,
     /// `--key`: `ingest.trust.keys`.
     pub keys: Vec<PathBuf>,
     /// `--bundle`: `ingest.bundles`.
@@ -72,20 +69,29 @@ pub struct Overrides {
 pub struct Config {
     /// The file that was read, if there was one.
     pub file: Option<PathBuf>,
-    /// What the registry is told.
+    /// Settings of the registry.
     pub registry: airdock_registry::Settings,
-    /// What the listener is told.
+    /// Settings of the server.
     pub server: server::Settings,
-    /// What an ingest is told.
+    /// Where the administration API listens besides its socket.
+    pub admin: AdminSettings,
+    /// Settings of an ingest.
     pub ingest: ingest::Settings,
     /// The internal names ingested content gets.
     pub publish: PublishRules,
-    /// Bundles `serve` takes in when it starts.
+    /// Bundles that `serve` ingests when it starts.
     pub bundles: Vec<PathBuf>,
-    /// What `serve` serves from where it lies.
+    /// Media that `serve` serves in place.
     pub mount: MountSettings,
     /// What is logged and how.
     pub log: LogSettings,
+}
+
+/// Where the administration API listens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct AdminSettings {
+    /// A loopback address, besides the administration socket.
+    pub listen: Option<SocketAddr>,
 }
 
 /// Media served in place.
@@ -93,7 +99,7 @@ pub struct Config {
 pub struct MountSettings {
     /// Bundle folders and uncompressed archives.
     pub paths: Vec<PathBuf>,
-    /// Whether they are taken into the store meanwhile.
+    /// Whether they are also ingested.
     pub copy: bool,
 }
 
@@ -106,19 +112,19 @@ pub struct LogSettings {
     pub format: LogFormat,
 }
 
-/// How severe a message has to be to be logged.
+/// The least severity that is logged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum LogLevel {
-    /// What failed.
+    /// Failures.
     Error,
-    /// And what may come to fail.
+    /// Also what may lead to failures.
     Warn,
-    /// And what happened.
+    /// Also what happens.
     #[default]
     Info,
-    /// And why.
+    /// Also why it happens.
     Debug,
-    /// And everything else.
+    /// Everything, with the libraries' own messages.
     Trace,
 }
 
@@ -135,7 +141,7 @@ pub enum LogFormat {
 /// Reads every layer and checks the result.
 ///
 /// Without `overrides.file` the file is the one [`FILE_VARIABLE`] names, or else [`FILE`] in the working
-/// directory when there is one; without any file the defaults hold.
+/// directory when there is one; without a file the defaults apply.
 ///
 /// # Errors
 /// All of them: a file that cannot be read, keys that do not exist, values that cannot be used.

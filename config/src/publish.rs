@@ -1,5 +1,5 @@
-//! Publish rules and the host names in settings. What they have to look like is known where they are used; here it is
-//! asked pattern by pattern, so that each wrong one is reported.
+//! Publish rules and host names. Their syntax is checked by the crates that use them, here pattern by pattern, so that each
+//! invalid one is reported.
 
 use airdock_registry::names::Namespace;
 use airdock_sync::publish::{PublishRules, Rule};
@@ -7,7 +7,7 @@ use airdock_sync::publish::{PublishRules, Rule};
 use crate::raw;
 use crate::reader::Reader;
 
-/// More rules than this are a mistake; each is tried for each name an ingest brings.
+/// The most rules; each is tried for every name of an ingest.
 const MAX_RULES: usize = 1000;
 
 /// Reads `[[publish]]`. Written rules replace the built-in table; an empty list turns publishing off.

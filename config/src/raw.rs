@@ -1,7 +1,7 @@
-//! The settings as they are written: every key, no meaning yet.
+//! The settings as they are written: every key, not interpreted yet.
 //!
-//! Every value is taken as it comes, so that a number where a list should be is reported beside all other
-//! errors, by [`reader`](crate::reader), and does not hide them.
+//! A value of any type is accepted here, so that [`reader`](crate::reader) can report a wrong type together with all other
+//! errors.
 
 use std::fmt;
 
@@ -14,6 +14,7 @@ pub(crate) type Setting = Option<Written>;
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Raw {
     pub(crate) server: Server,
+    pub(crate) admin: Admin,
     pub(crate) store: Store,
     pub(crate) registry: Registry,
     pub(crate) names: Names,
@@ -50,6 +51,12 @@ pub(crate) struct ServerLimits {
     pub(crate) drain: Setting,
     pub(crate) max_header_bytes: Setting,
     pub(crate) max_streams: Setting,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Admin {
+    pub(crate) listen: Setting,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -127,7 +134,7 @@ pub(crate) struct Log {
     pub(crate) format: Setting,
 }
 
-/// One value, whatever it is.
+/// One value of any type.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(untagged)]
 pub(crate) enum Written {

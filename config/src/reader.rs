@@ -1,5 +1,4 @@
-//! Written values to typed ones; each one that cannot be used is reported, and its default taken so that the
-//! reading goes on.
+//! From written values to typed ones. An invalid one is reported and replaced by its default, so that reading continues.
 
 use std::fmt;
 use std::ops::RangeInclusive;
@@ -10,19 +9,19 @@ use crate::file::Layers;
 use crate::raw::{Setting, Written};
 use crate::units::{parse_duration, parse_size, render_duration, render_size};
 
-/// Reads settings and keeps what was wrong with them.
+/// Reads settings and collects their errors.
 pub(crate) struct Reader<'a> {
     pub(crate) layers: &'a Layers,
     pub(crate) errors: &'a mut Vec<ConfigError>,
 }
 
 impl Reader<'_> {
-    /// Reports a value that cannot be used.
+    /// Reports an invalid value.
     pub(crate) fn wrong(&mut self, key: &str, problem: impl fmt::Display, cure: impl fmt::Display) {
         self.wrong_at(key, self.layers.place(key), problem, cure);
     }
 
-    /// Reports a value said somewhere else than the key's place tells.
+    /// Reports an invalid value at a place other than the key's.
     pub(crate) fn wrong_at(&mut self, key: &str, place: Place, problem: impl fmt::Display, cure: impl fmt::Display) {
         self.errors.push(ConfigError {
             key: key.to_owned(),
@@ -32,12 +31,12 @@ impl Reader<'_> {
         });
     }
 
-    /// Whether a variable set this key: then the value is text, whatever it means.
+    /// Whether a variable set this key: then the value is always text.
     fn is_variable(&self, key: &str) -> bool {
         self.layers.variables.contains_key(key)
     }
 
-    /// Texts as they are to be written: in quotes in a file, without in a variable.
+    /// Examples as they are to be written: in quotes in a file, without in a variable.
     fn examples(&self, key: &str, texts: [&str; 3]) -> String {
         let quote = if self.is_variable(key) { "" } else { "\"" };
         let [one, two, three] = texts.map(|text| format!("`{quote}{text}{quote}`"));
@@ -62,7 +61,7 @@ impl Reader<'_> {
             Some(Written::Text(text)) if self.is_variable(key) && text == "true" => true,
             Some(Written::Text(text)) if self.is_variable(key) && text == "false" => false,
             Some(other) => {
-                self.wrong(key, format!("`{other}` is not a switch"), "write `true` or `false`, without quotes");
+                self.wrong(key, format!("`{other}` is not a boolean"), "write `true` or `false`, without quotes");
                 default
             }
         }
@@ -86,13 +85,13 @@ impl Reader<'_> {
         let given = setting.as_ref().map(ToString::to_string).unwrap_or_default();
         self.wrong(
             key,
-            format!("`{given}` is not a number this can be"),
+            format!("`{given}` is not a valid number"),
             format!("write a whole number from {} to {}", range.start(), range.end()),
         );
         default
     }
 
-    /// A size within a range; a bare number is refused, since it does not say of what.
+    /// A size within a range; a number without a unit is refused.
     pub(crate) fn size(&mut self, key: &str, setting: &Setting, default: u64, range: RangeInclusive<u64>) -> u64 {
         let Some(given) = setting else { return default };
         let size = match given {
@@ -115,7 +114,7 @@ impl Reader<'_> {
         default
     }
 
-    /// A duration within a range; a bare number is refused, since it does not say of what.
+    /// A duration within a range; a number without a unit is refused.
     pub(crate) fn duration(
         &mut self,
         key: &str,
@@ -148,7 +147,7 @@ impl Reader<'_> {
         default
     }
 
-    /// A list of texts; a variable separates them by commas. `None` when nothing usable was said.
+    /// A list of strings; a variable separates them by commas. `None` when it is not set or invalid.
     pub(crate) fn list(&mut self, key: &str, setting: &Setting) -> Option<Vec<String>> {
         let given = setting.as_ref()?;
         match given {
@@ -170,7 +169,7 @@ impl Reader<'_> {
             }
             _ => {}
         }
-        self.wrong(key, format!("`{given}` is not a list of texts"), "write `[\"one\", \"two\"]`");
+        self.wrong(key, format!("`{given}` is not a list of strings"), "write `[\"one\", \"two\"]`");
         None
     }
 

@@ -1,4 +1,4 @@
-//! The settings in effect, written as a file that would bring them about.
+//! The settings in effect, written as a settings file.
 
 use std::fmt::{self, Display, Write};
 use std::path::Path;
@@ -8,7 +8,7 @@ use crate::resolve::{CONFLICTS, FORMATS, LEVELS, REFERENCES};
 use crate::units::{render_duration, render_size};
 
 impl Display for Config {
-    /// Writes every key, in the order of the reference. Paths that are not UTF-8 lose what cannot be written.
+    /// Writes every key, in the order of the reference. Paths that are not UTF-8 are written lossily.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (registry, server, ingest) = (&self.registry, &self.server, &self.ingest);
         if self.publish.0.is_empty() {
@@ -34,6 +34,8 @@ impl Display for Config {
         writeln!(f, "drain = {}", text(render_duration(limits.drain)))?;
         writeln!(f, "max_header_bytes = {}", text(render_size(limits.max_header_bytes as u64)))?;
         writeln!(f, "max_streams = {}", limits.max_streams)?;
+        let admin = self.admin.listen.map(|address| address.to_string()).unwrap_or_default();
+        writeln!(f, "\n[admin]\nlisten = {}", text(admin))?;
         writeln!(f, "\n[store]\npath = {}", path(&registry.data))?;
         writeln!(f, "upload_expiry = {}", text(render_duration(registry.upload_expiry)))?;
         writeln!(f, "\n[registry]\ndelete = {}", registry.delete)?;

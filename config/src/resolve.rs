@@ -1,4 +1,4 @@
-//! Written settings to the rooms' own structs. A key that was not written keeps what the room's `Default` says.
+//! From written settings to the settings structs of each crate. A key that is not set keeps the `Default`.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -14,12 +14,12 @@ use crate::error::ConfigError;
 use crate::file::Layers;
 use crate::raw::{self, Setting};
 use crate::reader::Reader;
-use crate::{Config, LogFormat, LogLevel, LogSettings, MountSettings, Overrides, publish};
+use crate::{AdminSettings, Config, LogFormat, LogLevel, LogSettings, MountSettings, Overrides, publish};
 
-/// More listeners than this are a mistake.
+/// The most listeners.
 const MAX_LISTENERS: usize = 64;
 
-/// No deadline is longer, and none shorter than a tenth of a second.
+/// The limits of a deadline.
 const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 const SHORTEST: Duration = Duration::from_millis(100);
 
@@ -38,7 +38,7 @@ pub(crate) const LEVELS: [(&str, LogLevel); 5] = [
 
 pub(crate) const FORMATS: [(&str, LogFormat); 2] = [("text", LogFormat::Text), ("json", LogFormat::Json)];
 
-/// Checks every value and puts the flags on top.
+/// Checks every value and applies the flags.
 pub(crate) fn resolve(mut layers: Layers, overrides: Overrides, errors: &mut Vec<ConfigError>) -> Config {
     let raw = std::mem::take(&mut layers.raw);
     let mut reader = Reader { layers: &layers, errors };
@@ -47,15 +47,15 @@ pub(crate) fn resolve(mut layers: Layers, overrides: Overrides, errors: &mut Vec
     let server = server(reader, &raw.server, overrides.listen, overrides.tls_certificate, overrides.tls_key);
     let registry = registry(reader, &raw, data);
     let publish = publish::rules(reader, raw.publish.as_deref());
-    let (mut ingest, bundles) =
-        ingest(reader, &raw.ingest, (overrides.strict, overrides.on_conflict), overrides.bundles);
+    let admin = admin(reader, &raw.admin);
+    let (mut ingest, bundles) = ingest(reader, &raw.ingest, overrides.strict, overrides.bundles);
     ingest.trust = trust(reader, &raw.ingest.trust, overrides.keys);
     let mount = mount(reader, &raw.mount, overrides.mounts, overrides.copy);
     let log = LogSettings {
         level: reader.choice("log.level", &raw.log.level, LogLevel::default(), &LEVELS),
         format: reader.choice("log.format", &raw.log.format, LogFormat::default(), &FORMATS),
     };
-    Config { file: layers.file, registry, server, ingest, publish, bundles, mount, log }
+    Config { file: layers.file, registry, server, admin, ingest, publish, bundles, mount, log }
 }
 
 fn server(
@@ -85,7 +85,7 @@ fn server(
     server::Settings { listen, tls, limits: limits(reader, &raw.limits, &default.limits) }
 }
 
-/// A certificate without its key, or a key without its certificate: the place is where the one that is there was said.
+/// Reports a certificate without its key, or the reverse, at the place of the one that is set.
 fn lone(reader: &mut Reader<'_>, missing: &str, there: &str) {
     let place = reader.layers.place(there);
     reader.wrong_at(
@@ -120,6 +120,33 @@ fn addresses(reader: &mut Reader<'_>, setting: &Setting) -> Option<Vec<SocketAdd
     Some(addresses)
 }
 
+/// Loopback only: there are no identities yet, and every client may remove everything.
+fn admin(reader: &mut Reader<'_>, raw: &raw::Admin) -> AdminSettings {
+    const KEY: &str = "admin.listen";
+    let text = reader.text(KEY, &raw.listen, "");
+    let listen = match text.parse::<SocketAddr>() {
+        Ok(address) if address.ip().is_loopback() => Some(address),
+        Ok(_) => {
+            reader.wrong(
+                KEY,
+                format!("`{text}` is not a loopback address, and the administration API has no identities yet"),
+                "write a loopback address, such as `127.0.0.1:5001`; a later version has identities and takes any",
+            );
+            None
+        }
+        Err(_) if text.is_empty() => None,
+        Err(_) => {
+            reader.wrong(
+                KEY,
+                format!("`{text}` is not an address to listen on"),
+                "write an IP address and a port, such as `127.0.0.1:5001`, or nothing for the socket alone",
+            );
+            None
+        }
+    };
+    AdminSettings { listen }
+}
+
 /// Port 0 asks for any free port, which two listeners may do.
 fn address_is_taken(addresses: &[SocketAddr], address: SocketAddr) -> bool {
     address.port() != 0 && addresses.contains(&address)
@@ -132,7 +159,7 @@ fn limits(reader: &mut Reader<'_>, raw: &raw::ServerLimits, default: &server::Li
     let header = deadline("server.limits.header", &raw.header, default.header);
     let idle = deadline("server.limits.idle", &raw.idle, default.idle);
     let stall = deadline("server.limits.stall", &raw.stall, default.stall);
-    // Nothing to drain for is a choice, unlike a deadline that is over before it begins.
+    // Zero is valid here, unlike for the deadlines: it means not to drain.
     let drain = reader.duration("server.limits.drain", &raw.drain, default.drain, Duration::ZERO..=LONGEST);
     server::Limits {
         connections: reader.number("server.limits.connections", &raw.connections, default.connections, 1..=1_000_000),
@@ -194,16 +221,15 @@ fn names(reader: &mut Reader<'_>, raw: &raw::Names) -> names::Settings {
 fn ingest(
     reader: &mut Reader<'_>,
     raw: &raw::Ingest,
-    (strict, on_conflict): (bool, Option<OnConflict>),
+    strict: bool,
     bundles: Vec<PathBuf>,
 ) -> (ingest::Settings, Vec<PathBuf>) {
     let default = ingest::Settings::default();
     let written = reader.list("ingest.bundles", &raw.bundles).unwrap_or_default();
     let bundles = if bundles.is_empty() { written.into_iter().map(PathBuf::from).collect() } else { bundles };
     let kept = default.precedence.on_conflict;
-    let written = reader.choice("ingest.on_conflict", &raw.on_conflict, kept, &CONFLICTS);
-    let precedence =
-        Precedence { on_conflict: on_conflict.unwrap_or(written), protect: protected(reader, &raw.protect) };
+    let on_conflict = reader.choice("ingest.on_conflict", &raw.on_conflict, kept, &CONFLICTS);
+    let precedence = Precedence { on_conflict, protect: protected(reader, &raw.protect) };
     let limits = default.limits;
     let written = &raw.limits;
     let settings = ingest::Settings {
@@ -219,15 +245,13 @@ fn ingest(
             ratio_from: reader.size("ingest.limits.ratio_from", &written.ratio_from, limits.ratio_from, 0..=1 << 50),
             keep_free: reader.size("ingest.limits.keep_free", &written.keep_free, limits.keep_free, 0..=1 << 50),
         },
-        naming: default.naming,
         precedence,
-        trust: default.trust,
-        by: default.by,
+        ..default
     };
     (settings, bundles)
 }
 
-/// The keys bundles are to be signed with. An empty name must not come to mean that none is asked for.
+/// The keys that bundles have to be signed with. An empty name is an error: it must not turn the check off.
 fn trust(reader: &mut Reader<'_>, raw: &raw::IngestTrust, keys: Vec<PathBuf>) -> TrustSettings {
     const KEY: &str = "ingest.trust.keys";
     let written = reader.list(KEY, &raw.keys).unwrap_or_default();
@@ -242,7 +266,7 @@ fn trust(reader: &mut Reader<'_>, raw: &raw::IngestTrust, keys: Vec<PathBuf>) ->
     TrustSettings { keys, inventory: None }
 }
 
-/// Prefixes of repositories' names; a `/` at the end leaves out the repository of that very name.
+/// Prefixes of repository names; with a `/` at the end, the repository of exactly that name is not meant.
 fn protected(reader: &mut Reader<'_>, setting: &Setting) -> Vec<String> {
     const KEY: &str = "ingest.protect";
     let prefixes = reader.list(KEY, setting).unwrap_or_default();
@@ -251,7 +275,7 @@ fn protected(reader: &mut Reader<'_>, setting: &Setting) -> Vec<String> {
             reader.wrong(
                 KEY,
                 format!("`{prefix}`: {problem}"),
-                "write the beginning of repositories' names, such as `zenml/`",
+                "write the beginning of repository names, such as `zenml/`",
             );
         }
     }

@@ -1,4 +1,4 @@
-//! What this room promises, tested from outside of its parts.
+//! Tests of the crate as a whole.
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
@@ -12,7 +12,7 @@ use super::*;
 
 type Variables = Vec<(OsString, OsString)>;
 
-/// Loads a file with this text and these variables; no other layer says anything.
+/// Loads a file with this text and these variables, and no flags.
 fn load_text(text: &str, variables: &[(&str, &str)]) -> Result<Config, Errors> {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("airdock.toml");
@@ -30,6 +30,7 @@ fn defaults() -> Config {
         file: None,
         registry: airdock_registry::Settings::default(),
         server: server::Settings::default(),
+        admin: AdminSettings::default(),
         ingest: ingest::Settings::default(),
         publish: PublishRules::default(),
         bundles: Vec::new(),
@@ -38,7 +39,7 @@ fn defaults() -> Config {
     }
 }
 
-/// Says what is wrong with a file, with the folder it lay in taken out.
+/// The errors of a file, without the path of its folder.
 fn complaint(text: &str, variables: &[(&str, &str)]) -> String {
     let errors = load_text(text, variables).unwrap_err();
     let places = errors.iter().find_map(|error| match &error.place {
@@ -94,7 +95,7 @@ fn what_is_written_out_reads_back_the_same() {
     let mut config = load_text(
         "publish = []\n[server]\nlisten = ['[::1]:0', '0.0.0.0:443']\n[server.tls]\ncertificate = 'a \"b\".pem'\nkey = 'k'\n\
          [server.limits]\nidle = '250ms'\nmax_header_bytes = '9KiB'\n[registry]\nreferences = 'lax'\ndelete = false\n\
-         [ingest]\nbundles = ['one.tar', 'two']\non_conflict = 'fail'\nprotect = ['zenml/', 'team']\n[mount]\npaths = ['three']\ncopy = true\n[log]\nlevel = 'trace'\nformat = 'json'",
+         [admin]\nlisten = '127.0.0.1:5001'\n[ingest]\nbundles = ['one.tar', 'two']\non_conflict = 'fail'\nprotect = ['zenml/', 'team']\n[mount]\npaths = ['three']\ncopy = true\n[log]\nlevel = 'trace'\nformat = 'json'",
         &[],
     )
     .unwrap();
@@ -140,7 +141,6 @@ fn a_variable_wins_over_the_file_and_a_flag_over_both() {
         listen: vec!["127.0.0.1:3".parse().unwrap()],
         strict: true,
         keys: vec!["p".into()],
-        on_conflict: Some(OnConflict::Replace),
         bundles: vec!["b".into()],
         mounts: vec!["m".into()],
         copy: true,
@@ -153,7 +153,6 @@ fn a_variable_wins_over_the_file_and_a_flag_over_both() {
     assert_eq!(config.server.listen, ["127.0.0.1:3".parse().unwrap()]);
     assert!(config.ingest.strict);
     assert_eq!(config.ingest.trust.keys, [PathBuf::from("p")]);
-    assert_eq!(config.ingest.precedence.on_conflict, OnConflict::Replace);
     assert_eq!(config.bundles, [PathBuf::from("b")]);
     assert_eq!(config.mount, MountSettings { paths: vec!["m".into()], copy: true });
     let files = TlsFiles { certificate: "c".into(), key: "k".into() };
@@ -226,6 +225,20 @@ fn all_errors_come_at_once_with_key_place_value_and_cure() {
         return;
     }
     assert_eq!(found, expected, "set UPDATE_GOLDEN=1 to accept");
+}
+
+#[test]
+fn the_administration_api_listens_on_loopback_only() {
+    let listen = |text: &str| load_text(&format!("[admin]\nlisten = '{text}'"), &[]).map(|config| config.admin.listen);
+    assert_eq!(listen("").unwrap(), None);
+    for address in ["127.0.0.1:5001", "127.3.2.1:0", "[::1]:5001"] {
+        assert_eq!(listen(address).unwrap(), Some(address.parse().unwrap()));
+    }
+    for address in ["0.0.0.0:5001", "[::]:5001", "10.0.0.1:5001"] {
+        let error = listen(address).unwrap_err().to_string();
+        assert!(error.contains("no identities yet") && error.contains("a later version has identities"), "{error}");
+    }
+    assert!(listen("5001").unwrap_err().to_string().contains("is not an address to listen on"));
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Sizes and durations as people write them: `10GiB`, `15m`. A number and one unit, nothing implied.
+//! Sizes and durations as people write them: `10GiB`, `15m`. A number and one unit.
 
 use std::time::Duration;
 

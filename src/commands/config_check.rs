@@ -1,15 +1,15 @@
-//! `airdock config check`: the settings in effect. Wrong ones never get here; loading them reports them all.
+//! `airdock config check`: prints the settings in effect. Invalid ones are reported when they are loaded.
 
 use airdock_config::Config;
 
 use crate::exit::Exit;
-use crate::output;
+use crate::view::text;
 
 pub(crate) fn run(config: &Config) -> anyhow::Result<Exit> {
     match &config.file {
-        Some(file) => output::line(format_args!("# in effect, with `{}`", file.display())),
-        None => output::line("# in effect, with no file"),
+        Some(file) => text::line(format_args!("# in effect, with `{}`", file.display())),
+        None => text::line("# in effect, with no file"),
     }
-    output::text(config);
+    text::text(config);
     Ok(Exit::Done)
 }

@@ -1,28 +1,26 @@
-//! `airdock inspect`: one reference from all sides.
+//! `airdock inspect`: everything about one reference.
 
 use std::fmt::Write as _;
 
 use airdock_config::Config;
+use airdock_registry::oci::Tag;
 use indicatif::HumanBytes;
 
-use super::ls::when;
-use super::{Worker, runtime, unexpected};
+use super::worker::{Worker, runtime};
+use crate::admin::operations::inspect::inspect;
+use crate::admin::wire::{Inspection, Piece};
 use crate::cli::InspectArguments;
 use crate::exit::Exit;
-use crate::output::{self, printable};
-use crate::request::{Inspection, Piece, Reply, Request};
+use crate::view::text::{self, minute, printable, word};
 
-pub(crate) fn run(config: Config, arguments: InspectArguments) -> anyhow::Result<Exit> {
+pub(crate) fn run(config: &Config, arguments: InspectArguments) -> anyhow::Result<Exit> {
     let InspectArguments { json, reference, .. } = arguments;
-    let reply = runtime()?.block_on(async {
-        let worker = Worker::find_existing(config.registry).await?;
-        worker.ask(Request::Inspect { reference }, |_| Err(unexpected())).await
-    })?;
-    let Reply::Inspected(inspection) = reply else { return Err(unexpected()) };
+    let inspection =
+        runtime()?.block_on(async { Worker::find_existing(config).await?.ask(inspect(reference)).await })?;
     if json {
-        output::json(&*inspection)?;
+        text::json(&inspection)?;
     } else {
-        output::text(render(&inspection));
+        text::text(render(&inspection));
     }
     Ok(Exit::Done)
 }
@@ -32,10 +30,10 @@ fn render(found: &Inspection) -> String {
     let mut line = |name: &str, value: &str| {
         let _ = writeln!(text, "{name:<14}{}", printable(value));
     };
-    line("repository", &found.repository);
-    line("digest", &found.digest);
-    line("kind", &found.kind);
-    line("media type", &found.media_type);
+    line("repository", found.repository.as_str());
+    line("digest", &found.digest.to_string());
+    line("kind", &word(&found.kind));
+    line("media type", found.media_type.as_str());
     if let Some(kind) = &found.artifact_type {
         line("artifact type", kind);
     }
@@ -44,17 +42,18 @@ fn render(found: &Inspection) -> String {
         line("platforms", &found.platforms.join(", "));
     }
     if let Some(origin) = &found.tag {
-        line("from", &format!("{}, {}", origin.provenance, when(origin)));
+        let utc = if origin.at.is_some() { " UTC" } else { "" };
+        line("from", &format!("{}, {}{utc}", origin.provenance, minute(origin.at)));
     }
     if let Some(subject) = &found.subject {
-        line("about", subject);
+        line("about", &subject.to_string());
     }
     for (key, value) in &found.annotations {
         line("annotation", &format!("{key} = {value}"));
     }
     for child in &found.manifests {
         let platform = child.platform.as_deref().unwrap_or("no platform");
-        line("manifest", &format!("{}  {:<7}  {platform}", child.digest, child.state));
+        line("manifest", &format!("{}  {:<7}  {platform}", child.descriptor.digest, word(&child.state)));
     }
     for (name, blob) in
         found.config.iter().map(|config| ("config", config)).chain(found.layers.iter().map(|l| ("layer", l)))
@@ -65,7 +64,8 @@ fn render(found: &Inspection) -> String {
         line("referrer", &format!("{}  {}", referrer.reference, referrer.artifact_type.as_deref().unwrap_or("-")));
     }
     for place in &found.places {
-        let tags = if place.tags.is_empty() { "no tag".to_owned() } else { place.tags.join(", ") };
+        let tags: Vec<_> = place.tags.iter().map(Tag::as_str).collect();
+        let tags = if tags.is_empty() { "no tag".to_owned() } else { tags.join(", ") };
         line("in", &format!("{}: {tags}", place.repository));
     }
     if found.more {
@@ -75,5 +75,7 @@ fn render(found: &Inspection) -> String {
 }
 
 fn part(blob: &Piece) -> String {
-    format!("{}  {:<7}  {}  {}", blob.digest, blob.state, HumanBytes(blob.size), blob.media_type)
+    let Piece { descriptor, state, .. } = blob;
+    let state = word(state);
+    format!("{}  {state:<7}  {}  {}", descriptor.digest, HumanBytes(descriptor.size), descriptor.media_type)
 }

@@ -1,4 +1,4 @@
-//! `airdock inventory`: what bundles bring, as a text to be signed. Needs no data folder and no server.
+//! `airdock inventory`: the content of bundles as a text to be signed. Needs no data folder and no server.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -11,8 +11,8 @@ use jiff::Timestamp;
 
 use crate::cli::InventoryArguments;
 use crate::exit::Exit;
-use crate::output::{self, printable};
-use crate::progress::Progress;
+use crate::view::progress::Progress;
+use crate::view::text::{self, printable};
 
 pub(crate) fn run(config: Config, arguments: &InventoryArguments) -> anyhow::Result<Exit> {
     let expires = arguments.expires.as_deref().map(|text| inventory::expiry(text, Timestamp::now())).transpose()?;
@@ -24,7 +24,7 @@ pub(crate) fn run(config: Config, arguments: &InventoryArguments) -> anyhow::Res
     progress.end();
     match made {
         Ok(made) => {
-            output::text(inventory::Inventory { expires, ..made });
+            text::text(inventory::Inventory { expires, ..made });
             Ok(Exit::Done)
         }
         Err(IngestError::Strict { failures }) => {

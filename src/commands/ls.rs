@@ -1,36 +1,42 @@
-//! `airdock ls`: what is here, tag by tag, as it comes.
+//! `airdock ls`: lists tags while they arrive.
 
 use airdock_config::Config;
 use indicatif::HumanBytes;
 
-use super::{Worker, runtime, unexpected};
+use super::worker::{Worker, runtime};
+use crate::admin::operations::list::list;
+use crate::admin::wire::{Listed, TagRow};
 use crate::cli::LsArguments;
 use crate::exit::Exit;
-use crate::output::{self, printable};
-use crate::report::SHORT_DIGEST;
-use crate::request::{Listed, Origin, Reply, Request, TagRow};
-use crate::table::Table;
-use crate::words::counted;
+use crate::view::table::Table;
+use crate::view::text::{self, counted, minute, platforms, printable, short, word};
+
+/// Rows that share the width of their columns.
+const PAGE: usize = 200;
 
 const HEAD: [&str; 7] = ["TAG", "DIGEST", "KIND", "PLATFORMS", "SIZE", "FROM", "WHEN"];
 
-pub(crate) fn run(config: Config, arguments: LsArguments) -> anyhow::Result<Exit> {
+pub(crate) fn run(config: &Config, arguments: LsArguments) -> anyhow::Result<Exit> {
     let LsArguments { json, patterns, .. } = arguments;
     let mut table = Table::new(HEAD);
-    let reply = runtime()?.block_on(async {
-        let worker = Worker::find_existing(config.registry).await?;
-        let request = Request::List { patterns: patterns.clone() };
-        let print = |part| match part {
-            Reply::Tags(rows) if json => rows.iter().try_for_each(output::json),
-            Reply::Tags(rows) => {
-                output::text(page(&mut table, &rows));
-                Ok(())
+    let mut rows = Vec::new();
+    let Listed { repositories, tags } = runtime()?.block_on(async {
+        let worker = Worker::find_existing(config).await?;
+        let print = |row| {
+            if json {
+                return text::json(&row);
             }
-            _ => Err(unexpected()),
+            rows.push(row);
+            if rows.len() == PAGE {
+                text::text(page(&mut table, &std::mem::take(&mut rows)));
+            }
+            Ok(())
         };
-        worker.ask(request, print).await
+        worker.run(list(patterns.clone()), None, print).await
     })?;
-    let Reply::Listed(Listed { repositories, tags }) = reply else { return Err(unexpected()) };
+    if !rows.is_empty() {
+        text::text(page(&mut table, &rows));
+    }
     if tags == 0 && !patterns.is_empty() {
         eprintln!("airdock: nothing fits {}; `airdock ls` lists everything", printable(&patterns.join(" ")));
         return Ok(Exit::Failed);
@@ -38,7 +44,7 @@ pub(crate) fn run(config: Config, arguments: LsArguments) -> anyhow::Result<Exit
     if !json {
         let repositories = counted(repositories, "repository", "repositories");
         let tags = counted(tags, "tag", "tags");
-        output::line(format_args!("{}{repositories}, {tags}", if tags.starts_with("0 ") { "" } else { "\n" }));
+        text::line(format_args!("{}{repositories}, {tags}", if tags.starts_with("0 ") { "" } else { "\n" }));
     }
     Ok(Exit::Done)
 }
@@ -57,44 +63,38 @@ fn page(table: &mut Table<7>, rows: &[TagRow]) -> String {
 }
 
 fn cells(row: &TagRow) -> [String; 7] {
-    let dash = || "-".to_owned();
-    let platforms = if row.platforms.is_empty() { dash() } else { row.platforms.join(",") };
+    let utc = if row.origin.at.is_some() { " UTC" } else { "" };
     [
         format!("{}:{}", row.repository, row.tag),
-        row.digest.chars().take(SHORT_DIGEST).collect(),
-        row.kind.clone().unwrap_or_else(dash),
-        printable(&platforms),
+        short(&row.digest),
+        word(&row.kind),
+        platforms(&row.platforms),
         HumanBytes(row.size).to_string(),
         printable(&row.origin.provenance.to_string()),
-        when(&row.origin),
+        minute(row.origin.at) + utc,
     ]
-}
-
-/// To the minute, in UTC: the machine a bundle came from may be in another zone than the one who asks.
-pub(super) fn when(origin: &Origin) -> String {
-    origin.at.map_or_else(|| "-".to_owned(), |at| at.strftime("%Y-%m-%d %H:%M UTC").to_string())
 }
 
 #[cfg(test)]
 mod tests {
-    use airdock_registry::Provenance;
+    use airdock_registry::{ContentKind, Provenance};
 
     use super::*;
-    use crate::request::Source;
+    use crate::admin::wire::{Origin, Source};
 
     #[test]
-    fn a_page_is_written_for_people_and_a_later_one_keeps_its_columns() {
+    fn a_later_page_keeps_the_columns_of_the_first() {
         let at = "2026-11-21T14:05:59Z".parse().unwrap();
         let row = |tag: &str, problem: Option<&str>| TagRow {
-            repository: "zenml/zenml".into(),
-            tag: tag.into(),
-            digest: "sha256:0123456789abcdef0123456789abcdef".into(),
-            kind: Some("image".into()),
+            repository: "zenml/zenml".parse().unwrap(),
+            tag: tag.parse().unwrap(),
+            digest: format!("sha256:{}", "0123456789ab".repeat(6).get(..64).unwrap()).parse().unwrap(),
+            kind: Some(ContentKind::Image),
             media_type: None,
             platforms: vec!["linux/amd64".into(), "linux/arm64".into()],
             size: 2048,
             origin: Origin {
-                provenance: Source::Linked(Provenance::Ingested { bundle: "b\x1b".into(), release: None }),
+                provenance: Source::Stored(Provenance::Ingested { bundle: "b\x1b".into(), release: None }),
                 at: Some(at),
             },
             problem: problem.map(str::to_owned),

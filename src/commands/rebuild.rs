@@ -1,26 +1,21 @@
-//! `airdock rebuild`: the derived metadata anew from blobs and links, here or by the server that has the folder.
+//! `airdock rebuild`: rebuilds the derived index from blobs and links.
 
 use airdock_config::Config;
+use airdock_registry::RebuildReport;
 
-use super::{Worker, runtime, unexpected};
+use super::worker::{Worker, runtime};
+use crate::admin::operations::rebuild::rebuild;
 use crate::exit::Exit;
-use crate::output::{self, printable};
-use crate::request::{RebuildCounts, Reply, Request};
-use crate::words::counted;
+use crate::view::text::{self, counted, printable};
 
-pub(crate) fn run(config: Config) -> anyhow::Result<Exit> {
-    let reply = runtime()?.block_on(async {
-        let worker = Worker::find(config.registry).await?;
-        worker.ask(Request::Rebuild, |_| Ok(())).await
-    })?;
-    let Reply::Rebuilt(RebuildCounts { repositories, manifests, tags, problems }) = reply else {
-        return Err(unexpected());
-    };
+pub(crate) fn run(config: &Config) -> anyhow::Result<Exit> {
+    let RebuildReport { repositories, manifests, tags, problems } =
+        runtime()?.block_on(async { Worker::find(config).await?.ask(rebuild()).await })?;
     for problem in &problems {
-        output::line(format_args!("left out: {}", printable(problem)));
+        text::line(format_args!("left out: {}", printable(problem)));
     }
-    let repositories = counted(repositories, "repository", "repositories");
-    let (manifests, tags) = (counted(manifests, "manifest", "manifests"), counted(tags, "tag", "tags"));
-    output::line(format_args!("rebuilt from disk: {repositories}, {manifests}, {tags}"));
+    let repositories = counted(repositories as u64, "repository", "repositories");
+    let (manifests, tags) = (counted(manifests as u64, "manifest", "manifests"), counted(tags as u64, "tag", "tags"));
+    text::line(format_args!("rebuilt from disk: {repositories}, {manifests}, {tags}"));
     Ok(if problems.is_empty() { Exit::Done } else { Exit::Failed })
 }

@@ -1,39 +1,45 @@
-//! `airdock releases` and `airdock release`: what bundles made of the tags, and going back and forward among them.
+//! `airdock releases` and `airdock release`: what bundles changed in the tags, and going back and forward among them.
 
 use airdock_config::Config;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
-use super::{Worker, runtime, unexpected};
+use super::worker::{Worker, runtime};
+use crate::admin::operation::Operation;
+use crate::admin::operations::releases as operations;
 use crate::cli::ReleaseCommand;
 use crate::exit::Exit;
-use crate::output;
-use crate::releases;
-use crate::request::{ReleaseReply, ReleaseRequest, Reply, Request};
-use crate::user;
+use crate::view::{releases, text};
 
 /// `airdock releases`.
-pub(crate) fn list(config: Config, json: bool) -> anyhow::Result<Exit> {
-    run(config, ReleaseRequest::List, json)
+pub(crate) fn list(config: &Config, json: bool) -> anyhow::Result<Exit> {
+    let list = ask(config, operations::list())?;
+    print(&list, json, releases::table)?;
+    Ok(if list.problems.is_empty() { Exit::Done } else { Exit::Failed })
 }
 
 /// `airdock release`.
-pub(crate) fn one(config: Config, command: &ReleaseCommand) -> anyhow::Result<Exit> {
-    let (request, json) = match command {
-        ReleaseCommand::Show(one) => (ReleaseRequest::Show { id: one.id }, one.json),
-        ReleaseCommand::Pin(one) => (ReleaseRequest::Pin { id: one.id, pinned: true }, one.json),
-        ReleaseCommand::Unpin(one) => (ReleaseRequest::Pin { id: one.id, pinned: false }, one.json),
-        ReleaseCommand::Rollback(target) => (ReleaseRequest::Rollback { to: target.id, by: user::own() }, target.json),
-        ReleaseCommand::Rm(one) => (ReleaseRequest::Remove { id: one.id, by: user::own() }, one.json),
-    };
-    run(config, request, json)
+pub(crate) fn one(config: &Config, command: &ReleaseCommand) -> anyhow::Result<Exit> {
+    match command {
+        ReleaseCommand::Show(one) => print(&ask(config, operations::show(one.id))?, one.json, releases::show),
+        ReleaseCommand::Pin(one) => print(&ask(config, operations::pin(one.id, true))?, one.json, releases::pinned),
+        ReleaseCommand::Unpin(one) => print(&ask(config, operations::pin(one.id, false))?, one.json, releases::pinned),
+        ReleaseCommand::Rollback(to) => {
+            print(&ask(config, operations::rollback(to.id))?, to.json, releases::rolled_back)
+        }
+        ReleaseCommand::Rm(one) => print(&ask(config, operations::remove(one.id))?, one.json, releases::removed),
+    }
 }
 
-fn run(config: Config, request: ReleaseRequest, json: bool) -> anyhow::Result<Exit> {
-    let reply = runtime()?.block_on(async {
-        let worker = Worker::find(config.registry).await?;
-        worker.ask(Request::Releases(request), |_| Ok(())).await
-    })?;
-    let Reply::Releases(reply) = reply else { return Err(unexpected()) };
-    let damaged = matches!(&reply, ReleaseReply::List(list) if !list.problems.is_empty());
-    output::text(if json { releases::json(&reply) } else { releases::render(&reply) });
-    Ok(if damaged { Exit::Failed } else { Exit::Done })
+fn ask<T: DeserializeOwned>(config: &Config, operation: Operation<(), T>) -> anyhow::Result<T> {
+    runtime()?.block_on(async { Worker::find(config).await?.ask(operation).await })
+}
+
+fn print<T: Serialize>(value: &T, json: bool, render: fn(&T) -> String) -> anyhow::Result<Exit> {
+    if json {
+        text::line(format_args!("{:#}", serde_json::to_value(value)?));
+    } else {
+        text::text(render(value));
+    }
+    Ok(Exit::Done)
 }

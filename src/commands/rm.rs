@@ -2,43 +2,42 @@
 
 use airdock_config::Config;
 
-use super::{Worker, runtime, unexpected};
+use super::worker::{Worker, runtime};
+use crate::admin::operations::remove::remove;
+use crate::admin::wire::{Removal, Remove};
 use crate::cli::RmArguments;
 use crate::exit::Exit;
-use crate::output::{self, printable};
-use crate::request::{Removal, Reply, Request};
+use crate::view::text::{self, printable};
 
-pub(crate) fn run(config: Config, arguments: RmArguments) -> anyhow::Result<Exit> {
+pub(crate) fn run(config: &Config, arguments: RmArguments) -> anyhow::Result<Exit> {
     let RmArguments { json, references, .. } = arguments;
     let mut removed = false;
-    let reply = runtime()?.block_on(async {
-        let worker = Worker::find_existing(config.registry).await?;
-        let print = |part| {
-            let Reply::Removal(removal) = part else { return Err(unexpected()) };
+    let done = runtime()?.block_on(async {
+        let worker = Worker::find_existing(config).await?;
+        let print = |removal: Removal| {
             removed |= removal.problem.is_none();
             if json {
-                return output::json(&removal);
+                return text::json(&removal);
             }
-            say(&removal);
+            show(&removal);
             Ok(())
         };
-        worker.ask(Request::Remove { references }, print).await
+        worker.run(remove(Remove { references }), None, print).await
     })?;
-    let Reply::Removed { failed } = reply else { return Err(unexpected()) };
     if removed && !json {
-        output::line("the disk space is not free yet: a later garbage collection frees what nothing names any more");
+        text::line("the disk space is not free yet: a later garbage collection frees what nothing names any more");
     }
-    Ok(if failed == 0 { Exit::Done } else { Exit::Failed })
+    Ok(if done.failed == 0 { Exit::Done } else { Exit::Failed })
 }
 
-fn say(removal: &Removal) {
+fn show(removal: &Removal) {
     if let Some(problem) = &removal.problem {
         eprintln!("airdock: {}", printable(problem));
     }
     for tag in &removal.tags {
-        output::line(format_args!("removed tag {}", printable(tag)));
+        text::line(format_args!("removed tag {}", printable(tag)));
     }
     if let Some(manifest) = &removal.manifest {
-        output::line(format_args!("removed manifest {}", printable(manifest)));
+        text::line(format_args!("removed manifest {}", printable(manifest)));
     }
 }

@@ -1,49 +1,45 @@
-//! `airdock serve`: listen, say so, take in the bundles given, and go when told.
+//! `airdock serve`: listens, announces its addresses, ingests the bundles it was given, and stops on a signal.
 
 use std::path::PathBuf;
 
 use airdock_config::Config;
 use airdock_registry::Registry;
-use airdock_sync::ingest::Input;
+use airdock_sync::ingest::{Input, Settings};
 use anyhow::Context as _;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use super::runtime;
+use super::worker::runtime;
+use crate::admin::ingester::Ingester;
+use crate::admin::user;
 use crate::app::App;
-use crate::contents::{Address, Contents};
+use crate::app::contents::{Address, Contents};
 use crate::exit::Exit;
-use crate::ingester::{Ingester, Wish};
-use crate::output;
-use crate::progress::Progress;
-use crate::report;
-use crate::user;
+use crate::view::progress::Progress;
+use crate::view::{report, text};
 
 pub(crate) fn run(config: Config) -> anyhow::Result<Exit> {
     let runtime = runtime()?;
     let outcome = runtime.block_on(serve(config));
-    // Everything that matters is closed; a thread that is still reading a bundle is not waited for.
+    // The registry is closed; a thread that is still reading a bundle is not waited for.
     runtime.shutdown_background();
     outcome
 }
 
 async fn serve(config: Config) -> anyhow::Result<Exit> {
-    // Before anything else: a signal during the start is a signal to stop.
+    // First of all, so that a signal during the start stops it.
     let mut signals = Signals::listen()?;
     let app = tokio::select! {
         app = App::start(&config) => app?,
         () = signals.next() => return Ok(Exit::Done),
     };
     for address in app.addresses() {
-        output::line(format_args!(
-            "airdock serves {}://{address} from {}",
-            app.scheme(),
-            config.registry.data.display()
-        ));
+        text::line(format_args!("airdock serves {}://{address} from {}", app.scheme(), config.registry.data.display()));
     }
-    for line in &app.mounted().lines {
-        output::line(line);
+    for address in app.admin_addresses() {
+        text::line(format_args!("administration API on http://{address}/admin/v1/"));
     }
+    app.mounted().lines.iter().for_each(text::line);
     let stop = CancellationToken::new();
     let compressed = &app.mounted().compressed;
     let copies = if config.mount.copy { &config.mount.paths } else { compressed }.clone();
@@ -56,13 +52,13 @@ async fn serve(config: Config) -> anyhow::Result<Exit> {
         copies,
     };
     let greeting = tokio::spawn(stop.clone().run_until_cancelled_owned(greeter.greet()));
-    let outcome = run_until_told(app, &mut signals, &stop).await;
+    let outcome = run_until_signalled(app, &mut signals, &stop).await;
     greeting.abort();
     outcome
 }
 
-/// Serves; the first signal drains, the second ends it where it stands.
-async fn run_until_told(app: App, signals: &mut Signals, stop: &CancellationToken) -> anyhow::Result<Exit> {
+/// Serves until a first signal, which drains; a second one stops at once.
+async fn run_until_signalled(app: App, signals: &mut Signals, stop: &CancellationToken) -> anyhow::Result<Exit> {
     let served = app.run(stop.clone());
     tokio::pin!(served);
     tokio::select! {
@@ -80,7 +76,7 @@ async fn run_until_told(app: App, signals: &mut Signals, stop: &CancellationToke
     }
 }
 
-/// The signals that ask a server to stop.
+/// The signals that stop a server.
 struct Signals {
     terminate: Signal,
     interrupt: Signal,
@@ -100,20 +96,20 @@ impl Signals {
     }
 }
 
-/// Takes in the bundles a server was started with, and tells the person who started it what there is.
+/// Ingests the bundles a server was started with, and prints what there is to pull.
 struct Greeter {
     registry: Registry,
     ingester: Ingester,
     address: Option<Address>,
     bundles: Vec<PathBuf>,
     is_mounted: bool,
-    /// Media that are taken into the store while they are served, or because they cannot be served from where they lie.
+    /// Mounted media to ingest too: for `--copy`, or because they cannot be served in place.
     copies: Vec<PathBuf>,
 }
 
 impl Greeter {
     async fn greet(self) {
-        // What is mounted can be pulled now, and taking something in may last.
+        // Mounted content can be pulled now, before a long ingest ends.
         if self.is_mounted {
             self.describe().await;
         }
@@ -132,7 +128,7 @@ impl Greeter {
         match Contents::of(&self.registry).await {
             Ok(contents) => {
                 let commands = self.address.as_ref().map(|address| contents.commands(address)).unwrap_or_default();
-                output::text(format_args!("{}{commands}", contents.describe()));
+                text::text(format_args!("{}{commands}", contents.describe()));
             }
             Err(error) => tracing::warn!(error = &error as &dyn std::error::Error, "cannot list what there is"),
         }
@@ -141,10 +137,10 @@ impl Greeter {
     async fn ingest(&self, bundles: &[PathBuf]) {
         let inputs = bundles.iter().cloned().map(Input::Path).collect();
         let progress = Progress::log();
-        let wish = Wish { by: user::own(), ..Wish::default() };
-        match self.ingester.run(inputs, wish, move |event| progress.show(&event)).await {
-            Ok(report) => output::text(report::render(&report)),
-            // What was there before is served all the same: a disc that was taken out must not stop a cluster's pulls.
+        let settings = Settings { by: user::own(), ..self.ingester.settings() };
+        match self.ingester.run(inputs, settings, move |event| progress.show(&event)).await {
+            Ok(report) => text::text(report::render(&report)),
+            // The server goes on with what it has: a disc that was removed must not stop a cluster's pulls.
             Err(error) => tracing::error!(error = &error as &dyn std::error::Error, "the bundle did not go in"),
         }
     }

@@ -188,7 +188,7 @@ fn rm_removes_tags_and_manifests_and_refuses_what_is_not_there() {
     let error = said(&ask(folder.path(), &["rm", "zenmldocker/zenml:0.93.2"]), 1);
     assert!(error.contains("`docker.io/zenmldocker/zenml` has it"), "{error}");
     let error = said(&ask(folder.path(), &["rm", "charts/zenml:0.93.2", "charts/zenml"]), 1);
-    assert!(error.contains("`charts/zenml` is no reference"), "{error}");
+    assert!(error.contains("`charts/zenml` is not a reference"), "{error}");
     client.get("/v2/charts/zenml/manifests/0.93.2").expect(200);
 }
 

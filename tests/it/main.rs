@@ -1,6 +1,7 @@
 //! The integration tests: the real binary, a real disk, real sockets. One binary, one module per subject.
 #![allow(clippy::unwrap_used, reason = "a test that unwraps says what it expects")]
 
+mod admin;
 mod architecture;
 mod charts;
 mod cli;

@@ -226,7 +226,7 @@ fn a16_what_a_server_is_started_with_has_to_be_signed_too() {
     site.sign("build", &[]);
     let airdock = start("--mount").argument("--copy").start();
     assert_eq!(tags(&airdock), [200, 200]);
-    airdock.wait_for_output("served from where they lie, signed by build.pub");
+    airdock.wait_for_output("served in place, signed by build.pub");
     airdock.wait_for_output("signed: ");
     assert!(airdock.stop().success());
 }

@@ -54,9 +54,7 @@ pub(super) fn images(described: &[ReleaseImage], tags: &[TagOutcome], manifests:
                 repository: repository.clone(),
                 tag: Some(tag.clone()),
                 digest: *digest,
-                size: manifests
-                    .get(&(repository.clone(), *digest))
-                    .map_or(0, |manifest| bytes([(digest, manifest)])),
+                size: manifests.get(&(repository.clone(), *digest)).map_or(0, |manifest| bytes([(digest, manifest)])),
                 platforms: Vec::new(),
                 state,
             },

@@ -6,6 +6,8 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use crate::catalog::{Binding, Catalog, Origin};
 use crate::core::Core;
 use crate::disk::threads::composed;
@@ -26,7 +28,8 @@ const PLATFORMS: usize = 100;
 const MAX_CONFIG: usize = 4 * 1024 * 1024;
 
 /// What a manifest is of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum ContentKind {
     /// A container image of one platform.
     Image,
@@ -121,7 +124,7 @@ pub struct Description {
 }
 
 /// A repository that has a manifest, and the tags that point at it there.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Holder {
     /// The repository.
     pub repository: RepositoryName,

@@ -1,7 +1,9 @@
 //! What a verification says.
 
+use serde::{Deserialize, Serialize};
+
 /// How far it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct VerifyProgress {
     /// Bytes read.
     pub bytes: u64,
@@ -10,7 +12,7 @@ pub struct VerifyProgress {
 }
 
 /// Where on a mounted medium something is.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct MediumPlace {
     /// What was mounted.
     pub medium: String,
@@ -21,7 +23,7 @@ pub struct MediumPlace {
 }
 
 /// What was read of one medium.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MediumRead {
     /// What was mounted.
     pub name: String,
@@ -32,11 +34,12 @@ pub struct MediumRead {
 }
 
 /// One thing that is wrong.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Finding {
     /// A blob's digest, or what link it is.
     pub subject: String,
     /// Where it is, when it is not in the data folder.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub place: Option<MediumPlace>,
     /// What is wrong with it.
     pub problem: String,
@@ -49,7 +52,7 @@ pub struct Finding {
 }
 
 /// What a verification found.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct VerifyReport {
     /// Blobs read, manifests' own included; those of media once for each place.
     pub blobs: u64,
@@ -60,9 +63,11 @@ pub struct VerifyReport {
     /// What of that was read from mounted media.
     pub media: Vec<MediumRead>,
     /// Everything that is wrong.
+    #[serde(rename = "damaged")]
     pub findings: Vec<Finding>,
     /// How much more is wrong.
     pub more: u64,
     /// Whether it was told to stop before it was done.
+    #[serde(skip)]
     pub stopped: bool,
 }

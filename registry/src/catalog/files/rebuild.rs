@@ -1,5 +1,7 @@
 //! What the links say of a repository, read as a whole: to rebuild the index, and to verify.
 
+use serde::{Deserialize, Serialize};
+
 use super::folder::Folder;
 use super::index::{Index, IndexError, Rows};
 use super::links::ManifestLink;
@@ -9,7 +11,7 @@ use crate::error::Error;
 use crate::oci::{Digest, MAX_MANIFEST_SIZE, Manifest, RepositoryName, Tag};
 
 /// What a rebuild found.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RebuildReport {
     /// Repositories with links.
     pub repositories: usize,

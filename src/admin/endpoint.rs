@@ -1,0 +1,284 @@
+//! Every request of the administration API, as one parsed value.
+//!
+//! [`Endpoint::parse`] is the only reader of a method, path and query, and [`Endpoint::render`] the only writer. Knows
+//! neither headers nor bodies. `docs/admin-api.md` documents each row of [`ENDPOINTS`]; a test compares the two.
+
+use http::{Method, Uri};
+use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
+
+use crate::exit::{Code, Failure};
+
+/// What every path begins with. The number changes when a change would break a client; see the documentation.
+const PREFIX: &str = "/admin/v1/";
+
+/// Every method and path there is.
+const ENDPOINTS: [(Method, &str); 12] = [
+    (Method::GET, "tags"),
+    (Method::GET, "inspect"),
+    (Method::POST, "ingest"),
+    (Method::POST, "remove"),
+    (Method::POST, "verify"),
+    (Method::POST, "rebuild"),
+    (Method::GET, "releases"),
+    (Method::GET, "releases/{id}"),
+    (Method::DELETE, "releases/{id}"),
+    (Method::PUT, "releases/{id}/pin"),
+    (Method::DELETE, "releases/{id}/pin"),
+    (Method::POST, "rollback"),
+];
+
+/// The longest query that is written, in bytes; a URI holds 64 KiB.
+const MAX_QUERY: usize = 48 << 10;
+
+/// What a value in a query is percent-encoded for.
+const UNSAFE: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'#').add(b'%').add(b'&').add(b'+').add(b'<').add(b'>');
+
+/// One request, by what it does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Endpoint {
+    /// Lists the tags that match one of the patterns, or all. Streams.
+    ListTags { patterns: Vec<String> },
+    /// Describes one reference.
+    Inspect { reference: String },
+    /// Ingests bundles. The body has what and how. Streams.
+    Ingest,
+    /// Removes tags and manifests that the body names. Streams.
+    Remove,
+    /// Verifies everything, or what the body names. Streams.
+    Verify,
+    /// Rebuilds the derived index from blobs and links.
+    Rebuild,
+    /// Lists all releases.
+    ListReleases,
+    /// Shows one release.
+    ShowRelease { id: u64 },
+    /// Removes one release.
+    RemoveRelease { id: u64 },
+    /// Protects a release from being removed, or no longer does.
+    PinRelease { id: u64, pinned: bool },
+    /// Sets all tags back, or forward, to a release, or to the one before the one in effect.
+    Rollback { to: Option<u64> },
+}
+
+/// What a request does, for the authorisation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Access {
+    /// It changes nothing.
+    Read,
+    /// It changes content or releases.
+    Change,
+}
+
+impl Endpoint {
+    /// Reads a request's method, path and query. An unknown parameter is an error: misspelt, it must not be ignored.
+    ///
+    /// # Errors
+    /// [`Code::NoSuchEndpoint`], [`Code::MethodNotAllowed`], [`Code::InvalidRequest`].
+    pub(crate) fn parse(method: &Method, uri: &Uri) -> Result<Self, Failure> {
+        let allowed = allowed(uri.path());
+        let Some((_, template)) = allowed.iter().find(|(known, _)| known == method) else {
+            return Err(match allowed.is_empty() {
+                true => Failure::new(Code::NoSuchEndpoint, format!("there is no endpoint `{}`", uri.path())),
+                false => Failure::new(Code::MethodNotAllowed, format!("`{}` has no method {method}", uri.path())),
+            });
+        };
+        let id = || number(uri.path().split('/').nth(4).unwrap_or_default());
+        let mut query = Query::of(uri)?;
+        let endpoint = match (method, *template) {
+            (_, "tags") => Self::ListTags { patterns: query.all("pattern") },
+            (_, "inspect") => Self::Inspect { reference: query.required("reference")? },
+            (_, "ingest") => Self::Ingest,
+            (_, "remove") => Self::Remove,
+            (_, "verify") => Self::Verify,
+            (_, "rebuild") => Self::Rebuild,
+            (_, "releases") => Self::ListReleases,
+            (&Method::DELETE, "releases/{id}") => Self::RemoveRelease { id: id()? },
+            (_, "releases/{id}") => Self::ShowRelease { id: id()? },
+            (_, "releases/{id}/pin") => Self::PinRelease { id: id()?, pinned: method == Method::PUT },
+            (_, "rollback") => Self::Rollback { to: query.one("to")?.map(|id| number(&id)).transpose()? },
+            (_, other) => unreachable!("`{other}` is in the table and not read"),
+        };
+        query.end().map(|()| endpoint)
+    }
+
+    /// The method, and the path with its query.
+    ///
+    /// # Errors
+    /// [`Code::TooLarge`] when a URI cannot hold the query.
+    pub(crate) fn render(&self) -> Result<(Method, String), Failure> {
+        let (method, path) = match self {
+            Self::ListTags { patterns } => {
+                let query: Vec<_> = patterns.iter().map(|pattern| parameter("pattern", pattern)).collect();
+                (Method::GET, format!("tags?{}", query.join("&")))
+            }
+            Self::Inspect { reference } => (Method::GET, format!("inspect?{}", parameter("reference", reference))),
+            Self::Ingest => (Method::POST, "ingest".to_owned()),
+            Self::Remove => (Method::POST, "remove".to_owned()),
+            Self::Verify => (Method::POST, "verify".to_owned()),
+            Self::Rebuild => (Method::POST, "rebuild".to_owned()),
+            Self::ListReleases => (Method::GET, "releases".to_owned()),
+            Self::ShowRelease { id } => (Method::GET, format!("releases/{id}")),
+            Self::RemoveRelease { id } => (Method::DELETE, format!("releases/{id}")),
+            Self::PinRelease { id, pinned: true } => (Method::PUT, format!("releases/{id}/pin")),
+            Self::PinRelease { id, pinned: false } => (Method::DELETE, format!("releases/{id}/pin")),
+            Self::Rollback { to: None } => (Method::POST, "rollback".to_owned()),
+            Self::Rollback { to: Some(id) } => (Method::POST, format!("rollback?to={id}")),
+        };
+        if path.len() > MAX_QUERY {
+            return Err(Failure::new(
+                Code::TooLarge,
+                "the request does not fit into a URI; use fewer patterns, with `*`",
+            ));
+        }
+        Ok((method, format!("{PREFIX}{path}")))
+    }
+
+    /// Whether it changes anything. A verification can move files away.
+    pub(crate) const fn access(&self) -> Access {
+        match self {
+            Self::ListTags { .. } | Self::Inspect { .. } | Self::ListReleases | Self::ShowRelease { .. } => {
+                Access::Read
+            }
+            _ => Access::Change,
+        }
+    }
+}
+
+/// The methods a path has, each with its row of the table; none if it is no endpoint.
+pub(super) fn allowed(path: &str) -> Vec<(Method, &'static str)> {
+    let Some(path) = path.strip_prefix(PREFIX) else { return Vec::new() };
+    let is_at = |template: &str| {
+        let mut parts = path.split('/');
+        let fits = template.split('/').all(|word| parts.next().is_some_and(|part| word == part || word == "{id}"));
+        fits && parts.next().is_none()
+    };
+    ENDPOINTS.into_iter().filter(|(_, template)| is_at(template)).collect()
+}
+
+fn invalid(message: impl Into<String>) -> Failure {
+    Failure::new(Code::InvalidRequest, message)
+}
+
+fn number(text: &str) -> Result<u64, Failure> {
+    text.parse().map_err(|_| invalid(format!("`{text}` is not the number of a release")))
+}
+
+fn parameter(key: &str, value: &str) -> String {
+    format!("{key}={}", utf8_percent_encode(value, UNSAFE))
+}
+
+/// The parameters that were not read yet.
+struct Query(Vec<(String, String)>);
+
+impl Query {
+    fn of(uri: &Uri) -> Result<Self, Failure> {
+        let decoded = |text: &str| {
+            let text = percent_decode_str(text).decode_utf8();
+            text.map(String::from).map_err(|_| invalid("the query is not UTF-8"))
+        };
+        let pairs = uri.query().unwrap_or_default().split('&').filter(|pair| !pair.is_empty());
+        let pairs = pairs.map(|pair| pair.split_once('=').unwrap_or((pair, "")));
+        pairs.map(|(key, value)| Ok((decoded(key)?, decoded(value)?))).collect::<Result<_, _>>().map(Self)
+    }
+
+    fn all(&mut self, key: &str) -> Vec<String> {
+        self.0.extract_if(.., |(name, _)| name == key).map(|(_, value)| value).collect()
+    }
+
+    fn one(&mut self, key: &str) -> Result<Option<String>, Failure> {
+        let mut values = self.all(key);
+        if values.len() > 1 {
+            return Err(invalid(format!("the parameter `{key}` is given more than once")));
+        }
+        Ok(values.pop())
+    }
+
+    fn required(&mut self, key: &str) -> Result<String, Failure> {
+        self.one(key)?.ok_or_else(|| invalid(format!("the parameter `{key}` is missing")))
+    }
+
+    fn end(self) -> Result<(), Failure> {
+        match self.0.first() {
+            Some((key, _)) => Err(invalid(format!("there is no parameter `{key}` here"))),
+            None => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const DOCUMENT: &str = include_str!("../../docs/admin-api.md");
+
+    fn parse(method: &Method, target: &str) -> Result<Endpoint, Code> {
+        Endpoint::parse(method, &target.parse().unwrap()).map_err(|failure| failure.code)
+    }
+
+    #[test]
+    fn the_document_has_a_section_for_each_endpoint_and_no_other() {
+        let line = |(method, path): &(Method, &str)| format!("{method} {PREFIX}{path}");
+        let known: BTreeSet<String> = ENDPOINTS.iter().map(line).collect();
+        let sections = DOCUMENT.lines().filter_map(|line| line.strip_prefix("### `")?.strip_suffix('`'));
+        assert_eq!(sections.map(str::to_owned).collect::<BTreeSet<_>>(), known);
+    }
+
+    #[test]
+    fn each_row_of_the_table_is_read() {
+        for (method, path) in &ENDPOINTS {
+            let target = format!("{PREFIX}{}", path.replace("{id}", "7"));
+            let query = if *path == "inspect" { "?reference=a:1" } else { "" };
+            let endpoint = parse(method, &format!("{target}{query}")).unwrap();
+            assert_eq!(endpoint.access() == Access::Read, method == Method::GET, "{endpoint:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_an_endpoint_is_refused_with_a_code() {
+        let get = |target: &str| parse(&Method::GET, target).unwrap_err();
+        for target in ["/", "/v2/", "/admin", "/admin/v1", "/admin/v1/", "/admin/v2/tags", "/admin/v1/tags/"] {
+            assert_eq!(get(target), Code::NoSuchEndpoint, "{target}");
+        }
+        assert_eq!(get("/admin/v1/rebuild"), Code::MethodNotAllowed);
+        assert_eq!(parse(&Method::HEAD, "/admin/v1/tags"), Err(Code::MethodNotAllowed));
+        for target in ["inspect", "inspect?reference=a&reference=b", "tags?patern=a", "releases/x", "tags?pattern=%ff"]
+        {
+            assert_eq!(get(&format!("/admin/v1/{target}")), Code::InvalidRequest, "{target}");
+        }
+        assert_eq!(allowed("/admin/v1/releases/7/pin").len(), 2);
+    }
+
+    #[test]
+    fn a_query_that_does_not_fit_into_a_uri_is_refused_before_it_is_sent() {
+        let patterns = vec!["x".repeat(500); 200];
+        assert_eq!(Endpoint::ListTags { patterns }.render().unwrap_err().code, Code::TooLarge);
+    }
+
+    fn endpoint() -> impl Strategy<Value = Endpoint> {
+        prop_oneof![
+            prop::collection::vec(any::<String>(), 0..4).prop_map(|patterns| Endpoint::ListTags { patterns }),
+            any::<String>().prop_map(|reference| Endpoint::Inspect { reference }),
+            Just(Endpoint::Ingest),
+            Just(Endpoint::Remove),
+            Just(Endpoint::Verify),
+            Just(Endpoint::Rebuild),
+            Just(Endpoint::ListReleases),
+            any::<u64>().prop_map(|id| Endpoint::ShowRelease { id }),
+            any::<u64>().prop_map(|id| Endpoint::RemoveRelease { id }),
+            (any::<u64>(), any::<bool>()).prop_map(|(id, pinned)| Endpoint::PinRelease { id, pinned }),
+            any::<Option<u64>>().prop_map(|to| Endpoint::Rollback { to }),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_read_back(endpoint in endpoint()) {
+            let (method, target) = endpoint.render().unwrap();
+            prop_assert_eq!(parse(&method, &target), Ok(endpoint));
+        }
+    }
+}

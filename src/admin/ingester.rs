@@ -1,0 +1,81 @@
+//! Runs ingests into one registry, for a command, for `serve --bundle`, and for the administration API.
+//!
+//! Invariant: one ingest at a time; the others wait for their turn. The work blocks and has a thread of its own.
+
+use std::sync::Arc;
+
+use airdock_config::Config;
+use airdock_registry::Registry;
+use airdock_sync::ingest::{self, Cancel, Event, IngestError, Input, Report, Settings};
+use airdock_sync::publish::PublishRules;
+use tokio::sync::Mutex;
+
+/// Ingests into one registry. A cheap handle.
+#[derive(Clone)]
+pub(crate) struct Ingester {
+    registry: Registry,
+    publish: Arc<PublishRules>,
+    settings: Arc<Settings>,
+    turn: Arc<Mutex<()>>,
+}
+
+impl Ingester {
+    pub(crate) fn new(registry: Registry, config: &Config) -> Self {
+        Self {
+            registry,
+            publish: Arc::new(config.publish.clone()),
+            settings: Arc::new(config.ingest.clone()),
+            turn: Arc::default(),
+        }
+    }
+
+    /// The registry.
+    pub(crate) const fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
+    /// The settings of an ingest that asks for nothing in particular.
+    pub(crate) fn settings(&self) -> Settings {
+        Settings::clone(&self.settings)
+    }
+
+    /// Waits until no ingest is running.
+    pub(crate) async fn idle(&self) {
+        drop(self.turn.lock().await);
+    }
+
+    /// Ingests, calling `progress` for each event.
+    ///
+    /// # Cancel safety
+    /// Dropping the future asks the ingest to stop, which it does within one read; nothing of it becomes visible.
+    ///
+    /// # Errors
+    /// Why nothing was ingested. What was refused item by item is in the report.
+    pub(crate) async fn run(
+        &self,
+        inputs: Vec<Input>,
+        settings: Settings,
+        progress: impl Fn(Event) + Send + 'static,
+    ) -> Result<Report, IngestError> {
+        let turn = self.turn.clone().lock_owned().await;
+        let cancel = Cancel::default();
+        let _stops_when_dropped = StopOnDrop(cancel.clone());
+        let (registry, publish) = (self.registry.clone(), self.publish.clone());
+        let work = tokio::task::spawn_blocking(move || {
+            // The turn ends with the thread, not with the future: a client that hangs up does not end the thread.
+            let _turn = turn;
+            ingest::ingest_until(&cancel, &registry, &publish, inputs, &settings, &progress)
+        });
+        work.await.unwrap_or_else(|panic| {
+            Err(IngestError::Registry { message: format!("the ingest failed on a defect: {panic}") })
+        })
+    }
+}
+
+struct StopOnDrop(Cancel);
+
+impl Drop for StopOnDrop {
+    fn drop(&mut self) {
+        self.0.cancel();
+    }
+}
