@@ -133,11 +133,9 @@ fn refusal(path: &str, failure: Failure) -> Answer {
         Code::Forbidden => StatusCode::FORBIDDEN,
         Code::InvalidRequest | Code::InvalidReference => StatusCode::BAD_REQUEST,
         Code::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-        Code::NotARelease
-        | Code::ReleasePinned
-        | Code::ReleaseInEffect
-        | Code::NothingBefore
-        | Code::NoneInEffect => StatusCode::CONFLICT,
+        Code::NotARelease | Code::ReleasePinned | Code::ReleaseInEffect | Code::NothingBefore | Code::NoneInEffect => {
+            StatusCode::CONFLICT
+        }
         Code::Refused => StatusCode::UNPROCESSABLE_ENTITY,
         Code::Failed => StatusCode::INTERNAL_SERVER_ERROR,
     };

@@ -16,7 +16,8 @@ pub(crate) fn remove(body: Remove) -> Operation<Removal, Removals> {
 }
 
 async fn run(body: Remove, call: Call, parts: Parts<Removal>) -> Result<Removals, Failure> {
-    let parsed: Vec<_> = body.references.iter().map(|text| reference::parse(text, call.registry().names())).collect::<Result<_, _>>()?;
+    let parsed: Vec<_> =
+        body.references.iter().map(|text| reference::parse(text, call.registry().names())).collect::<Result<_, _>>()?;
     let mut failed = 0;
     for (text, wanted) in body.references.iter().zip(parsed) {
         // As for a client's DELETE: exactly the repository that is named, none of the others a pull would try.

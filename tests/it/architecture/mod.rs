@@ -24,7 +24,13 @@ const WALL: usize = 500;
 const CRATES: [&str; 4] = ["registry/src/lib.rs", "sync/src/lib.rs", "config/src/lib.rs", "src/main.rs"];
 
 /// What the rest of the registry sees of `blobs` and `catalog`: an object store and a database must fit behind it.
-const FACES: [&str; 3] = ["registry/src/blobs/place.rs", "registry/src/catalog/layer.rs", "registry/src/content.rs"];
+const FACES: [&str; 5] = [
+    "registry/src/blobs/lease.rs",
+    "registry/src/blobs/place.rs",
+    "registry/src/catalog/binding.rs",
+    "registry/src/catalog/changes.rs",
+    "registry/src/catalog/layer.rs",
+];
 
 struct Source {
     /// Relative to the repository, with `/`.
