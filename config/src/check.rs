@@ -1,193 +1,140 @@
 //! Which keys exist: exactly those of the reference.
 
-use std::path::Path;
+use std::collections::BTreeMap;
 
-use config::{Map, Value, ValueKind};
+use toml::{Table, Value};
 
-use crate::error::{ConfigError, Place};
+use crate::pass::Wrong;
 
-type Tree = Map<String, Value>;
-
-/// Removes every unknown key from `tree`, and every table where a value belongs or the reverse, reporting each.
-pub(crate) fn prune(tree: &mut Tree, schema: &Tree, file: &Path, errors: &mut Vec<ConfigError>) {
-    let pruner = Pruner { root: schema, file, errors };
-    pruner.prune(tree, schema, "");
+/// What a key of the reference holds.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Holds {
+    Value,
+    Table,
+    Tables,
 }
 
-struct Pruner<'a> {
-    root: &'a Tree,
-    file: &'a Path,
-    errors: &'a mut Vec<ConfigError>,
-}
+/// Every key by its path; those of a list of tables are below it, without a position.
+pub(crate) struct Known(BTreeMap<String, Holds>);
 
-impl Pruner<'_> {
-    fn prune(mut self, tree: &mut Tree, schema: &Tree, path: &str) {
-        self.table(tree, schema, path);
+impl Known {
+    pub(crate) fn new(reference: &Table) -> Self {
+        let mut known = Self(BTreeMap::new());
+        known.add("", reference);
+        known
     }
 
-    fn table(&mut self, tree: &mut Tree, schema: &Tree, path: &str) {
-        let mut keys: Vec<String> = tree.keys().cloned().collect();
-        keys.sort();
-        for key in keys {
-            let full = join(path, &key);
-            let known = schema.get(&key).map(|value| &value.kind);
-            let wrong = match (known, tree.get_mut(&key).map(|value| &mut value.kind)) {
-                (Some(ValueKind::Table(schema)), Some(ValueKind::Table(tree))) => {
-                    self.table(tree, schema, &full);
+    fn add(&mut self, path: &str, table: &Table) {
+        for (key, value) in table {
+            let path = join(path, key);
+            let (holds, below) = match value {
+                Value::Table(below) => (Holds::Table, Some(below)),
+                Value::Array(items) => match items.first() {
+                    Some(Value::Table(below)) => (Holds::Tables, Some(below)),
+                    _ => (Holds::Value, None),
+                },
+                _ => (Holds::Value, None),
+            };
+            below.into_iter().for_each(|below| self.add(&path, below));
+            self.0.insert(path, holds);
+        }
+    }
+
+    /// Collects the values of a table by their paths, and reports every unknown key, and every table where a value belongs or
+    /// the reverse. `at` is where the table is: with the positions in lists, and as the reference has it.
+    pub(crate) fn collect<F: FnMut(String, Wrong)>(
+        &self,
+        table: Table,
+        at: (&str, &str),
+        values: &mut BTreeMap<String, Value>,
+        wrong: &mut F,
+    ) {
+        for (key, value) in table {
+            let (path, plain) = (join(at.0, &key), join(at.1, &key));
+            // A dot within a quoted key leads nowhere.
+            let (problem, cure) = match (self.0.get(&plain).filter(|_| !key.contains('.')), value) {
+                (Some(Holds::Value), Value::Table(_)) => ("a value, not a table", format!("write `{key} = ...`")),
+                (Some(Holds::Value), value) => {
+                    values.insert(path, value);
                     continue;
                 }
-                (Some(ValueKind::Array(items)), Some(ValueKind::Array(given))) if tables(items).is_some() => {
-                    let schema = tables(items).expect("just seen");
-                    self.tables(given, schema, &full)
+                (Some(Holds::Table), Value::Table(table)) => {
+                    self.collect(table, (&path, &plain), values, wrong);
+                    continue;
                 }
-                (Some(ValueKind::Table(schema)), Some(_)) => Some((
-                    "a table, not a value".to_owned(),
-                    format!("write it as `[{full}]`, with {} below", listed(schema)),
-                )),
-                (Some(ValueKind::Array(items)), Some(_)) if tables(items).is_some() => {
-                    Some(("a list of tables, not a value".to_owned(), format!("write each entry as `[[{full}]]`")))
+                (Some(Holds::Table), _) => {
+                    let below = quoted(self.below(&plain), ", ");
+                    ("a table, not a value", format!("write it as `[{path}]`, with {below} below"))
                 }
-                (Some(_), Some(ValueKind::Table(_))) => {
-                    Some(("a value, not a table".to_owned(), format!("write `{key} = ...`")))
+                (Some(Holds::Tables), Value::Array(items)) if items.iter().all(Value::is_table) => {
+                    values.insert(path.clone(), Value::Array(items.clone()));
+                    for (position, item) in items.into_iter().enumerate() {
+                        let Value::Table(table) = item else { continue };
+                        self.collect(table, (&format!("{path}[{position}]"), &plain), values, wrong);
+                    }
+                    continue;
                 }
-                (Some(_), _) => None,
-                (None, _) => Some(("no such key".to_owned(), suggestion(&full, self.root))),
+                (Some(Holds::Tables), value) => {
+                    let values = "a list of tables, not of values";
+                    let problem = if value.is_array() { values } else { "a list of tables, not a value" };
+                    (problem, format!("write each entry as `[[{path}]]`"))
+                }
+                (None, _) => ("no such key", self.suggestion(&plain)),
             };
-            if let Some((problem, cure)) = wrong {
-                tree.remove(&key);
-                let place = Place::File(self.file.to_owned());
-                self.errors.push(ConfigError { key: full, place, problem, cure });
+            wrong(path, (problem.to_owned(), cure));
+        }
+    }
+
+    /// Whether a variable may set this key: it has to exist and to be a single value or a list of them.
+    pub(crate) fn variable(&self, key: &str) -> Result<(), Wrong> {
+        let first = key.split('.').next().unwrap_or_default();
+        match (self.0.get(first), self.0.get(key)) {
+            (Some(Holds::Tables), _) => {
+                Err(("cannot be set by a variable".to_owned(), format!("write `[[{first}]]` in a file")))
             }
+            (_, Some(Holds::Value)) => Ok(()),
+            _ => Err(("no such key".to_owned(), self.suggestion(key))),
         }
     }
 
-    fn tables(&mut self, given: &mut [Value], schema: &Tree, path: &str) -> Option<(String, String)> {
-        for (position, item) in given.iter_mut().enumerate() {
-            let ValueKind::Table(table) = &mut item.kind else {
-                return Some((
-                    "a list of tables, not of values".to_owned(),
-                    format!("write each entry as `[[{path}]]`"),
-                ));
-            };
-            self.table(table, schema, &format!("{path}[{position}]"));
+    /// The keys of the table at a path.
+    fn below(&self, path: &str) -> impl Iterator<Item = &str> {
+        self.0.keys().filter(move |key| parent(key) == path).map(|key| last(key))
+    }
+
+    /// The key that was probably meant: a similar one in its table, or the same one in another table.
+    fn suggestion(&self, key: &str) -> String {
+        let word = last(key);
+        let mut path = parent(key);
+        while self.below(path).next().is_none() {
+            path = parent(path);
         }
-        None
-    }
-}
-
-/// Whether a variable may set this key: it has to exist and to be a single value or a list of them.
-///
-/// # Errors
-/// Problem and cure.
-pub(crate) fn variable(key: &str, schema: &Tree) -> Result<(), (String, String)> {
-    let mut tree = schema;
-    let mut parts = key.split('.').peekable();
-    while let Some(part) = parts.next() {
-        match tree.get(part).map(|value| &value.kind) {
-            Some(ValueKind::Table(below)) if parts.peek().is_some() => tree = below,
-            Some(ValueKind::Array(items)) if tables(items).is_some() => {
-                return Err(("cannot be set by a variable".to_owned(), format!("write `[[{part}]]` in a file")));
-            }
-            Some(kind) if parts.peek().is_none() && !matches!(kind, ValueKind::Table(_)) => {
-                return Ok(());
-            }
-            _ => break,
+        let near = self.below(path).map(|sibling| (distance(sibling, word), sibling)).min();
+        if let Some((_, sibling)) = near.filter(|(distance, _)| *distance <= 2 && *distance < word.len()) {
+            return format!("did you mean `{}`?", join(path, sibling));
         }
-    }
-    Err(("no such key".to_owned(), suggestion(key, schema)))
-}
-
-/// The key that was probably meant: a similar one in its table, or the same one in another table.
-fn suggestion(key: &str, root: &Tree) -> String {
-    let key = without_positions(key);
-    let (path, last) = key.rsplit_once('.').unwrap_or(("", &key));
-    let siblings = table_at(root, path);
-    let near = siblings
-        .iter()
-        .map(|sibling| (distance(sibling, last), sibling))
-        .min()
-        .filter(|(distance, _)| *distance <= 2 && *distance < last.len());
-    if let Some((_, sibling)) = near {
-        return format!("did you mean `{}`?", join(path, sibling));
-    }
-    let mut known = Vec::new();
-    collect(root, "", &mut known);
-    let same_word = |candidate: &&String| candidate.rsplit('.').next() == Some(last);
-    let elsewhere: Vec<String> = known.iter().filter(same_word).map(|candidate| format!("`{candidate}`")).collect();
-    if !elsewhere.is_empty() {
-        return format!("did you mean {}?", elsewhere.join(" or "));
-    }
-    let siblings: Vec<String> = siblings.iter().map(|sibling| format!("`{sibling}`")).collect();
-    format!("the keys here are {}", siblings.join(", "))
-}
-
-/// `publish[0].to` as the reference spells it, `publish.to`.
-fn without_positions(key: &str) -> String {
-    let mut plain = String::new();
-    let mut within = false;
-    for c in key.chars() {
-        match c {
-            '[' => within = true,
-            ']' => within = false,
-            c if !within => plain.push(c),
-            _ => {}
+        let elsewhere = quoted(self.0.keys().filter(|known| last(known) == word), " or ");
+        if !elsewhere.is_empty() {
+            return format!("did you mean {elsewhere}?");
         }
-    }
-    plain
-}
-
-/// The keys of the table at a path, or of the last table on the way to it.
-fn table_at(root: &Tree, path: &str) -> Vec<String> {
-    let mut tree = root;
-    for part in path.split('.').filter(|part| !part.is_empty()) {
-        match tree.get(part).map(|value| &value.kind) {
-            Some(ValueKind::Table(below)) => tree = below,
-            Some(ValueKind::Array(items)) => match tables(items) {
-                Some(below) => tree = below,
-                None => break,
-            },
-            _ => break,
-        }
-    }
-    let mut keys: Vec<String> = tree.keys().cloned().collect();
-    keys.sort();
-    keys
-}
-
-fn collect(tree: &Tree, path: &str, into: &mut Vec<String>) {
-    let mut keys: Vec<_> = tree.iter().collect();
-    keys.sort_by_key(|(key, _)| *key);
-    for (key, value) in keys {
-        let full = join(path, key);
-        match &value.kind {
-            ValueKind::Table(below) => collect(below, &full, into),
-            ValueKind::Array(items) => {
-                if let Some(below) = tables(items) {
-                    collect(below, &full, into);
-                }
-            }
-            _ => {}
-        }
-        into.push(full);
+        format!("the keys here are {}", quoted(self.below(path), ", "))
     }
 }
 
-/// The table a list of tables consists of, if it is one.
-fn tables(items: &[Value]) -> Option<&Tree> {
-    match items.first().map(|item| &item.kind) {
-        Some(ValueKind::Table(table)) => Some(table),
-        _ => None,
-    }
+fn parent(key: &str) -> &str {
+    key.rsplit_once('.').map_or("", |(path, _)| path)
 }
 
-fn listed(tree: &Tree) -> String {
-    let mut keys: Vec<String> = tree.keys().map(|key| format!("`{key}`")).collect();
-    keys.sort();
-    keys.join(", ")
+fn last(key: &str) -> &str {
+    key.rsplit('.').next().unwrap_or_default()
 }
 
 fn join(path: &str, key: &str) -> String {
     if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") }
+}
+
+fn quoted(keys: impl Iterator<Item = impl std::fmt::Display>, separator: &str) -> String {
+    keys.map(|key| format!("`{key}`")).collect::<Vec<_>>().join(separator)
 }
 
 /// The Levenshtein distance of two words.

@@ -37,6 +37,12 @@ impl fmt::Display for Place {
     }
 }
 
+impl ConfigError {
+    pub(crate) fn new(key: &str, place: Place, problem: impl fmt::Display, cure: impl fmt::Display) -> Self {
+        Self { key: key.to_owned(), place, problem: problem.to_string(), cure: cure.to_string() }
+    }
+}
+
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if !self.key.is_empty() {
@@ -50,13 +56,9 @@ impl std::error::Error for ConfigError {}
 
 /// Everything wrong with the settings, in the order of the reference; never empty.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Errors(Vec<ConfigError>);
+pub struct Errors(pub(crate) Vec<ConfigError>);
 
 impl Errors {
-    pub(crate) fn new(errors: Vec<ConfigError>) -> Self {
-        Self(errors)
-    }
-
     /// The errors, one by one.
     pub fn iter(&self) -> impl Iterator<Item = &ConfigError> {
         self.0.iter()

@@ -1,4 +1,4 @@
-//! The file and the environment, merged into one [`Raw`].
+//! The file and the environment: every value by its key.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -6,12 +6,11 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use config::builder::DefaultState;
-use config::{Config, ConfigBuilder, Environment, FileFormat, Map, Value};
+use toml::{Table, Value};
 
+use crate::check::Known;
 use crate::error::{ConfigError, Place};
-use crate::raw::Raw;
-use crate::{FILE, FILE_VARIABLE, REFERENCE, VARIABLE_PREFIX, check};
+use crate::{FILE, FILE_VARIABLE, REFERENCE, VARIABLE_PREFIX};
 
 /// The largest file that is read; the reference is a twentieth of it.
 const MAX_FILE: u64 = 256 * 1024;
@@ -19,8 +18,9 @@ const MAX_FILE: u64 = 256 * 1024;
 /// The settings of the file and the environment, and where each key was set.
 #[derive(Debug, Default)]
 pub(crate) struct Layers {
-    pub(crate) raw: Raw,
     pub(crate) file: Option<PathBuf>,
+    /// By key; of a list of tables also the list itself.
+    pub(crate) values: BTreeMap<String, Value>,
     /// Variables by the key they set.
     pub(crate) variables: BTreeMap<String, String>,
 }
@@ -42,60 +42,29 @@ pub(crate) fn layers(
     environment: impl IntoIterator<Item = (OsString, OsString)>,
     errors: &mut Vec<ConfigError>,
 ) -> Layers {
-    let schema = parse(REFERENCE).expect("the reference is TOML: a test loads it");
-    let (named, variables) = variables(environment, &schema, errors);
+    let reference: Table = REFERENCE.parse().expect("the reference is TOML: a test loads it");
+    let known = Known::new(&reference);
+    let (named, variables) = variables(environment, &known, errors);
     let mut layers = Layers::default();
-    let mut builder = Config::builder();
     if let Some((path, text)) = read(file, named, errors) {
-        match parse(&text) {
-            Ok(mut tree) => {
-                check::prune(&mut tree, &schema, &path, errors);
-                builder = add_tree(builder, tree);
-            }
-            Err(problem) => errors.push(ConfigError {
-                key: String::new(),
-                place: Place::File(path.clone()),
-                problem: format!("not TOML: {problem}"),
-                cure: "see the reference for the form of every key".to_owned(),
+        let place = Place::File(path.clone());
+        match text.parse::<Table>() {
+            Ok(table) => known.collect(table, ("", ""), &mut layers.values, &mut |key, (problem, cure)| {
+                errors.push(ConfigError { key, place: place.clone(), problem, cure });
             }),
+            Err(error) => {
+                let problem = format!("not TOML: {}", error.to_string().trim_end());
+                let cure = "see the reference for the form of every key".to_owned();
+                errors.push(ConfigError { key: String::new(), place, problem, cure });
+            }
         }
         layers.file = Some(path);
     }
-    let texts = variables.iter().map(|(_, name, value)| (name.clone(), value.clone())).collect();
-    layers.variables = variables.into_iter().map(|(key, name, _)| (key, name)).collect();
-    let environment = Environment::with_prefix(VARIABLE_PREFIX.trim_end_matches('_'))
-        .prefix_separator("__")
-        .separator("__")
-        .source(Some(texts));
-    match builder.add_source(environment).build().and_then(Config::try_deserialize) {
-        Ok(raw) => layers.raw = raw,
-        // Keys and types were checked one by one before; what is left is reported as it is.
-        Err(error) => errors.push(ConfigError {
-            key: String::new(),
-            place: layers.place(""),
-            problem: error.to_string(),
-            cure: "see the reference for the form of every key".to_owned(),
-        }),
+    for (key, name, value) in variables {
+        layers.values.insert(key.clone(), Value::String(value));
+        layers.variables.insert(key, name);
     }
     layers
-}
-
-/// Parses TOML into the tree the `config` crate merges.
-fn parse(text: &str) -> Result<Map<String, Value>, String> {
-    Config::builder()
-        .add_source(config::File::from_str(text, FileFormat::Toml))
-        .build()
-        .and_then(|config| config.cache.into_table())
-        .map_err(|error| match error {
-            config::ConfigError::FileParse { cause, .. } => cause.to_string().trim_end().to_owned(),
-            other => other.to_string(),
-        })
-}
-
-fn add_tree(builder: ConfigBuilder<DefaultState>, tree: Map<String, Value>) -> ConfigBuilder<DefaultState> {
-    let mut config = Config::default();
-    config.cache = Value::new(None, tree);
-    builder.add_source(config)
 }
 
 /// Finds and reads the file: the one asked for, else the one named by a variable, else the one in the working directory.
@@ -132,7 +101,7 @@ fn read_bounded(path: &Path) -> io::Result<String> {
 /// Picks Airdock's variables: the settings file, if one names it, and key, name and value of the others.
 fn variables(
     environment: impl IntoIterator<Item = (OsString, OsString)>,
-    schema: &Map<String, Value>,
+    known: &Known,
     errors: &mut Vec<ConfigError>,
 ) -> (Option<PathBuf>, Vec<(String, String, String)>) {
     let mut file = None;
@@ -146,7 +115,7 @@ fn variables(
         let Some(name) = name.to_str() else { continue };
         let Some(key) = name.strip_prefix(VARIABLE_PREFIX) else { continue };
         let key = key.to_lowercase().replace("__", ".");
-        let wrong = match (check::variable(&key, schema), value.to_str()) {
+        let wrong = match (known.variable(&key), value.to_str()) {
             (Err(wrong), _) => wrong,
             (Ok(()), None) => (format!("`{}` is not text", value.to_string_lossy()), "variables are UTF-8".to_owned()),
             (Ok(()), Some(value)) => {

@@ -8,11 +8,9 @@
 mod check;
 mod error;
 mod file;
+mod keys;
+mod pass;
 mod publish;
-mod raw;
-mod reader;
-mod render;
-mod resolve;
 #[cfg(test)]
 mod tests;
 mod units;
@@ -65,7 +63,7 @@ pub struct Overrides {
 }
 
 /// The settings of the whole program, checked.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Config {
     /// The file that was read, if there was one.
     pub file: Option<PathBuf>,
@@ -151,6 +149,7 @@ pub fn load(
 ) -> Result<Config, Errors> {
     let mut errors = Vec::new();
     let layers = file::layers(overrides.file.as_deref(), environment, &mut errors);
-    let config = resolve::resolve(layers, overrides, &mut errors);
-    if errors.is_empty() { Ok(config) } else { Err(Errors::new(errors)) }
+    let mut config = Config { file: layers.file.clone(), ..Config::default() };
+    config.visit(overrides, &mut pass::Pass::Read { layers: &layers, errors: &mut errors });
+    if errors.is_empty() { Ok(config) } else { Err(Errors(errors)) }
 }

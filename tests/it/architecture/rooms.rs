@@ -41,8 +41,7 @@ const SYNC: Lines = &[
     &["probe"],
 ];
 
-const CONFIG: Lines =
-    &[&["units", "error"], &["raw"], &["check"], &["file"], &["reader"], &["publish"], &["resolve"], &["render"]];
+const CONFIG: Lines = &[&["units", "error"], &["check"], &["file"], &["pass"], &["publish"], &["keys"]];
 
 const BINARY: Lines = &[&["exit", "cli", "telemetry"], &["admin"], &["view"], &["app"], &["commands"]];
 
