@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use toml::{Table, Value};
 
-use crate::pass::Wrong;
+use crate::error::Wrong;
 
 /// What a key of the reference holds.
 #[derive(Clone, Copy, PartialEq, Eq)]

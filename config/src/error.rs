@@ -16,6 +16,9 @@ pub struct ConfigError {
     pub cure: String,
 }
 
+/// What is wrong with a value, and what to write instead.
+pub(crate) type Wrong = (String, String);
+
 /// Where a value was set.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Place {

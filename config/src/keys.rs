@@ -9,7 +9,8 @@ use airdock_registry::oci::RepositoryName;
 use airdock_registry::server::TlsFiles;
 use airdock_registry::{OnConflict, References};
 
-use crate::pass::{Pass, Wrong};
+use crate::error::Wrong;
+use crate::pass::Pass;
 use crate::{Config, LogFormat, LogLevel, Overrides, publish};
 
 /// The most listeners.

@@ -8,12 +8,9 @@ use std::time::Duration;
 
 use toml::Value;
 
-use crate::error::ConfigError;
+use crate::error::{ConfigError, Wrong};
 use crate::file::Layers;
 use crate::units::{parse_duration, parse_size, render_duration, render_size};
-
-/// What is wrong with a value, and what to write instead.
-pub(crate) type Wrong = (String, String);
 
 /// What happens to each key.
 pub(crate) enum Pass<'a> {

@@ -4,7 +4,8 @@
 use airdock_registry::names::Namespace;
 use airdock_sync::publish::{PublishRules, Rule};
 
-use crate::pass::{Pass, Wrong};
+use crate::error::Wrong;
+use crate::pass::Pass;
 
 /// The most rules; each is tried for every name of an ingest.
 const MAX_RULES: usize = 1000;

@@ -16,7 +16,7 @@ const LONGEST: usize = 107;
 /// A path to the socket that fits into an address, valid until this is dropped.
 #[derive(Debug)]
 pub(super) struct Address {
-    path: PathBuf,
+    pub(super) path: PathBuf,
     _folder: Option<OwnedFd>,
 }
 
@@ -29,10 +29,6 @@ impl Address {
         let folder = rustix::fs::open(data, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
         let path = PathBuf::from(format!("/proc/self/fd/{}/{NAME}", folder.as_raw_fd()));
         Ok(Self { path, _folder: Some(folder) })
-    }
-
-    pub(super) fn path(&self) -> &Path {
-        &self.path
     }
 }
 
@@ -47,8 +43,8 @@ mod tests {
         std::fs::create_dir(&deep).unwrap();
         for data in [folder.path(), &deep] {
             let address = Address::of(data).unwrap();
-            assert!(address.path().as_os_str().len() <= LONGEST);
-            std::fs::write(address.path(), "here").unwrap();
+            assert!(address.path.as_os_str().len() <= LONGEST);
+            std::fs::write(&address.path, "here").unwrap();
             assert_eq!(std::fs::read_to_string(data.join(NAME)).unwrap(), "here");
         }
     }

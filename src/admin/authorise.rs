@@ -4,6 +4,7 @@
 //! and root. A TCP listener is bound to loopback and admits every user of the machine; what it has to keep out is a web page
 //! in a browser on that machine.
 
+use std::io::Read as _;
 use std::net::{IpAddr, SocketAddr};
 
 use http::header::{HOST, ORIGIN};
@@ -11,8 +12,10 @@ use http::uri::Authority;
 use http::{HeaderMap, HeaderValue};
 
 use super::endpoint::{Access, Endpoint};
-use super::user;
 use crate::exit::{Code, Failure};
+
+/// How much of the system's list of users is read, in bytes.
+const MAX_USERS: u64 = 4 << 20;
 
 /// The other end of a connection.
 #[derive(Clone, Copy, Debug)]
@@ -24,14 +27,35 @@ pub(crate) enum Peer {
 }
 
 impl Peer {
+    /// The user this process runs as; the environment is not asked.
+    pub(crate) fn own() -> Self {
+        Self::Local(Some(rustix::process::geteuid().as_raw()))
+    }
+
     /// The caller, for the records.
     pub(crate) fn name(&self) -> String {
         match self {
-            Self::Local(Some(user)) => user::name(*user),
+            Self::Local(Some(id)) => user(*id),
             Self::Local(None) => "unknown".to_owned(),
             Self::Remote(address) => format!("anonymous at {}", address.ip()),
         }
     }
+}
+
+/// The name of a user, or its number.
+fn user(id: u32) -> String {
+    let mut users = String::new();
+    let read = std::fs::File::open("/etc/passwd").and_then(|file| file.take(MAX_USERS).read_to_string(&mut users));
+    let found = read.ok().and_then(|_| find(&users, id));
+    found.map_or_else(|| format!("user {id}"), str::to_owned)
+}
+
+fn find(users: &str, id: u32) -> Option<&str> {
+    users.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        let name = fields.next()?;
+        (fields.nth(1)?.parse() == Ok(id) && !name.is_empty()).then_some(name)
+    })
 }
 
 /// Whether a request may do what its endpoint does.
@@ -87,6 +111,14 @@ mod tests {
         for host in ["example.com", "example.com:5001", "127.0.0.1.example.com", "10.0.0.1:5001", ""] {
             assert!(!asked(host, None, &Endpoint::ListReleases), "{host}");
         }
+    }
+
+    #[test]
+    fn a_user_has_a_name_or_at_least_a_number() {
+        let users = "root:x:0:0:root:/root:/bin/sh\n\n# a note\n:x:7:\nops:x:1000:1000::/home/ops:/bin/sh\n";
+        assert_eq!(find(users, 1000), Some("ops"));
+        assert_eq!((find(users, 7), find(users, 100)), (None, None));
+        assert_eq!(user(u32::MAX - 7), format!("user {}", u32::MAX - 7));
     }
 
     #[test]

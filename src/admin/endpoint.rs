@@ -1,11 +1,12 @@
 //! Every request of the administration API, as one parsed value.
 //!
 //! [`Endpoint::parse`] is the only reader of a method, path and query, and [`Endpoint::render`] the only writer. Knows
-//! neither headers nor bodies. `docs/admin-api.md` documents each row of [`ENDPOINTS`]; a test compares the two.
+//! no headers. A body is read after its request was authorised; until then it is empty. `docs/admin-api.md` documents each row of [`ENDPOINTS`]; a test compares the two.
 
 use http::{Method, Uri};
 use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
 
+use super::wire::{Ingest, Remove, Verify};
 use crate::exit::{Code, Failure};
 
 /// What every path begins with. The number changes when a change would break a client; see the documentation.
@@ -40,12 +41,12 @@ pub(crate) enum Endpoint {
     ListTags { patterns: Vec<String> },
     /// Describes one reference.
     Inspect { reference: String },
-    /// Ingests bundles. The body has what and how. Streams.
-    Ingest,
-    /// Removes tags and manifests that the body names. Streams.
-    Remove,
-    /// Verifies everything, or what the body names. Streams.
-    Verify,
+    /// Ingests bundles. Streams.
+    Ingest(Ingest),
+    /// Removes tags and manifests. Streams.
+    Remove(Remove),
+    /// Verifies everything, or what is named. Streams.
+    Verify(Verify),
     /// Rebuilds the derived index from blobs and links.
     Rebuild,
     /// Lists all releases.
@@ -87,9 +88,9 @@ impl Endpoint {
         let endpoint = match (method, *template) {
             (_, "tags") => Self::ListTags { patterns: query.all("pattern") },
             (_, "inspect") => Self::Inspect { reference: query.required("reference")? },
-            (_, "ingest") => Self::Ingest,
-            (_, "remove") => Self::Remove,
-            (_, "verify") => Self::Verify,
+            (_, "ingest") => Self::Ingest(Ingest::default()),
+            (_, "remove") => Self::Remove(Remove::default()),
+            (_, "verify") => Self::Verify(Verify::default()),
             (_, "rebuild") => Self::Rebuild,
             (_, "releases") => Self::ListReleases,
             (&Method::DELETE, "releases/{id}") => Self::RemoveRelease { id: id()? },
@@ -112,9 +113,9 @@ impl Endpoint {
                 (Method::GET, format!("tags?{}", query.join("&")))
             }
             Self::Inspect { reference } => (Method::GET, format!("inspect?{}", parameter("reference", reference))),
-            Self::Ingest => (Method::POST, "ingest".to_owned()),
-            Self::Remove => (Method::POST, "remove".to_owned()),
-            Self::Verify => (Method::POST, "verify".to_owned()),
+            Self::Ingest(_) => (Method::POST, "ingest".to_owned()),
+            Self::Remove(_) => (Method::POST, "remove".to_owned()),
+            Self::Verify(_) => (Method::POST, "verify".to_owned()),
             Self::Rebuild => (Method::POST, "rebuild".to_owned()),
             Self::ListReleases => (Method::GET, "releases".to_owned()),
             Self::ShowRelease { id } => (Method::GET, format!("releases/{id}")),
@@ -131,6 +132,22 @@ impl Endpoint {
             ));
         }
         Ok((method, format!("{PREFIX}{path}")))
+    }
+
+    /// The body of the request; empty where it has none.
+    pub(super) fn body(&self) -> serde_json::Result<Vec<u8>> {
+        match self {
+            // On one line: a stream may follow.
+            Self::Ingest(body) => serde_json::to_vec(body).map(|json| [&json, &b"\n"[..]].concat()),
+            Self::Remove(body) => serde_json::to_vec(body),
+            Self::Verify(body) => serde_json::to_vec(body),
+            _ => Ok(Vec::new()),
+        }
+    }
+
+    /// Whether the answer is lines; otherwise it is one document.
+    pub(super) const fn streams(&self) -> bool {
+        matches!(self, Self::ListTags { .. } | Self::Ingest(_) | Self::Remove(_) | Self::Verify(_))
     }
 
     /// Whether it changes anything. A verification can move files away.
@@ -262,9 +279,9 @@ mod tests {
         prop_oneof![
             prop::collection::vec(any::<String>(), 0..4).prop_map(|patterns| Endpoint::ListTags { patterns }),
             any::<String>().prop_map(|reference| Endpoint::Inspect { reference }),
-            Just(Endpoint::Ingest),
-            Just(Endpoint::Remove),
-            Just(Endpoint::Verify),
+            Just(Endpoint::Ingest(Ingest::default())),
+            Just(Endpoint::Remove(Remove::default())),
+            Just(Endpoint::Verify(Verify::default())),
             Just(Endpoint::Rebuild),
             Just(Endpoint::ListReleases),
             any::<u64>().prop_map(|id| Endpoint::ShowRelease { id }),

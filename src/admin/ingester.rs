@@ -7,36 +7,19 @@ use std::sync::Arc;
 use airdock_config::Config;
 use airdock_registry::Registry;
 use airdock_sync::ingest::{self, Cancel, Event, IngestError, Input, Report, Settings};
-use airdock_sync::publish::PublishRules;
 use tokio::sync::Mutex;
 
 /// Ingests into one registry. A cheap handle.
 #[derive(Clone)]
 pub(crate) struct Ingester {
-    registry: Registry,
-    publish: Arc<PublishRules>,
-    settings: Arc<Settings>,
+    pub(crate) registry: Registry,
+    pub(crate) config: Arc<Config>,
     turn: Arc<Mutex<()>>,
 }
 
 impl Ingester {
     pub(crate) fn new(registry: Registry, config: &Config) -> Self {
-        Self {
-            registry,
-            publish: Arc::new(config.publish.clone()),
-            settings: Arc::new(config.ingest.clone()),
-            turn: Arc::default(),
-        }
-    }
-
-    /// The registry.
-    pub(crate) const fn registry(&self) -> &Registry {
-        &self.registry
-    }
-
-    /// The settings of an ingest that asks for nothing in particular.
-    pub(crate) fn settings(&self) -> Settings {
-        Settings::clone(&self.settings)
+        Self { registry, config: Arc::new(config.clone()), turn: Arc::default() }
     }
 
     /// Waits until no ingest is running.
@@ -60,11 +43,11 @@ impl Ingester {
         let turn = self.turn.clone().lock_owned().await;
         let cancel = Cancel::default();
         let _stops_when_dropped = StopOnDrop(cancel.clone());
-        let (registry, publish) = (self.registry.clone(), self.publish.clone());
+        let (registry, config) = (self.registry.clone(), self.config.clone());
         let work = tokio::task::spawn_blocking(move || {
             // The turn ends with the thread, not with the future: a client that hangs up does not end the thread.
             let _turn = turn;
-            ingest::ingest_until(&cancel, &registry, &publish, inputs, &settings, &progress)
+            ingest::ingest_until(&cancel, &registry, &config.publish, inputs, &settings, &progress)
         });
         work.await.unwrap_or_else(|panic| {
             Err(IngestError::Registry { message: format!("the ingest failed on a defect: {panic}") })

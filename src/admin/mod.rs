@@ -2,7 +2,7 @@
 //!
 //! The same steps as for `/v2`: parse the request, authorise it, one match, one use case, the response. JSON over HTTP/1.1
 //! on the administration socket `control.sock` in the data folder, and on a TCP listener if one is configured. A command
-//! that owns the folder itself runs the same [`operation::Operation`] without HTTP. Described in `docs/admin-api.md`.
+//! that owns the folder itself runs the same [`operations`] without HTTP. Described in `docs/admin-api.md`.
 
 pub(crate) mod address;
 pub(crate) mod authorise;
@@ -14,5 +14,4 @@ pub(crate) mod operation;
 pub(crate) mod operations;
 pub(crate) mod reference;
 pub(crate) mod server;
-pub(crate) mod user;
 pub(crate) mod wire;

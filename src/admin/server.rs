@@ -14,7 +14,7 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -27,6 +27,9 @@ const MAX_CLIENTS: usize = 16;
 
 /// How long a client may take to send the head of a request.
 const HEAD: Duration = Duration::from_secs(10);
+
+/// How long a client that was answered may go on sending.
+const LINGER: Duration = Duration::from_secs(1);
 
 /// Somewhere to listen.
 pub(crate) enum Listener {
@@ -42,7 +45,7 @@ pub(crate) struct SocketFile(Address);
 impl Drop for SocketFile {
     fn drop(&mut self) {
         // Dropped before the folder's lock is released, so the file is this process's own.
-        let _ = std::fs::remove_file(self.0.path());
+        let _ = std::fs::remove_file(&self.0.path);
     }
 }
 
@@ -54,17 +57,17 @@ impl Listener {
     /// The folder is not writable, or its file system has no sockets.
     pub(crate) fn unix(data: &Path) -> io::Result<Self> {
         let address = Address::of(data)?;
-        match std::fs::remove_file(address.path()) {
+        match std::fs::remove_file(&address.path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
         }
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
         let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
-        rustix::net::bind(&socket, &SocketAddrUnix::new(address.path())?)?;
+        rustix::net::bind(&socket, &SocketAddrUnix::new(&address.path)?)?;
         let file = SocketFile(address);
         // Connections are refused between bind and listen, so the mode is never too wide.
         let mode = std::os::unix::fs::PermissionsExt::from_mode(0o600);
-        std::fs::set_permissions(file.0.path(), mode)?;
+        std::fs::set_permissions(&file.0.path, mode)?;
         rustix::net::listen(&socket, MAX_CLIENTS as i32)?;
         Ok(Self::Unix { listener: UnixListener::from_std(socket.into())?, _file: file })
     }
@@ -144,9 +147,17 @@ where
         // An idle connection would take one of the few places.
         .keep_alive(false)
         .serve_connection(TokioIo::new(stream), service)
+        .without_shutdown()
         .await;
-    if let Err(error) = served {
+    match served {
+        Ok(parts) => {
+            // A bundle may be refused while it is still being sent. If the connection were closed now, the client would
+            // fail on its next write, before it reads the answer.
+            let mut stream = parts.io.into_inner();
+            let _ = stream.shutdown().await;
+            let _ = tokio::time::timeout(LINGER, tokio::io::copy(&mut stream, &mut tokio::io::sink())).await;
+        }
         // Also what a command that was interrupted looks like.
-        tracing::debug!(%error, "a connection to the administration API broke");
+        Err(error) => tracing::debug!(%error, "a connection to the administration API broke"),
     }
 }

@@ -13,6 +13,7 @@ use airdock_registry::{
 use http::HeaderValue;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 
 use crate::cli::options::IngestOptions;
 use crate::exit::Failure;
@@ -29,17 +30,17 @@ pub(super) const MAX_REQUEST: usize = 4 << 20;
 /// One line of a streamed answer, or the whole of any other. The last line is the outcome or an error.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum Line<P, O> {
+pub(crate) enum Line {
     /// Something that comes before the outcome.
-    Part(P),
+    Part(Box<RawValue>),
     /// It is done.
-    Outcome(O),
+    Outcome(Box<RawValue>),
     /// It failed.
     Error(Failure),
 }
 
 /// The body of `POST ingest`; on one line when a stream follows it.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Ingest {
     /// Absolute paths as the server sees them; `-` is the stream that follows in the body.
@@ -49,8 +50,14 @@ pub(crate) struct Ingest {
     pub(crate) options: IngestOptions,
 }
 
+impl Ingest {
+    pub(super) fn has_stream(&self) -> bool {
+        self.inputs.iter().any(|path| path.as_os_str() == "-")
+    }
+}
+
 /// The body of `POST remove`.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Remove {
     /// What to remove. Nothing is removed unless all of them are references.
@@ -58,7 +65,7 @@ pub(crate) struct Remove {
 }
 
 /// The body of `POST verify`.
-#[derive(Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Verify {
     /// What to verify; everything if there are none.

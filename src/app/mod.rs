@@ -6,7 +6,6 @@
 pub(crate) mod contents;
 pub(crate) mod mounter;
 
-use std::net::SocketAddr;
 use std::time::{Duration, SystemTime};
 
 use airdock_config::Config;
@@ -32,12 +31,12 @@ const NOTICE: Duration = Duration::from_secs(5);
 
 /// A server that listens and does not answer yet.
 pub(crate) struct App {
-    registry: Registry,
-    server: Server,
-    admin: Vec<Listener>,
-    ingester: Ingester,
+    pub(crate) registry: Registry,
+    pub(crate) server: Server,
+    pub(crate) admin: Vec<Listener>,
+    pub(crate) ingester: Ingester,
     api: api::Settings,
-    mounted: Mounted,
+    pub(crate) mounted: Mounted,
 }
 
 impl App {
@@ -67,36 +66,6 @@ impl App {
         }
         let ingester = Ingester::new(registry.clone(), config);
         Ok(Self { registry, server, admin, ingester, api: config.server.limits.api(), mounted })
-    }
-
-    /// The addresses it listens on, in the configured order.
-    pub(crate) fn addresses(&self) -> &[SocketAddr] {
-        self.server.addresses()
-    }
-
-    /// `http` or `https`.
-    pub(crate) fn scheme(&self) -> &str {
-        self.server.scheme()
-    }
-
-    /// The addresses the administration API listens on besides its socket.
-    pub(crate) fn admin_addresses(&self) -> impl Iterator<Item = SocketAddr> {
-        self.admin.iter().filter_map(Listener::address)
-    }
-
-    /// The media that are served in place.
-    pub(crate) const fn mounted(&self) -> &Mounted {
-        &self.mounted
-    }
-
-    /// The registry it serves.
-    pub(crate) fn registry(&self) -> &Registry {
-        &self.registry
-    }
-
-    /// What ingests into it.
-    pub(crate) fn ingester(&self) -> &Ingester {
-        &self.ingester
     }
 
     /// Serves until `stop`, and stops its parts in order.

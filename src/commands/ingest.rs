@@ -1,14 +1,13 @@
 //! `airdock ingest`: bundles into the registry, by this process or by the server that owns the data folder.
 
-use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use airdock_config::Config;
 use airdock_sync::ingest::{Event, Notice, Report};
 use anyhow::{Context as _, bail};
 
-use super::worker::{Worker, runtime};
-use crate::admin::operations::ingest::ingest;
+use super::worker;
+use crate::admin::endpoint::Endpoint;
 use crate::admin::wire::Ingest;
 use crate::cli::IngestArguments;
 use crate::exit::{Exit, Failure};
@@ -23,11 +22,8 @@ pub(crate) fn run(mut config: Config, arguments: IngestArguments) -> anyhow::Res
     options.join(&mut config.ingest).context("cannot find the keys")?;
     options.inventory = options.inventory.as_deref().map(absolute).transpose()?;
     let progress = Progress::new(progress, json);
-    let runtime = runtime()?;
-    let outcome = runtime.block_on(report(&config, Ingest { inputs, options }, &progress));
+    let outcome = report(&config, Ingest { inputs, options }, &progress);
     progress.end();
-    // A thread may still be waiting for standard input; nothing of the registry is open any more.
-    runtime.shutdown_background();
     match outcome {
         Ok(report) => {
             if !json {
@@ -44,14 +40,12 @@ pub(crate) fn run(mut config: Config, arguments: IngestArguments) -> anyhow::Res
     }
 }
 
-async fn report(config: &Config, request: Ingest, progress: &Progress) -> anyhow::Result<Report> {
-    let stream = request.inputs.iter().any(|path| path == Path::new("-"));
-    let stream = stream.then(|| Box::new(io::stdin()) as Box<dyn Read + Send>);
+fn report(config: &Config, asked: Ingest, progress: &Progress) -> anyhow::Result<Report> {
     let show = |event| {
         progress.show(&event);
         Ok(())
     };
-    let report = Worker::find(config).await?.run(ingest(request), stream, show).await?;
+    let report = worker::run(config, Endpoint::Ingest(asked), show)?;
     let finished = Event::Finished(report);
     progress.show(&finished);
     let Event::Finished(report) = finished else { unreachable!("it was made above") };

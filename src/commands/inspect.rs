@@ -6,8 +6,8 @@ use airdock_config::Config;
 use airdock_registry::oci::Tag;
 use indicatif::HumanBytes;
 
-use super::worker::{Worker, runtime};
-use crate::admin::operations::inspect::inspect;
+use super::worker::ask;
+use crate::admin::endpoint::Endpoint;
 use crate::admin::wire::{Inspection, Piece};
 use crate::cli::InspectArguments;
 use crate::exit::Exit;
@@ -15,8 +15,7 @@ use crate::view::text::{self, minute, printable, word};
 
 pub(crate) fn run(config: &Config, arguments: InspectArguments) -> anyhow::Result<Exit> {
     let InspectArguments { json, reference, .. } = arguments;
-    let inspection =
-        runtime()?.block_on(async { Worker::find_existing(config).await?.ask(inspect(reference)).await })?;
+    let inspection = ask(config, Endpoint::Inspect { reference })?;
     if json {
         text::json(&inspection)?;
     } else {

@@ -3,8 +3,8 @@
 use airdock_config::Config;
 use indicatif::HumanBytes;
 
-use super::worker::{Worker, runtime};
-use crate::admin::operations::list::list;
+use super::worker;
+use crate::admin::endpoint::Endpoint;
 use crate::admin::wire::{Listed, TagRow};
 use crate::cli::LsArguments;
 use crate::exit::Exit;
@@ -20,20 +20,18 @@ pub(crate) fn run(config: &Config, arguments: LsArguments) -> anyhow::Result<Exi
     let LsArguments { json, patterns, .. } = arguments;
     let mut table = Table::new(HEAD);
     let mut rows = Vec::new();
-    let Listed { repositories, tags } = runtime()?.block_on(async {
-        let worker = Worker::find_existing(config).await?;
-        let print = |row| {
-            if json {
-                return text::json(&row);
-            }
-            rows.push(row);
-            if rows.len() == PAGE {
-                text::text(page(&mut table, &std::mem::take(&mut rows)));
-            }
-            Ok(())
-        };
-        worker.run(list(patterns.clone()), None, print).await
-    })?;
+    let print = |row| {
+        if json {
+            return text::json(&row);
+        }
+        rows.push(row);
+        if rows.len() == PAGE {
+            text::text(page(&mut table, &std::mem::take(&mut rows)));
+        }
+        Ok(())
+    };
+    let endpoint = Endpoint::ListTags { patterns: patterns.clone() };
+    let Listed { repositories, tags } = worker::run(config, endpoint, print)?;
     if !rows.is_empty() {
         text::text(page(&mut table, &rows));
     }

@@ -3,14 +3,13 @@
 use airdock_config::Config;
 use airdock_registry::RebuildReport;
 
-use super::worker::{Worker, runtime};
-use crate::admin::operations::rebuild::rebuild;
+use super::worker::ask;
+use crate::admin::endpoint::Endpoint;
 use crate::exit::Exit;
 use crate::view::text::{self, counted, printable};
 
 pub(crate) fn run(config: &Config) -> anyhow::Result<Exit> {
-    let RebuildReport { repositories, manifests, tags, problems } =
-        runtime()?.block_on(async { Worker::find(config).await?.ask(rebuild()).await })?;
+    let RebuildReport { repositories, manifests, tags, problems } = ask(config, Endpoint::Rebuild)?;
     for problem in &problems {
         text::line(format_args!("left out: {}", printable(problem)));
     }

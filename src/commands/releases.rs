@@ -4,42 +4,49 @@ use airdock_config::Config;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::worker::{Worker, runtime};
-use crate::admin::operation::Operation;
-use crate::admin::operations::releases as operations;
+use super::worker::ask;
+use crate::admin::endpoint::Endpoint;
 use crate::cli::ReleaseCommand;
 use crate::exit::Exit;
 use crate::view::{releases, text};
 
 /// `airdock releases`.
 pub(crate) fn list(config: &Config, json: bool) -> anyhow::Result<Exit> {
-    let list = ask(config, operations::list())?;
-    print(&list, json, releases::table)?;
+    let list = show(config, Endpoint::ListReleases, json, releases::table)?;
     Ok(if list.problems.is_empty() { Exit::Done } else { Exit::Failed })
 }
 
 /// `airdock release`.
 pub(crate) fn one(config: &Config, command: &ReleaseCommand) -> anyhow::Result<Exit> {
+    let pin = |id, pinned, json| show(config, Endpoint::PinRelease { id, pinned }, json, releases::pinned).map(drop);
     match command {
-        ReleaseCommand::Show(one) => print(&ask(config, operations::show(one.id))?, one.json, releases::show),
-        ReleaseCommand::Pin(one) => print(&ask(config, operations::pin(one.id, true))?, one.json, releases::pinned),
-        ReleaseCommand::Unpin(one) => print(&ask(config, operations::pin(one.id, false))?, one.json, releases::pinned),
-        ReleaseCommand::Rollback(to) => {
-            print(&ask(config, operations::rollback(to.id))?, to.json, releases::rolled_back)
+        ReleaseCommand::Show(one) => {
+            show(config, Endpoint::ShowRelease { id: one.id }, one.json, releases::show).map(drop)
         }
-        ReleaseCommand::Rm(one) => print(&ask(config, operations::remove(one.id))?, one.json, releases::removed),
-    }
-}
-
-fn ask<T: DeserializeOwned>(config: &Config, operation: Operation<(), T>) -> anyhow::Result<T> {
-    runtime()?.block_on(async { Worker::find(config).await?.ask(operation).await })
-}
-
-fn print<T: Serialize>(value: &T, json: bool, render: fn(&T) -> String) -> anyhow::Result<Exit> {
-    if json {
-        text::line(format_args!("{:#}", serde_json::to_value(value)?));
-    } else {
-        text::text(render(value));
-    }
+        ReleaseCommand::Pin(one) => pin(one.id, true, one.json),
+        ReleaseCommand::Unpin(one) => pin(one.id, false, one.json),
+        ReleaseCommand::Rollback(one) => {
+            show(config, Endpoint::Rollback { to: one.id }, one.json, releases::rolled_back).map(drop)
+        }
+        ReleaseCommand::Rm(one) => {
+            show(config, Endpoint::RemoveRelease { id: one.id }, one.json, releases::removed).map(drop)
+        }
+    }?;
     Ok(Exit::Done)
+}
+
+/// Asks, and prints the answer.
+fn show<T: Serialize + DeserializeOwned>(
+    config: &Config,
+    endpoint: Endpoint,
+    json: bool,
+    render: fn(&T) -> String,
+) -> anyhow::Result<T> {
+    let value = ask(config, endpoint)?;
+    if json {
+        text::line(format_args!("{:#}", serde_json::to_value(&value)?));
+    } else {
+        text::text(render(&value));
+    }
+    Ok(value)
 }

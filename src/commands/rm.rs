@@ -2,9 +2,9 @@
 
 use airdock_config::Config;
 
-use super::worker::{Worker, runtime};
-use crate::admin::operations::remove::remove;
-use crate::admin::wire::{Removal, Remove};
+use super::worker;
+use crate::admin::endpoint::Endpoint;
+use crate::admin::wire::{Removal, Removals, Remove};
 use crate::cli::RmArguments;
 use crate::exit::Exit;
 use crate::view::text::{self, printable};
@@ -12,22 +12,19 @@ use crate::view::text::{self, printable};
 pub(crate) fn run(config: &Config, arguments: RmArguments) -> anyhow::Result<Exit> {
     let RmArguments { json, references, .. } = arguments;
     let mut removed = false;
-    let done = runtime()?.block_on(async {
-        let worker = Worker::find_existing(config).await?;
-        let print = |removal: Removal| {
-            removed |= removal.problem.is_none();
-            if json {
-                return text::json(&removal);
-            }
-            show(&removal);
-            Ok(())
-        };
-        worker.run(remove(Remove { references }), None, print).await
-    })?;
+    let print = |removal: Removal| {
+        removed |= removal.problem.is_none();
+        if json {
+            return text::json(&removal);
+        }
+        show(&removal);
+        Ok(())
+    };
+    let Removals { failed } = worker::run(config, Endpoint::Remove(Remove { references }), print)?;
     if removed && !json {
         text::line("the disk space is not free yet: a later garbage collection frees what nothing names any more");
     }
-    Ok(if done.failed == 0 { Exit::Done } else { Exit::Failed })
+    Ok(if failed == 0 { Exit::Done } else { Exit::Failed })
 }
 
 fn show(removal: &Removal) {

@@ -10,8 +10,9 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use super::worker::runtime;
+use crate::admin::authorise::Peer;
 use crate::admin::ingester::Ingester;
-use crate::admin::user;
+use crate::admin::server::Listener;
 use crate::app::App;
 use crate::app::contents::{Address, Contents};
 use crate::exit::Exit;
@@ -33,22 +34,22 @@ async fn serve(config: Config) -> anyhow::Result<Exit> {
         app = App::start(&config) => app?,
         () = signals.next() => return Ok(Exit::Done),
     };
-    for address in app.addresses() {
-        text::line(format_args!("airdock serves {}://{address} from {}", app.scheme(), config.registry.data.display()));
+    let (addresses, scheme) = (app.server.addresses(), app.server.scheme());
+    for address in addresses {
+        text::line(format_args!("airdock serves {scheme}://{address} from {}", config.registry.data.display()));
     }
-    for address in app.admin_addresses() {
+    for address in app.admin.iter().filter_map(Listener::address) {
         text::line(format_args!("administration API on http://{address}/admin/v1/"));
     }
-    app.mounted().lines.iter().for_each(text::line);
+    app.mounted.lines.iter().for_each(text::line);
     let stop = CancellationToken::new();
-    let compressed = &app.mounted().compressed;
-    let copies = if config.mount.copy { &config.mount.paths } else { compressed }.clone();
+    let copies = if config.mount.copy { &config.mount.paths } else { &app.mounted.compressed }.clone();
     let greeter = Greeter {
-        registry: app.registry().clone(),
-        ingester: app.ingester().clone(),
-        address: app.addresses().first().map(|address| Address::of(*address, app.scheme())),
+        registry: app.registry.clone(),
+        ingester: app.ingester.clone(),
+        address: addresses.first().map(|address| Address::of(*address, scheme)),
         bundles: config.bundles,
-        is_mounted: !app.mounted().lines.is_empty(),
+        is_mounted: !app.mounted.lines.is_empty(),
         copies,
     };
     let greeting = tokio::spawn(stop.clone().run_until_cancelled_owned(greeter.greet()));
@@ -137,7 +138,7 @@ impl Greeter {
     async fn ingest(&self, bundles: &[PathBuf]) {
         let inputs = bundles.iter().cloned().map(Input::Path).collect();
         let progress = Progress::log();
-        let settings = Settings { by: user::own(), ..self.ingester.settings() };
+        let settings = Settings { by: Peer::own().name(), ..self.ingester.config.ingest.clone() };
         match self.ingester.run(inputs, settings, move |event| progress.show(&event)).await {
             Ok(report) => text::text(report::render(&report)),
             // The server goes on with what it has: a disc that was removed must not stop a cluster's pulls.

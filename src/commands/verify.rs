@@ -4,8 +4,8 @@ use airdock_config::Config;
 use airdock_registry::{Finding, MediumPlace, MediumRead, VerifyProgress, VerifyReport};
 use indicatif::HumanBytes;
 
-use super::worker::{Worker, runtime};
-use crate::admin::operations::verify::verify;
+use super::worker;
+use crate::admin::endpoint::Endpoint;
 use crate::admin::wire::Verify;
 use crate::cli::VerifyArguments;
 use crate::exit::Exit;
@@ -15,16 +15,13 @@ use crate::view::text::{self, counted, printable};
 pub(crate) fn run(config: &Config, arguments: VerifyArguments) -> anyhow::Result<Exit> {
     let VerifyArguments { json, progress, remove_damaged, references, .. } = arguments;
     let progress = Progress::verifying(progress, json);
-    let report = runtime()?.block_on(async {
-        let worker = Worker::find_existing(config).await?;
-        let show = |VerifyProgress { bytes, total }| {
-            progress.reached(bytes, total);
-            Ok(())
-        };
-        worker.run(verify(Verify { references, remove_damaged }), None, show).await
-    });
+    let show = |VerifyProgress { bytes, total }| {
+        progress.reached(bytes, total);
+        Ok(())
+    };
+    let report = worker::run(config, Endpoint::Verify(Verify { references, remove_damaged }), show);
     progress.end();
-    let report = report?;
+    let report: VerifyReport = report?;
     if json {
         text::json(&report)?;
     } else {

@@ -1,6 +1,6 @@
 //! Who carries out a command: this process, or the server that owns the data folder.
 
-use std::io::{self, Read};
+use std::io;
 use std::time::{Duration, Instant};
 
 use airdock_config::Config;
@@ -9,10 +9,12 @@ use anyhow::{Context as _, bail};
 use serde::de::DeserializeOwned;
 use tokio::runtime::Runtime;
 
+use crate::admin::authorise::Peer;
 use crate::admin::client::Client;
+use crate::admin::endpoint::Endpoint;
 use crate::admin::ingester::Ingester;
-use crate::admin::operation::{Call, Operation, Running};
-use crate::admin::user;
+use crate::admin::operation::{Call, Json};
+use crate::admin::operations;
 use crate::admin::wire::Line;
 use crate::exit::Unanswered;
 
@@ -20,90 +22,86 @@ use crate::exit::Unanswered;
 /// in a moment.
 const PASSING: Duration = Duration::from_secs(3);
 
-/// The process that carries out a command.
-pub(super) enum Worker {
-    /// This one, which opened the registry.
-    Here(Ingester),
-    /// The server that owns the folder.
-    There(Client),
+/// Runs what has one answer without parts.
+pub(super) fn ask<T: DeserializeOwned>(config: &Config, endpoint: Endpoint) -> anyhow::Result<T> {
+    run(config, endpoint, |()| Ok(()))
 }
 
-impl Worker {
-    /// Opens the registry, or connects to the server that owns it.
-    pub(super) async fn find(config: &Config) -> anyhow::Result<Self> {
-        let data = &config.registry.data;
-        let end = Instant::now() + PASSING;
-        loop {
-            match Registry::open(config.registry.clone()).await {
-                Ok(registry) => return Ok(Self::Here(Ingester::new(registry, config))),
-                Err(OpenError::Locked { .. }) => {}
-                Err(error) => {
-                    return Err(error).with_context(|| format!("cannot open the data folder `{}`", data.display()));
-                }
-            }
-            match Client::connect(data).await {
-                Ok(client) => return Ok(Self::There(client)),
-                Err(source) if source.kind() == io::ErrorKind::PermissionDenied || Instant::now() >= end => {
-                    return Err(Unanswered { folder: data.display().to_string(), source }.into());
-                }
-                Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
-            }
-        }
+/// Has this process or the server that owns the data folder run one operation, passing on the parts of the answer as they
+/// come. An error of `on_part` ends the work.
+pub(super) fn run<P: DeserializeOwned, T: DeserializeOwned>(
+    config: &Config,
+    endpoint: Endpoint,
+    on_part: impl FnMut(P) -> anyhow::Result<()>,
+) -> anyhow::Result<T> {
+    let data = &config.registry.data;
+    let looks = matches!(
+        endpoint,
+        Endpoint::ListTags { .. } | Endpoint::Inspect { .. } | Endpoint::Verify(_) | Endpoint::Remove(_)
+    );
+    // A new folder is not created to look at nothing.
+    if looks && !data.exists() {
+        bail!("there is no data folder `{}`; name it with --data or `store.path`", data.display());
     }
+    let runtime = runtime()?;
+    let outcome = runtime.block_on(work(config, endpoint, on_part));
+    // A thread may still be waiting for standard input; nothing of the registry is open any more.
+    runtime.shutdown_background();
+    outcome
+}
 
-    /// The same without creating the folder: there is nothing to look at in a new one.
-    pub(super) async fn find_existing(config: &Config) -> anyhow::Result<Self> {
-        let data = &config.registry.data;
-        if !data.exists() {
-            bail!("there is no data folder `{}`; name it with --data or `store.path`", data.display());
-        }
-        Self::find(config).await
-    }
-
-    /// Runs one operation, passing on the parts of the answer as they come. An error of `on_part` ends the work.
-    ///
-    /// # Errors
-    /// [`Failure`](crate::exit::Failure), or why the conversation failed.
-    pub(super) async fn run<P: DeserializeOwned, T: DeserializeOwned>(
-        self,
-        operation: Operation<P, T>,
-        stream: Option<Box<dyn Read + Send>>,
-        on_part: impl FnMut(P) -> anyhow::Result<()>,
-    ) -> anyhow::Result<T> {
-        match self {
-            Self::There(server) => {
-                let mut answer = server.send(operation, stream).await?;
-                outcome(async || answer.next().await, on_part).await
-            }
-            Self::Here(ingester) => {
-                let registry = ingester.registry().clone();
-                let call = Call { ingester, by: user::own(), stream, patience: None };
-                let mut running = Running::new(operation, call);
+async fn work<P: DeserializeOwned, T: DeserializeOwned>(
+    config: &Config,
+    endpoint: Endpoint,
+    on_part: impl FnMut(P) -> anyhow::Result<()>,
+) -> anyhow::Result<T> {
+    let data = &config.registry.data;
+    let end = Instant::now() + PASSING;
+    loop {
+        match Registry::open(config.registry.clone()).await {
+            Ok(registry) => {
+                let ingester = Ingester::new(registry.clone(), config);
+                let stream = Some(Box::new(io::stdin()) as Box<_>);
+                let call = Call { ingester, by: Peer::own().name(), stream, patience: None };
+                let mut running = operations::start(endpoint, call);
                 let outcome = outcome(async || Ok(running.next().await), on_part).await;
                 drop(running);
                 registry.close().await.context("cannot close the registry")?;
-                outcome
+                return outcome;
+            }
+            Err(OpenError::Locked { .. }) => {}
+            Err(error) => {
+                return Err(error).with_context(|| format!("cannot open the data folder `{}`", data.display()));
             }
         }
-    }
-
-    /// Runs one operation whose answer has no parts.
-    pub(super) async fn ask<T: DeserializeOwned>(self, operation: Operation<(), T>) -> anyhow::Result<T> {
-        self.run(operation, None, |()| Ok(())).await
+        match Client::connect(data).await {
+            Ok(client) => {
+                let mut answer = client.send(&endpoint).await?;
+                return outcome(async || answer.next().await, on_part).await;
+            }
+            Err(source) if source.kind() == io::ErrorKind::PermissionDenied || Instant::now() >= end => {
+                return Err(Unanswered { folder: data.display().to_string(), source }.into());
+            }
+            Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
+        }
     }
 }
 
-async fn outcome<P, T>(
-    mut next: impl AsyncFnMut() -> anyhow::Result<Line<P, T>>,
+async fn outcome<P: DeserializeOwned, T: DeserializeOwned>(
+    mut next: impl AsyncFnMut() -> anyhow::Result<Line>,
     mut on_part: impl FnMut(P) -> anyhow::Result<()>,
 ) -> anyhow::Result<T> {
     loop {
         match next().await? {
-            Line::Part(part) => on_part(part)?,
-            Line::Outcome(outcome) => return Ok(outcome),
+            Line::Part(part) => on_part(parsed(&part)?)?,
+            Line::Outcome(outcome) => return parsed(&outcome),
             Line::Error(failure) => return Err(failure.into()),
         }
     }
+}
+
+fn parsed<T: DeserializeOwned>(json: &Json) -> anyhow::Result<T> {
+    serde_json::from_str(json.get()).context("cannot read the server's answer; is it the same version?")
 }
 
 /// The runtime every command runs on.

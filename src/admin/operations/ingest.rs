@@ -7,8 +7,7 @@ use std::time::{Duration, Instant};
 use airdock_sync::ingest::{Event, Input, Report};
 use tokio::runtime::Handle;
 
-use crate::admin::endpoint::Endpoint;
-use crate::admin::operation::{Call, Operation, Parts};
+use crate::admin::operation::{Call, Parts};
 use crate::admin::wire::Ingest;
 use crate::exit::{Code, Failure};
 
@@ -16,21 +15,11 @@ use crate::exit::{Code, Failure};
 const PACE: Duration = Duration::from_millis(100);
 
 /// Ingests bundles.
-pub(crate) fn ingest(body: Ingest) -> Operation<Event, Report> {
-    let mut request = serde_json::to_vec(&body);
-    // A stream may follow.
-    let _ = request.as_mut().map(|line| line.push(b'\n'));
-    let cut_off =
-        "the server ended before the ingest did; nothing of it is visible, so run it again when the server is back";
-    let operation = Operation::new(Endpoint::Ingest, |call, parts| run(body, call, parts));
-    Operation { body: request, cut_off, ..operation }
-}
-
-async fn run(body: Ingest, call: Call, parts: Parts<Event>) -> Result<Report, Failure> {
+pub(super) async fn ingest(asked: Ingest, call: Call, parts: Parts) -> Result<Report, Failure> {
     let invalid = |message: String| Failure::new(Code::InvalidRequest, message);
     let mut stream = call.stream;
     let mut inputs = Vec::new();
-    for path in body.inputs {
+    for path in asked.inputs {
         if path == Path::new("-") {
             let stream = stream.take().ok_or_else(|| invalid("`-` is given twice, and there is one stream".into()))?;
             inputs.push(Input::Stream(stream, "standard input".to_owned()));
@@ -40,7 +29,7 @@ async fn run(body: Ingest, call: Call, parts: Parts<Event>) -> Result<Report, Fa
             return Err(invalid(format!("`{}` is not an absolute path", path.display())));
         }
     }
-    let settings = body.options.over(call.ingester.settings(), call.by);
+    let settings = asked.options.over(call.ingester.config.ingest.clone(), call.by);
     let settings = settings.map_err(|error| invalid(error.to_string()))?;
     let pace = Mutex::new((Some(parts), 0, Instant::now()));
     let runtime = Handle::current();
@@ -48,12 +37,8 @@ async fn run(body: Ingest, call: Call, parts: Parts<Event>) -> Result<Report, Fa
         let (parts, unsent, at) = &mut *pace.lock().unwrap_or_else(PoisonError::into_inner);
         let now = paced(event, unsent, at);
         // A client that takes no more must not hold up the ingest.
-        if parts
-            .as_ref()
-            .is_some_and(|parts| !now.into_iter().flatten().all(|event| parts.send_blocking(&runtime, event)))
-        {
-            *parts = None;
-        }
+        let takes = |parts: &Parts| now.iter().flatten().all(|event| parts.send_blocking(&runtime, event));
+        *parts = parts.take().filter(takes);
     };
     call.ingester.run(inputs, settings, tell).await.map_err(Failure::from)
 }

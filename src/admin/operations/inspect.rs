@@ -5,8 +5,7 @@ use airdock_registry::names::RequestedName;
 use airdock_registry::oci::TagOrDigest;
 use serde::Deserialize;
 
-use crate::admin::endpoint::Endpoint;
-use crate::admin::operation::{Call, Operation};
+use crate::admin::operation::Call;
 use crate::admin::reference;
 use crate::admin::wire::{Inspection, Origin, Referrer};
 use crate::exit::Failure;
@@ -30,11 +29,7 @@ struct Entry {
 }
 
 /// Describes one reference.
-pub(crate) fn inspect(reference: String) -> Operation<(), Inspection> {
-    Operation::new(Endpoint::Inspect { reference: reference.clone() }, |call, _| run(reference, call))
-}
-
-async fn run(text: String, call: Call) -> Result<Inspection, Failure> {
+pub(super) async fn inspect(text: String, call: Call) -> Result<Inspection, Failure> {
     let registry = call.registry();
     let failed = |error: Error| Failure::of(&format!("cannot inspect `{}`", text), &error);
     let asked = reference::parse(&text, registry.names())?;

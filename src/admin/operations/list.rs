@@ -3,8 +3,7 @@
 use airdock_registry::Error;
 use airdock_registry::oci::Tag;
 
-use crate::admin::endpoint::Endpoint;
-use crate::admin::operation::{Call, Operation, Parts};
+use crate::admin::operation::{Call, Parts};
 use crate::admin::reference::Pattern;
 use crate::admin::wire::{Listed, TagRow};
 use crate::exit::{Code, Failure};
@@ -16,12 +15,7 @@ const PAGE: usize = 500;
 const PATTERNS: usize = 1000;
 
 /// Lists the tags that match one of the patterns; all if there are none.
-pub(crate) fn list(patterns: Vec<String>) -> Operation<TagRow, Listed> {
-    let endpoint = Endpoint::ListTags { patterns: patterns.clone() };
-    Operation::new(endpoint, |call, parts| run(patterns, call, parts))
-}
-
-async fn run(patterns: Vec<String>, call: Call, parts: Parts<TagRow>) -> Result<Listed, Failure> {
+pub(super) async fn list(patterns: Vec<String>, call: Call, parts: Parts) -> Result<Listed, Failure> {
     if patterns.len() > PATTERNS {
         let message = format!("more than {PATTERNS} patterns; use fewer, with `*`");
         return Err(Failure::new(Code::InvalidRequest, message));
@@ -45,7 +39,7 @@ async fn run(patterns: Vec<String>, call: Call, parts: Parts<TagRow>) -> Result<
                 for tagged in page.tags {
                     if patterns.is_empty() || wanted.iter().any(|pattern| pattern.tag(tagged.tag.as_str())) {
                         listed.tags += 1;
-                        parts.send(TagRow::new(repository, tagged)).await?;
+                        parts.send(&TagRow::new(repository, tagged)).await?;
                     }
                 }
                 match page.next {

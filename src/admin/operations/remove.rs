@@ -3,23 +3,20 @@
 use airdock_registry::Error;
 use airdock_registry::oci::TagOrDigest;
 
-use crate::admin::endpoint::Endpoint;
-use crate::admin::operation::{Call, Operation, Parts};
+use crate::admin::operation::{Call, Parts};
 use crate::admin::reference;
 use crate::admin::wire::{Removal, Removals, Remove};
 use crate::exit::Failure;
 
 /// Removes what each reference names. Nothing is removed unless all of them are references.
-pub(crate) fn remove(body: Remove) -> Operation<Removal, Removals> {
-    let request = serde_json::to_vec(&body);
-    Operation { body: request, ..Operation::new(Endpoint::Remove, |call, parts| run(body, call, parts)) }
-}
-
-async fn run(body: Remove, call: Call, parts: Parts<Removal>) -> Result<Removals, Failure> {
-    let parsed: Vec<_> =
-        body.references.iter().map(|text| reference::parse(text, call.registry().names())).collect::<Result<_, _>>()?;
+pub(super) async fn remove(asked: Remove, call: Call, parts: Parts) -> Result<Removals, Failure> {
+    let parsed: Vec<_> = asked
+        .references
+        .iter()
+        .map(|text| reference::parse(text, call.registry().names()))
+        .collect::<Result<_, _>>()?;
     let mut failed = 0;
-    for (text, wanted) in body.references.iter().zip(parsed) {
+    for (text, wanted) in asked.references.iter().zip(parsed) {
         // As for a client's DELETE: exactly the repository that is named, none of the others a pull would try.
         let repository = call.registry().repository(wanted.name.write_target().clone());
         let mut removal = Removal { reference: text.clone(), manifest: None, tags: Vec::new(), problem: None };
@@ -41,7 +38,7 @@ async fn run(body: Remove, call: Call, parts: Parts<Removal>) -> Result<Removals
                 removal.problem = Some(problem);
             }
         }
-        parts.send(removal).await?;
+        parts.send(&removal).await?;
     }
     Ok(Removals { failed })
 }
