@@ -1,8 +1,6 @@
 //! How a run of the program ends: exit codes that a script can tell apart, and the failures behind them. Numbers above
 //! 63 are those of `sysexits.h`.
 
-use std::process::ExitCode;
-
 use airdock_registry::{Error, OpenError, ReleaseError};
 use airdock_sync::ingest::{IngestError, Kept, Notice};
 use serde::{Deserialize, Serialize};
@@ -44,12 +42,6 @@ impl Exit {
             }
         }
         Self::Failed
-    }
-}
-
-impl From<Exit> for ExitCode {
-    fn from(exit: Exit) -> Self {
-        Self::from(exit as u8)
     }
 }
 

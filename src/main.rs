@@ -19,11 +19,11 @@ use cli::{Cli, Command, ConfigCommand};
 use exit::Exit;
 
 fn main() -> ExitCode {
-    let outcome = run(Cli::parse().command);
-    ExitCode::from(outcome.unwrap_or_else(|error| {
+    let exit = run(Cli::parse().command).unwrap_or_else(|error| {
         eprintln!("airdock: {}", view::hints::sentence(&error));
         Exit::of(&error)
-    }))
+    });
+    ExitCode::from(exit as u8)
 }
 
 fn run(command: Command) -> anyhow::Result<Exit> {

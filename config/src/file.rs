@@ -54,8 +54,7 @@ pub(crate) fn layers(
             }),
             Err(error) => {
                 let problem = format!("not TOML: {}", error.to_string().trim_end());
-                let cure = "see the reference for the form of every key".to_owned();
-                errors.push(ConfigError { key: String::new(), place, problem, cure });
+                errors.push(ConfigError::new("", place, problem, "see the reference for the form of every key"));
             }
         }
         layers.file = Some(path);
@@ -78,12 +77,9 @@ fn read(asked: Option<&Path>, named: Option<PathBuf>, errors: &mut Vec<ConfigErr
         Ok(text) => Some((path, text)),
         Err(error) if place.is_none() && error.kind() == io::ErrorKind::NotFound => None,
         Err(error) => {
-            errors.push(ConfigError {
-                key: String::new(),
-                place: place.unwrap_or_else(|| Place::File(path.clone())),
-                problem: format!("cannot read `{}`: {error}", path.display()),
-                cure: "name a readable TOML file".to_owned(),
-            });
+            let problem = format!("cannot read `{}`: {error}", path.display());
+            let place = place.unwrap_or(Place::File(path));
+            errors.push(ConfigError::new("", place, problem, "name a readable TOML file"));
             None
         }
     }

@@ -48,7 +48,7 @@ impl Display for Config {
 impl Config {
     /// Reads or writes every key, in the order of the reference.
     pub(crate) fn visit(&mut self, flags: Overrides, pass: &mut Pass<'_>) {
-        let Self { registry, server, admin, ingest, publish, bundles, mount, log, .. } = self;
+        let Self { registry, server, admin_listen, ingest, publish, bundles, mount, log, .. } = self;
         listen(pass, &mut server.listen);
         replace(&mut server.listen, flags.listen);
         tls(pass, &mut server.tls, flags.tls_certificate, flags.tls_key);
@@ -67,7 +67,7 @@ impl Config {
         pass.number("server.limits.max_streams", &mut limits.max_streams, 1..=10_000);
 
         let show = |address: &Option<SocketAddr>| address.iter().map(ToString::to_string).collect();
-        pass.parsed("admin.listen", &mut admin.listen, show, admin_address);
+        pass.parsed("admin.listen", admin_listen, show, admin_address);
 
         let mut data = Some(std::mem::take(&mut registry.data));
         pass.path("store.path", &mut data);

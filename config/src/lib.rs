@@ -71,8 +71,8 @@ pub struct Config {
     pub registry: airdock_registry::Settings,
     /// Settings of the server.
     pub server: server::Settings,
-    /// Where the administration API listens besides its socket.
-    pub admin: AdminSettings,
+    /// The loopback address on which the administration API listens besides its socket.
+    pub admin_listen: Option<SocketAddr>,
     /// Settings of an ingest.
     pub ingest: ingest::Settings,
     /// The internal names ingested content gets.
@@ -83,13 +83,6 @@ pub struct Config {
     pub mount: MountSettings,
     /// What is logged and how.
     pub log: LogSettings,
-}
-
-/// Where the administration API listens.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct AdminSettings {
-    /// A loopback address, besides the administration socket.
-    pub listen: Option<SocketAddr>,
 }
 
 /// Media served in place.

@@ -209,7 +209,7 @@ fn all_errors_come_at_once_with_key_place_value_and_cure() {
 
 #[test]
 fn the_administration_api_listens_on_loopback_only() {
-    let listen = |text: &str| load_text(&format!("[admin]\nlisten = '{text}'"), &[]).map(|config| config.admin.listen);
+    let listen = |text: &str| load_text(&format!("[admin]\nlisten = '{text}'"), &[]).map(|config| config.admin_listen);
     assert_eq!(listen("").unwrap(), None);
     for address in ["127.0.0.1:5001", "127.3.2.1:0", "[::1]:5001"] {
         assert_eq!(listen(address).unwrap(), Some(address.parse().unwrap()));

@@ -123,7 +123,7 @@ fn refusal(path: &str, failure: Failure) -> Answer {
         Code::Refused => StatusCode::UNPROCESSABLE_ENTITY,
         Code::Failed => StatusCode::INTERNAL_SERVER_ERROR,
     };
-    let methods: Vec<_> = endpoint::allowed(path).iter().map(|(method, _)| method.to_string()).collect();
+    let methods: Vec<_> = endpoint::allowed(path).iter().map(ToString::to_string).collect();
     let mut response = document(status, &Line::Error(failure));
     if status == StatusCode::METHOD_NOT_ALLOWED
         && let Ok(methods) = methods.join(", ").parse()

@@ -28,12 +28,7 @@ impl Ingester {
     }
 
     /// Ingests, calling `progress` for each event.
-    ///
-    /// # Cancel safety
     /// Dropping the future asks the ingest to stop, which it does within one read; nothing of it becomes visible.
-    ///
-    /// # Errors
-    /// Why nothing was ingested. What was refused item by item is in the report.
     pub(crate) async fn run(
         &self,
         inputs: Vec<Input>,

@@ -52,9 +52,6 @@ impl Drop for SocketFile {
 impl Listener {
     /// Creates the administration socket in a data folder whose lock the caller holds. Only that process creates it, so a
     /// socket that is there already is stale.
-    ///
-    /// # Errors
-    /// The folder is not writable, or its file system has no sockets.
     pub(crate) fn unix(data: &Path) -> io::Result<Self> {
         let address = Address::of(data)?;
         match std::fs::remove_file(&address.path) {
@@ -73,9 +70,6 @@ impl Listener {
     }
 
     /// Listens on a TCP address.
-    ///
-    /// # Errors
-    /// The address is taken or not one of this machine.
     pub(crate) async fn tcp(address: SocketAddr) -> io::Result<Self> {
         TcpListener::bind(address).await.map(Self::Tcp)
     }

@@ -211,7 +211,8 @@ impl From<Description> for Inspection {
     fn from(described: Description) -> Self {
         let child = |listed: airdock_registry::Listed| Piece {
             platform: listed.platform,
-            ..Piece::new(listed.descriptor, if listed.present { State::Present } else { State::Absent })
+            descriptor: listed.descriptor,
+            state: if listed.present { State::Present } else { State::Absent },
         };
         Self {
             repository: described.repository,
@@ -258,12 +259,6 @@ pub(crate) enum State {
     Foreign,
 }
 
-impl Piece {
-    fn new(descriptor: Descriptor, state: State) -> Self {
-        Self { platform: None, descriptor, state }
-    }
-}
-
 impl From<Part> for Piece {
     fn from(part: Part) -> Self {
         let state = match part.found {
@@ -272,7 +267,7 @@ impl From<Part> for Piece {
             None if part.foreign => State::Foreign,
             None => State::Absent,
         };
-        Self::new(part.descriptor, state)
+        Self { platform: None, descriptor: part.descriptor, state }
     }
 }
 

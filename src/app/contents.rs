@@ -73,13 +73,10 @@ impl Contents {
     pub(crate) fn describe(&self) -> String {
         let tags: usize = self.repositories.iter().map(|shelf| shelf.tags.len()).sum();
         let more_tags = self.more || self.repositories.iter().any(|shelf| shelf.more_tags);
-        let mut text = format!(
-            "{}{}, {}{}\n",
-            if self.more { "more than " } else { "" },
-            counted(self.repositories.len() as u64, "repository", "repositories"),
-            if more_tags { "more than " } else { "" },
-            counted(tags as u64, "tag", "tags"),
-        );
+        let than = |more: bool| if more { "more than " } else { "" };
+        let repositories = counted(self.repositories.len() as u64, "repository", "repositories");
+        let tags = counted(tags as u64, "tag", "tags");
+        let mut text = format!("{}{repositories}, {}{tags}\n", than(self.more), than(more_tags));
         for shelf in self.repositories.iter().take(SHOWN) {
             let _ = write!(text, "  {}", shelf.name);
             for (position, tag) in shelf.tags.iter().rev().take(SHOWN_TAGS).enumerate() {
@@ -99,7 +96,8 @@ impl Contents {
 
     /// Commands that pull what there is, by the internal names and by the upstreams'.
     pub(crate) fn commands(&self, at: &Address) -> String {
-        let (upstream, internal): (Vec<_>, Vec<_>) = self.pullable().partition(|shelf| is_upstream(&shelf.name));
+        let pullable = self.repositories.iter().filter(|shelf| shelf.kind != Kind::Other);
+        let (upstream, internal): (Vec<_>, Vec<_>) = pullable.partition(|shelf| is_upstream(&shelf.name));
         if upstream.is_empty() && internal.is_empty() {
             return format!(
                 "nothing to pull yet: ingest a bundle with `airdock ingest PATH`, or push to {}/NAME:TAG\n",
@@ -111,27 +109,17 @@ impl Contents {
             if !shelves.is_empty() {
                 let _ = writeln!(text, "{title}");
             }
-            shelves.iter().for_each(|shelf| text += &at.pull(shelf));
+            shelves.iter().take(COMMANDS).for_each(|shelf| text += &at.pull(shelf));
         }
         let images = |shelf: &&&Shelf| shelf.kind == Kind::Image;
         if let Some(image) = internal.iter().find(images).or(upstream.iter().find(images)) {
             text += &at.pull_otherwise(image);
         }
         if internal.iter().any(|shelf| shelf.kind == Kind::Chart && shelf.name.as_str().starts_with("charts/")) {
-            let _ = writeln!(text, "the charts as a Helm repository:\n  helm repo add airdock {}/charts", at.url());
+            let url = format!("{}://{}", if at.tls { "https" } else { "http" }, at.host);
+            let _ = writeln!(text, "the charts as a Helm repository:\n  helm repo add airdock {url}/charts");
         }
         text + &at.hint()
-    }
-
-    /// The first images and charts of either sort of name.
-    fn pullable(&self) -> impl Iterator<Item = &Shelf> {
-        let mut taken = [0; 2];
-        self.repositories.iter().filter(move |shelf| {
-            let taken = &mut taken[usize::from(is_upstream(&shelf.name))];
-            let pullable = shelf.kind != Kind::Other && *taken < COMMANDS;
-            *taken += usize::from(pullable);
-            pullable
-        })
     }
 }
 
@@ -184,10 +172,6 @@ impl Address {
         // A tag cannot contain the `+` of a chart's version; Helm replaces it with `_`.
         let version = tag.as_str().replace('_', "+");
         format!("  helm pull{plain} oci://{host}/{name} --version {version}\n")
-    }
-
-    fn url(&self) -> String {
-        format!("{}://{}", if self.tls { "https" } else { "http" }, self.host)
     }
 
     fn pull_otherwise(&self, image: &Shelf) -> String {

@@ -60,7 +60,7 @@ impl App {
                 tracing::warn!(%error, "no administration socket: `ingest`, `ls` and the other commands need this server to be stopped");
             }
         }
-        if let Some(address) = config.admin.listen {
+        if let Some(address) = config.admin_listen {
             let listener = Listener::tcp(address).await;
             admin.push(listener.with_context(|| format!("cannot listen for administration on `{address}`"))?);
         }

@@ -23,10 +23,8 @@ pub(crate) struct Mounted {
     pub(crate) compressed: Vec<PathBuf>,
 }
 
-/// Mounts everything the settings name, in order: later ones take precedence.
-///
-/// # Errors
-/// One of them cannot be mounted. A server without it would answer 404 for content the operator expects.
+/// Mounts everything the settings name, in order: later ones take precedence. One that cannot be mounted is an error: a server
+/// without it would answer 404 for content the operator expects.
 pub(crate) async fn mount(registry: &Registry, config: &Config) -> anyhow::Result<Mounted> {
     let mut mounted = Mounted::default();
     for path in &config.mount.paths {

@@ -22,7 +22,6 @@ pub(crate) struct Cli {
     pub(crate) command: Command,
 }
 
-/// One command.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Serve the registry
@@ -62,7 +61,6 @@ pub(crate) enum Command {
     Config(ConfigCommand),
 }
 
-/// Commands about one release.
 #[derive(Debug, Subcommand)]
 pub(crate) enum ReleaseCommand {
     /// Show who ingested what from where, and what happened to each tag
@@ -83,14 +81,12 @@ pub(crate) enum ReleaseCommand {
     Rm(ReleaseArguments),
 }
 
-/// Commands about settings.
 #[derive(Debug, Subcommand)]
 pub(crate) enum ConfigCommand {
     /// Check every setting; print those in effect, or everything that is invalid
     Check(FileArguments),
 }
 
-/// Which settings file to read.
 #[derive(Debug, Args)]
 pub(crate) struct FileArguments {
     /// The settings file
@@ -98,7 +94,6 @@ pub(crate) struct FileArguments {
     config: Option<PathBuf>,
 }
 
-/// Which settings file and data folder to use.
 #[derive(Debug, Args)]
 pub(crate) struct FolderArguments {
     #[command(flatten)]
@@ -108,7 +103,6 @@ pub(crate) struct FolderArguments {
     data: Option<PathBuf>,
 }
 
-/// What `serve` takes.
 #[derive(Debug, Args)]
 pub(crate) struct ServeArguments {
     #[command(flatten)]
@@ -140,7 +134,6 @@ pub(crate) struct ServeArguments {
     keys: Vec<PathBuf>,
 }
 
-/// What `ingest` takes.
 #[derive(Debug, Args)]
 pub(crate) struct IngestArguments {
     #[command(flatten)]
@@ -158,7 +151,6 @@ pub(crate) struct IngestArguments {
     pub(crate) paths: Vec<PathBuf>,
 }
 
-/// What `inventory` takes.
 #[derive(Debug, Args)]
 pub(crate) struct InventoryArguments {
     #[command(flatten)]
@@ -177,7 +169,6 @@ pub(crate) struct InventoryArguments {
     pub(crate) paths: Vec<PathBuf>,
 }
 
-/// What `ls` takes.
 #[derive(Debug, Args)]
 pub(crate) struct LsArguments {
     #[command(flatten)]
@@ -190,7 +181,6 @@ pub(crate) struct LsArguments {
     pub(crate) patterns: Vec<String>,
 }
 
-/// What `inspect` takes.
 #[derive(Debug, Args)]
 pub(crate) struct InspectArguments {
     #[command(flatten)]
@@ -203,7 +193,6 @@ pub(crate) struct InspectArguments {
     pub(crate) reference: String,
 }
 
-/// What `verify` takes.
 #[derive(Debug, Args)]
 pub(crate) struct VerifyArguments {
     #[command(flatten)]
@@ -222,7 +211,6 @@ pub(crate) struct VerifyArguments {
     pub(crate) references: Vec<String>,
 }
 
-/// What `rm` takes.
 #[derive(Debug, Args)]
 pub(crate) struct RmArguments {
     #[command(flatten)]
@@ -235,7 +223,6 @@ pub(crate) struct RmArguments {
     pub(crate) references: Vec<String>,
 }
 
-/// What `releases` takes.
 #[derive(Debug, Args)]
 pub(crate) struct ReleasesArguments {
     #[command(flatten)]
@@ -245,7 +232,6 @@ pub(crate) struct ReleasesArguments {
     pub(crate) json: bool,
 }
 
-/// What a command about one release takes.
 #[derive(Debug, Args)]
 pub(crate) struct ReleaseArguments {
     #[command(flatten)]
@@ -258,7 +244,6 @@ pub(crate) struct ReleaseArguments {
     pub(crate) id: u64,
 }
 
-/// What `release rollback` takes.
 #[derive(Debug, Args)]
 pub(crate) struct RollbackArguments {
     #[command(flatten)]
@@ -271,7 +256,6 @@ pub(crate) struct RollbackArguments {
     pub(crate) id: Option<u64>,
 }
 
-/// When to show progress.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum When {
     /// If standard error is likely to be read by a person
@@ -297,25 +281,23 @@ impl Command {
                 keys: arguments.keys.clone(),
                 ..arguments.folder.overrides()
             },
-            Self::Inventory(arguments) => arguments.file.overrides(),
-            Self::Ls(arguments) => arguments.folder.overrides(),
-            Self::Inspect(arguments) => arguments.folder.overrides(),
-            Self::Verify(arguments) => arguments.folder.overrides(),
-            Self::Rm(arguments) => arguments.folder.overrides(),
-            Self::Ingest(arguments) => arguments.folder.overrides(),
-            Self::Releases(arguments) => arguments.folder.overrides(),
-            Self::Release(command) => command.folder().overrides(),
-            Self::Rebuild(folder) => folder.overrides(),
-            Self::Config(ConfigCommand::Check(file)) => file.overrides(),
-        }
-    }
-}
-
-impl ReleaseCommand {
-    fn folder(&self) -> &FolderArguments {
-        match self {
-            Self::Show(one) | Self::Pin(one) | Self::Unpin(one) | Self::Rm(one) => &one.folder,
-            Self::Rollback(target) => &target.folder,
+            Self::Ingest(IngestArguments { folder, .. })
+            | Self::Ls(LsArguments { folder, .. })
+            | Self::Inspect(InspectArguments { folder, .. })
+            | Self::Verify(VerifyArguments { folder, .. })
+            | Self::Rm(RmArguments { folder, .. })
+            | Self::Releases(ReleasesArguments { folder, .. })
+            | Self::Release(ReleaseCommand::Rollback(RollbackArguments { folder, .. }))
+            | Self::Release(
+                ReleaseCommand::Show(ReleaseArguments { folder, .. })
+                | ReleaseCommand::Pin(ReleaseArguments { folder, .. })
+                | ReleaseCommand::Unpin(ReleaseArguments { folder, .. })
+                | ReleaseCommand::Rm(ReleaseArguments { folder, .. }),
+            )
+            | Self::Rebuild(folder) => folder.overrides(),
+            Self::Inventory(InventoryArguments { file, .. }) | Self::Config(ConfigCommand::Check(file)) => {
+                file.overrides()
+            }
         }
     }
 }

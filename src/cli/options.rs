@@ -38,9 +38,6 @@ pub(crate) struct IngestOptions {
 
 impl IngestOptions {
     /// These options on top of the settings of the process that ingests.
-    ///
-    /// # Errors
-    /// A name is invalid.
     pub(crate) fn over(self, settings: Settings, by: String) -> Result<Settings, InvalidNaming> {
         let mut settings = Settings { by, naming: self.naming()?, ..settings };
         settings.strict |= self.strict;
@@ -54,17 +51,11 @@ impl IngestOptions {
     }
 
     /// The names in effect.
-    ///
-    /// # Errors
-    /// A name is invalid.
     pub(crate) fn naming(&self) -> Result<Naming, InvalidNaming> {
         Naming::new(self.name.as_deref(), self.base_name.as_deref())
     }
 
     /// Joins these flags with the command's own settings: flags win here, and both are what is asked of a server.
-    ///
-    /// # Errors
-    /// The working directory is gone, so that the path of a key cannot be made absolute.
     pub(crate) fn join(&mut self, own: &mut Settings) -> std::io::Result<()> {
         self.strict |= own.strict;
         if self.keys.is_empty() {

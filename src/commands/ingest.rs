@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use airdock_config::Config;
-use airdock_sync::ingest::{Event, Notice, Report};
+use airdock_sync::ingest::{Event, Report};
 use anyhow::{Context as _, bail};
 
 use super::worker;
@@ -13,7 +13,7 @@ use crate::cli::IngestArguments;
 use crate::exit::{Exit, Failure};
 use crate::view::progress::Progress;
 use crate::view::report;
-use crate::view::text::{self, printable};
+use crate::view::text::{self, noticed, printable};
 
 pub(crate) fn run(mut config: Config, arguments: IngestArguments) -> anyhow::Result<Exit> {
     let IngestArguments { mut options, paths, json, progress, .. } = arguments;
@@ -78,10 +78,6 @@ fn explain(failure: &Failure, json: bool) {
         let line = serde_json::json!({ "event": "error", "message": failure.message, "kept": failure.kept });
         text::line(line);
     }
-    for Notice { file, message } in &failure.failures {
-        eprintln!("refused: {}: {}", printable(file), printable(message));
-    }
-    for tag in &failure.kept {
-        eprintln!("conflict: {}", printable(&tag.to_string()));
-    }
+    failure.failures.iter().for_each(|notice| eprintln!("{}", noticed("refused", notice)));
+    failure.kept.iter().for_each(|tag| eprintln!("conflict: {}", printable(&tag.to_string())));
 }

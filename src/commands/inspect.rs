@@ -54,10 +54,10 @@ fn render(found: &Inspection) -> String {
         let platform = child.platform.as_deref().unwrap_or("no platform");
         line("manifest", &format!("{}  {:<7}  {platform}", child.descriptor.digest, word(&child.state)));
     }
-    for (name, blob) in
-        found.config.iter().map(|config| ("config", config)).chain(found.layers.iter().map(|l| ("layer", l)))
-    {
-        line(name, &part(blob));
+    let config = found.config.iter().map(|blob| ("config", blob));
+    for (name, Piece { descriptor, state, .. }) in config.chain(found.layers.iter().map(|blob| ("layer", blob))) {
+        let (state, size) = (word(state), HumanBytes(descriptor.size));
+        line(name, &format!("{}  {state:<7}  {size}  {}", descriptor.digest, descriptor.media_type));
     }
     for referrer in &found.referrers {
         line("referrer", &format!("{}  {}", referrer.reference, referrer.artifact_type.as_deref().unwrap_or("-")));
@@ -71,10 +71,4 @@ fn render(found: &Inspection) -> String {
         line("in", "and more");
     }
     text
-}
-
-fn part(blob: &Piece) -> String {
-    let Piece { descriptor, state, .. } = blob;
-    let state = word(state);
-    format!("{}  {state:<7}  {}  {}", descriptor.digest, HumanBytes(descriptor.size), descriptor.media_type)
 }

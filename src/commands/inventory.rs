@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use crate::cli::InventoryArguments;
 use crate::exit::Exit;
 use crate::view::progress::Progress;
-use crate::view::text::{self, printable};
+use crate::view::text::{self, noticed};
 
 pub(crate) fn run(config: Config, arguments: &InventoryArguments) -> anyhow::Result<Exit> {
     let expires = arguments.expires.as_deref().map(|text| inventory::expiry(text, Timestamp::now())).transpose()?;
@@ -51,9 +51,7 @@ fn inputs(paths: &[PathBuf]) -> anyhow::Result<Vec<Input>> {
 }
 
 fn refused(notices: &[Notice], sentence: &str) -> Exit {
-    for Notice { file, message } in notices {
-        eprintln!("refused: {}: {}", printable(file), printable(message));
-    }
+    notices.iter().for_each(|notice| eprintln!("{}", noticed("refused", notice)));
     eprintln!("airdock: {sentence}");
     Exit::Refused
 }

@@ -4,11 +4,11 @@ use std::io::{self, IsTerminal as _};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use airdock_sync::ingest::{Event, Notice};
+use airdock_sync::ingest::Event;
 use indicatif::{HumanBytes, ProgressBar, ProgressStyle};
 
 use crate::cli::When;
-use crate::view::text::{self, printable};
+use crate::view::text::{self, noticed, printable};
 
 /// The least time between two plain lines.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -22,24 +22,7 @@ pub(crate) struct Progress {
 enum Shown {
     Nothing,
     Bar(ProgressBar),
-    Lines(Lines, Output),
-}
-
-/// Where lines go.
-#[derive(Clone, Copy)]
-enum Output {
-    Terminal,
-    Log,
-}
-
-impl Output {
-    fn print(self, line: &str, is_warning: bool) {
-        match self {
-            Self::Terminal => eprintln!("{line}"),
-            Self::Log if is_warning => tracing::warn!("{line}"),
-            Self::Log => tracing::info!("{line}"),
-        }
-    }
+    Lines(Lines),
 }
 
 impl Progress {
@@ -55,7 +38,7 @@ impl Progress {
 
     /// Lines in the log: a server's standard error is its log.
     pub(crate) fn log() -> Self {
-        Self { json: false, shown: Mutex::new(Shown::Lines(Lines::new("ingesting", Instant::now()), Output::Log)) }
+        Self { json: false, shown: Mutex::new(Shown::Lines(Lines::new("ingesting", true, Instant::now()))) }
     }
 
     /// Shows that `bytes` of `total` are done. The total may grow while the work goes on.
@@ -68,10 +51,9 @@ impl Progress {
                 }
                 bar.set_position(bytes);
             }
-            Shown::Lines(lines, output) => {
-                if let Some(line) = lines.reached(bytes, total, Instant::now()) {
-                    output.print(&line, false);
-                }
+            Shown::Lines(lines) => {
+                let line = lines.reached(bytes, total, Instant::now());
+                line.into_iter().for_each(|line| lines.print(&line, false));
             }
         }
     }
@@ -86,10 +68,9 @@ impl Progress {
         match &mut *self.shown() {
             Shown::Nothing => {}
             Shown::Bar(bar) => show_on_bar(bar, event),
-            Shown::Lines(lines, output) => {
-                if let Some(line) = lines.after(event, Instant::now()) {
-                    output.print(&line, matches!(event, Event::Warning(_) | Event::Failed(_)));
-                }
+            Shown::Lines(lines) => {
+                let is_warning = matches!(event, Event::Warning(_) | Event::Failed(_));
+                lines.after(event, Instant::now()).into_iter().for_each(|line| lines.print(&line, is_warning));
             }
         }
     }
@@ -113,7 +94,7 @@ impl Shown {
             When::Never => Self::Nothing,
             When::Auto if json => Self::Nothing,
             When::Auto | When::Always if io::stderr().is_terminal() => Self::Bar(ProgressBar::no_length()),
-            When::Auto | When::Always => Self::Lines(Lines::new(verb, Instant::now()), Output::Terminal),
+            When::Auto | When::Always => Self::Lines(Lines::new(verb, false, Instant::now())),
         }
     }
 }
@@ -140,23 +121,17 @@ fn show_on_bar(bar: &ProgressBar, event: &Event) {
             }
         }
         Event::Item { name, .. } => bar.set_message(printable(name)),
-        Event::Warning(notice) => bar.suspend(|| eprintln!("{}", warning(notice))),
-        Event::Failed(notice) => bar.suspend(|| eprintln!("{}", refusal(notice))),
+        Event::Warning(notice) => bar.suspend(|| eprintln!("{}", noticed("warning", notice))),
+        Event::Failed(notice) => bar.suspend(|| eprintln!("{}", noticed("refused", notice))),
         Event::Finished(_) => bar.finish_and_clear(),
     }
-}
-
-fn warning(notice: &Notice) -> String {
-    format!("warning: {}: {}", printable(&notice.file), printable(&notice.message))
-}
-
-fn refusal(notice: &Notice) -> String {
-    format!("refused: {}: {}", printable(&notice.file), printable(&notice.message))
 }
 
 /// Progress as plain lines; time comes in as an argument.
 struct Lines {
     verb: &'static str,
+    /// Whether they go to the log instead of standard error.
+    to_log: bool,
     began: Instant,
     total: Option<u64>,
     done: u64,
@@ -165,12 +140,20 @@ struct Lines {
 }
 
 impl Lines {
-    fn new(verb: &'static str, now: Instant) -> Self {
-        Self { verb, began: now, total: None, done: 0, printed_at: now, printed: 0 }
+    fn new(verb: &'static str, to_log: bool, now: Instant) -> Self {
+        Self { verb, to_log, began: now, total: None, done: 0, printed_at: now, printed: 0 }
+    }
+
+    fn print(&self, line: &str, is_warning: bool) {
+        match (self.to_log, is_warning) {
+            (false, _) => eprintln!("{line}"),
+            (true, true) => tracing::warn!("{line}"),
+            (true, false) => tracing::info!("{line}"),
+        }
     }
 
     fn begin(&mut self, total: Option<u64>, now: Instant) -> String {
-        *self = Self { total, ..Self::new(self.verb, now) };
+        *self = Self { total, ..Self::new(self.verb, self.to_log, now) };
         match total {
             Some(total) => format!("{} {}", self.verb, HumanBytes(total)),
             None => self.verb.to_owned(),
@@ -195,8 +178,8 @@ impl Lines {
                 self.is_due(now).then(|| self.line(now))
             }
             Event::Item { name, .. } => Some(format!("read {}", printable(name))),
-            Event::Warning(notice) => Some(warning(notice)),
-            Event::Failed(notice) => Some(refusal(notice)),
+            Event::Warning(notice) => Some(noticed("warning", notice)),
+            Event::Failed(notice) => Some(noticed("refused", notice)),
             Event::Finished(_) => None,
         }
     }
@@ -231,6 +214,8 @@ impl Lines {
 
 #[cfg(test)]
 mod tests {
+    use airdock_sync::ingest::Notice;
+
     use super::*;
 
     fn second(began: Instant, seconds: u64) -> Instant {
@@ -240,7 +225,7 @@ mod tests {
     #[test]
     fn lines_come_no_faster_than_one_a_second_and_one_per_five_percent() {
         let began = Instant::now();
-        let mut lines = Lines::new("ingesting", began);
+        let mut lines = Lines::new("ingesting", false, began);
         lines.after(&Event::Started { total_bytes: Some(1000) }, began);
         let mut advance = |bytes, seconds| lines.after(&Event::Advanced { bytes }, second(began, seconds));
         assert_eq!(advance(400, 0), None, "too early");
@@ -252,7 +237,7 @@ mod tests {
     #[test]
     fn a_verification_reports_progress_in_the_same_lines() {
         let began = Instant::now();
-        let mut lines = Lines::new("verifying", began);
+        let mut lines = Lines::new("verifying", false, began);
         assert_eq!(lines.reached(10, 1000, began).unwrap(), "verifying 1000 B");
         assert_eq!(lines.reached(500, 1000, began), None, "too early");
         assert_eq!(lines.reached(500, 1000, second(began, 1)).unwrap(), " 50 %  500 B of 1000 B, 500 B/s, 1 s left");
@@ -261,7 +246,7 @@ mod tests {
     #[test]
     fn without_a_total_no_remaining_time_is_shown() {
         let began = Instant::now();
-        let mut lines = Lines::new("ingesting", began);
+        let mut lines = Lines::new("ingesting", false, began);
         lines.after(&Event::Started { total_bytes: None }, began);
         let line = lines.after(&Event::Advanced { bytes: 4096 }, second(began, 2)).unwrap();
         assert_eq!(line, "4.00 KiB, 2.00 KiB/s");
@@ -270,7 +255,7 @@ mod tests {
     #[test]
     fn a_file_that_grows_while_it_is_read_stays_at_100_percent() {
         let began = Instant::now();
-        let mut lines = Lines::new("ingesting", began);
+        let mut lines = Lines::new("ingesting", false, began);
         lines.after(&Event::Started { total_bytes: Some(10) }, began);
         let line = lines.after(&Event::Advanced { bytes: 20 }, second(began, 1)).unwrap();
         assert!(line.starts_with("100 %") && line.ends_with(" 0 s left"), "{line}");

@@ -3,11 +3,11 @@
 use std::fmt::Write as _;
 
 use airdock_registry::names::Namespace;
-use airdock_sync::ingest::{ImageRow, Notice, Report};
+use airdock_sync::ingest::{ImageRow, Report};
 use indicatif::HumanBytes;
 
 use crate::view::table::Table;
-use crate::view::text::{counted, platforms, printable, shortened};
+use crate::view::text::{counted, noticed, platforms, printable, shortened};
 
 const HEAD: [&str; 6] = ["IMAGE", "INTERNAL NAME", "DIGEST", "PLATFORMS", "SIZE", "STATE"];
 
@@ -17,8 +17,9 @@ pub(crate) fn render(report: &Report) -> String {
     if !report.images.is_empty() {
         table(&mut text, &report.images);
     }
-    notices(&mut text, "warning", &report.warnings);
-    notices(&mut text, "refused", &report.failures);
+    for (kind, notices) in [("warning", &report.warnings), ("refused", &report.failures)] {
+        notices.iter().for_each(|notice| text += &(noticed(kind, notice) + "\n"));
+    }
     for signature in &report.signatures {
         let _ = writeln!(text, "signed: {}", printable(&signature.to_string()));
     }
@@ -64,12 +65,6 @@ fn cells(image: &ImageRow) -> [String; 6] {
     ]
 }
 
-fn notices(text: &mut String, kind: &str, notices: &[Notice]) {
-    for notice in notices {
-        let _ = writeln!(text, "{kind}: {}: {}", printable(&notice.file), printable(&notice.message));
-    }
-}
-
 fn summary(report: &Report) -> String {
     let read = HumanBytes(report.bytes_read);
     let seconds = report.seconds;
@@ -87,6 +82,8 @@ fn summary(report: &Report) -> String {
 
 #[cfg(test)]
 mod tests {
+    use airdock_sync::ingest::Notice;
+
     use super::*;
 
     fn row() -> ImageRow {

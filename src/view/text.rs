@@ -4,6 +4,7 @@ use std::fmt::Display;
 use std::io::{self, Write};
 
 use airdock_registry::oci::Digest;
+use airdock_sync::ingest::Notice;
 use anyhow::Context as _;
 use jiff::Timestamp;
 use serde::Serialize;
@@ -37,6 +38,11 @@ pub(crate) fn printable(text: &str) -> String {
         if c.is_control() { shown.extend(c.escape_default()) } else { shown.push(c) }
     }
     shown
+}
+
+/// A warning or a refusal in one line.
+pub(crate) fn noticed(kind: &str, Notice { file, message }: &Notice) -> String {
+    format!("{kind}: {}: {}", printable(file), printable(message))
 }
 
 /// `1 tag`, `2 tags`.
