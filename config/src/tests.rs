@@ -222,6 +222,13 @@ fn the_administration_api_listens_on_loopback_only() {
 }
 
 #[test]
+fn a_dot_in_a_quoted_key_leads_into_no_table() {
+    let found = complaint("\"server.listen\" = ['127.0.0.1:1']\n[\"ingest.limits\"]\ndepth = 2", &[]);
+    assert!(found.contains("`server.listen` in `airdock.toml`: no such key"), "{found}");
+    assert!(found.contains("`ingest.limits` in `airdock.toml`: no such key"), "{found}");
+}
+
+#[test]
 fn a_file_that_is_not_toml_is_shown_where_it_breaks() {
     let found = complaint("[server]\nlisten = = 5", &[]);
     assert!(found.starts_with("1 setting cannot be used:\n  in `airdock.toml`: not TOML: "), "{found}");

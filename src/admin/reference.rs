@@ -18,13 +18,8 @@ pub(super) struct Reference {
 
 /// Reads `repository:tag`, `repository@digest`, or either with an upstream's host before it, as pulls spell it.
 pub(super) fn parse(text: &str, names: &names::Settings) -> Result<Reference, Failure> {
-    let wrong = |why: &str| {
-        let shown: String = text.chars().take(120).collect();
-        Failure::new(
-            Code::InvalidReference,
-            format!("`{shown}` is not a reference: {why}; write REPOSITORY:TAG or REPOSITORY@DIGEST"),
-        )
-    };
+    let wrong =
+        |why: &str| invalid(text, format_args!("a reference: {why}; write REPOSITORY:TAG or REPOSITORY@DIGEST"));
     if text.len() > MAX_LEN {
         return Err(wrong("it is too long"));
     }
@@ -41,6 +36,11 @@ pub(super) fn parse(text: &str, names: &names::Settings) -> Result<Reference, Fa
         (None, None) => return Err(wrong("it names no tag and no digest")),
     };
     Ok(Reference { name: names::resolve(names, path, None), what })
+}
+
+fn invalid(text: &str, why: impl std::fmt::Display) -> Failure {
+    let shown: String = text.chars().take(120).collect();
+    Failure::new(Code::InvalidReference, format!("`{shown}` is not {why}"))
 }
 
 /// A colon after the last slash begins a tag; one before it begins a host's port.
@@ -70,10 +70,7 @@ impl Pattern {
     /// Reads a repository or `repository:tag`, either with `*` for any characters.
     pub(super) fn parse(text: &str) -> Result<Self, Failure> {
         if text.is_empty() || text.len() > MAX_LEN || text.contains('@') {
-            let shown: String = text.chars().take(120).collect();
-            let message =
-                format!("`{shown}` is not a pattern: write REPOSITORY or REPOSITORY:TAG, `*` is any characters");
-            return Err(Failure::new(Code::InvalidReference, message));
+            return Err(invalid(text, "a pattern: write REPOSITORY or REPOSITORY:TAG, `*` is any characters"));
         }
         let (repository, tag) = split_tag(text);
         Ok(Self { repository: stored(repository.trim_end_matches('/')), tag: tag.map(str::to_owned) })

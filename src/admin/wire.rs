@@ -31,11 +31,8 @@ pub(super) const MAX_REQUEST: usize = 4 << 20;
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Line {
-    /// Something that comes before the outcome.
     Part(Box<RawValue>),
-    /// It is done.
     Outcome(Box<RawValue>),
-    /// It failed.
     Error(Failure),
 }
 
@@ -45,7 +42,6 @@ pub(crate) enum Line {
 pub(crate) struct Ingest {
     /// Absolute paths as the server sees them; `-` is the stream that follows in the body.
     pub(crate) inputs: Vec<PathBuf>,
-    /// How to ingest.
     #[serde(default)]
     pub(crate) options: IngestOptions,
 }
@@ -74,7 +70,6 @@ pub(crate) struct Verify {
     pub(crate) remove_damaged: bool,
 }
 
-/// One tag.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct TagRow {
@@ -302,14 +297,12 @@ pub(crate) struct Removals {
     pub(crate) failed: u64,
 }
 
-/// Whether a release is pinned now.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Pin {
     pub(crate) id: u64,
     pub(crate) pinned: bool,
 }
 
-/// The result of a rollback.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct RolledBack {
     /// The release in effect now.
@@ -318,7 +311,6 @@ pub(crate) struct RolledBack {
     pub(crate) record: Option<Release>,
 }
 
-/// The result of the removal of a release.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Removed {
     pub(crate) removed: u64,
