@@ -55,10 +55,10 @@ pub(crate) fn blocking<T: Send + 'static>(
 /// # Cancel safety
 /// Goes on to its end when the caller is dropped.
 pub(crate) fn composed<T: Send + 'static>(
-    use_case: impl Future<Output = Result<T, Error>> + Send + 'static,
+    use_case: impl AsyncFnOnce() -> Result<T, Error> + Send + 'static,
 ) -> impl Future<Output = Result<T, Error>> + Send {
     let runtime = Handle::current();
-    joined(tokio::task::spawn_blocking(move || block_on(&runtime, use_case)))
+    joined(tokio::task::spawn_blocking(move || block_on(&runtime, use_case())))
 }
 
 /// As [`composed`], for a caller whose thread may block already.
@@ -86,7 +86,7 @@ mod tests {
     #[tokio::test]
     async fn a_use_case_of_many_questions_is_one_hop() {
         let here = std::thread::current().id();
-        let (first, second) = composed(async { Ok((thread().await?, thread().await?)) }).await.unwrap();
+        let (first, second) = composed(async || Ok((thread().await?, thread().await?))).await.unwrap();
         assert_eq!(first, second);
         assert_ne!(first, here);
         assert_ne!(thread().await.unwrap(), here, "a single question is a hop of its own");
@@ -96,7 +96,7 @@ mod tests {
     async fn a_use_case_that_was_begun_ends_when_its_caller_is_dropped() {
         let (begun, mut has_begun) = tokio::sync::mpsc::channel::<()>(1);
         let (ended, mut has_ended) = tokio::sync::mpsc::channel::<()>(1);
-        let use_case = composed(async move {
+        let use_case = composed(async move || {
             let _ = begun.send(()).await;
             tokio::time::sleep(std::time::Duration::from_millis(50)).await;
             let _ = ended.send(()).await;
