@@ -6,6 +6,7 @@
 
 use std::cell::Cell;
 use std::future::ready;
+use std::pin::{Pin, pin};
 
 use futures_util::future::Either;
 use tokio::runtime::Handle;
@@ -84,9 +85,15 @@ pub(crate) fn composed<T: Send + 'static>(
 }
 
 /// As [`composed`], for a caller whose thread may block already.
-pub(crate) fn block_on<F: Future>(runtime: &Handle, use_case: F) -> F::Output {
+pub(crate) fn block_on<T>(runtime: &Handle, use_case: impl Future<Output = T>) -> T {
     let _marked = Marked::set();
-    runtime.block_on(use_case)
+    let mut output = None;
+    // One instance of the runtime's code for all use cases: each of its own has some ten kilobytes.
+    {
+        let run: Pin<&mut dyn Future<Output = ()>> = pin!(async { output = Some(use_case.await) });
+        runtime.block_on(run);
+    }
+    output.expect("the future ran to its end")
 }
 
 #[cfg(test)]
