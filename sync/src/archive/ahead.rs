@@ -13,7 +13,7 @@ use airdock_registry::content::Sink;
 use airdock_registry::oci::Digest;
 
 use crate::input::source::{Extent, PIECE};
-use crate::problem::Problem;
+use crate::problem::Result;
 use crate::progress::Meter;
 
 /// Smaller blobs are not worth a thread.
@@ -27,14 +27,7 @@ const PAGE: usize = 4096;
 const MAX_THREADS: usize = 4;
 
 /// Writes the blobs that are `wanted`. Returns those that were written.
-///
-/// # Errors
-/// Only when the ingest is cancelled.
-pub(crate) fn write(
-    to: &mut dyn Sink,
-    meter: &Meter<'_>,
-    wanted: Vec<(Extent, Digest)>,
-) -> Result<HashSet<Digest>, Problem> {
+pub(crate) fn write(to: &mut dyn Sink, meter: &Meter<'_>, wanted: Vec<(Extent, Digest)>) -> Result<HashSet<Digest>> {
     let threads = std::thread::available_parallelism().map_or(1, usize::from).min(MAX_THREADS).min(wanted.len());
     if threads < 2 {
         return Ok(HashSet::new());

@@ -226,9 +226,6 @@ fn of_chart(config: &[u8]) -> Option<FoundName> {
 }
 
 /// The name of a chart. A tag cannot have a plus sign; Helm writes and reads an underscore instead.
-///
-/// # Errors
-/// Which part of it cannot be a name.
 pub(crate) fn chart(name: &str, version: &str) -> Result<FoundName, String> {
     let repository = format!("charts/{name}").parse();
     let repository = repository.map_err(|error| format!("its name cannot be a repository: {error}"))?;

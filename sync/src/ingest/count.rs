@@ -22,9 +22,6 @@ impl Count {
     }
 
     /// Whether everything counted fits and leaves `keep_free` bytes free.
-    ///
-    /// # Errors
-    /// As for [`Sink::require_room`].
     pub(super) fn require_room(&self, keep_free: u64) -> Result<(), Error> {
         let needed = self.blobs.values().fold(0_u64, |needed, size| needed.saturating_add(*size));
         self.draft.require_room(needed, keep_free)

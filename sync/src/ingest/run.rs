@@ -18,7 +18,7 @@ use crate::archive::intake::Intake;
 use crate::archive::read;
 use crate::inventory::Inventory;
 use crate::manifest_txt::{self, Held};
-use crate::problem::Problem;
+use crate::problem::{Problem, Result};
 use crate::progress::{Cancel, Event, Meter};
 use crate::publish::{PublishRules, Publisher};
 use crate::report::{Kept, Notice, Report};
@@ -223,7 +223,7 @@ impl<'a> Work<'a> {
     }
 }
 
-fn read_all(intake: &mut Intake<'_>, inputs: Vec<Input>) -> Result<(), Problem> {
+fn read_all(intake: &mut Intake<'_>, inputs: Vec<Input>) -> Result<()> {
     for input in inputs {
         match input {
             Input::Path(path) => read::path(intake, &path)?,

@@ -13,17 +13,12 @@ use super::settings::Settings;
 use crate::archive::found::Inventories;
 use crate::archive::intake::Intake;
 use crate::archive::read;
-use crate::problem::Problem;
+use crate::problem::{Problem, Result};
 use crate::progress::{Cancel, Meter};
 use crate::text::printable;
 
 /// Reads seekable inputs without their layers. Returns their inventories, and marks them incomplete if an input failed.
-fn look_through(
-    count: &mut Count,
-    cancel: &Cancel,
-    settings: &Settings,
-    paths: &[PathBuf],
-) -> Result<Inventories, Problem> {
+fn look_through(count: &mut Count, cancel: &Cancel, settings: &Settings, paths: &[PathBuf]) -> Result<Inventories> {
     let silent = |_| {};
     let meter = Meter::new(&silent, cancel);
     let mut intake = Intake::new(count, &meter, &settings.limits, settings.naming.base.as_ref());
@@ -36,29 +31,23 @@ fn look_through(
 }
 
 /// The inventories in the roots of `paths`, as far as those can be read without unpacking.
-///
-/// # Errors
-/// [`Problem::Cancelled`].
 pub(super) fn inventories(
     draft: ReleaseDraft,
     cancel: &Cancel,
     settings: &Settings,
     paths: &[PathBuf],
-) -> Result<Inventories, Problem> {
+) -> Result<Inventories> {
     look_through(&mut Count::new(draft), cancel, settings, paths)
 }
 
 /// Refuses an ingest of `paths` that cannot fit. `most` is their size, if it is known.
-///
-/// # Errors
-/// [`Problem::Registry`] with what is missing; [`Problem::Cancelled`]. Problems with an archive are left to the ingest.
 pub(super) fn require_room(
     draft: ReleaseDraft,
     cancel: &Cancel,
     settings: &Settings,
     paths: &[PathBuf],
     most: Option<u64>,
-) -> Result<(), Problem> {
+) -> Result<()> {
     let keep_free = settings.limits.keep_free;
     if keep_free == 0 || most.is_some_and(|most| draft.require_room(most, keep_free).is_ok()) {
         return Ok(());

@@ -52,9 +52,6 @@ fn label(key: &Key) -> String {
 
 impl Trust {
     /// Reads the keys, and the inventory if one was given.
-    ///
-    /// # Errors
-    /// [`IngestError::Key`]; [`IngestError::Untrusted`] when the inventory given cannot be read.
     pub(super) fn new(settings: &Settings) -> Result<Self, IngestError> {
         let keys = read_keys(&settings.trust.keys)?;
         let Some(path) = &settings.trust.inventory else { return Ok(Self { keys, given: None }) };
@@ -78,9 +75,6 @@ impl Trust {
     }
 
     /// Compares what was found with its inventories. Returns who signed them. Without keys, problems are only warnings.
-    ///
-    /// # Errors
-    /// [`IngestError::Untrusted`], with all problems.
     pub(super) fn check(&self, intake: &mut Intake<'_>, inputs: &str) -> Result<Vec<ReleaseSignature>, IngestError> {
         let found = std::mem::take(&mut intake.inventories);
         let mut held = self.read_all(&found, inputs);
@@ -106,9 +100,6 @@ impl Trust {
 
     /// Checks the inventories alone against the keys and the clock, before anything is written. They are checked again at
     /// the end.
-    ///
-    /// # Errors
-    /// [`IngestError::Untrusted`], when the ingest cannot succeed.
     pub(super) fn check_ahead(&self, meter: &Meter<'_>, found: &Inventories, inputs: &str) -> Result<(), IngestError> {
         let problems = self.read_all(found, inputs).problems;
         if problems.is_empty() || !self.is_required() { Ok(()) } else { Err(refuse(meter, problems)) }

@@ -64,9 +64,6 @@ pub(crate) struct InvalidKey {
 
 impl Key {
     /// Reads a PEM file with one public key.
-    ///
-    /// # Errors
-    /// When it cannot be read, or holds something else.
     pub(crate) fn read(path: &Path) -> Result<Self, InvalidKey> {
         let invalid = |problem: String| InvalidKey { path: path.to_owned(), problem };
         let pem = read_bounded(path, MAX_KEY).map_err(|error| invalid(error.to_string()))?;

@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use super::hauler;
 use crate::archive::names::{Annotations, Names};
-use crate::problem::Problem;
+use crate::problem::{Problem, Result};
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -37,7 +37,7 @@ pub(crate) struct Root {
 }
 
 /// Reads `index.json`. It has one entry for each tag: entries with the same digest are one image.
-pub(crate) fn roots(bytes: &[u8], path: &str) -> Result<Vec<Root>, Problem> {
+pub(crate) fn roots(bytes: &[u8], path: &str) -> Result<Vec<Root>> {
     let index: Index = serde_json::from_slice(bytes).map_err(|error| Problem::document(path, error))?;
     let mut roots: Vec<Root> = Vec::new();
     let mut positions: HashMap<Digest, usize> = HashMap::new();
