@@ -103,7 +103,7 @@ impl Charts {
             return Ok(index.clone());
         }
         let known = std::mem::take(&mut made.known);
-        let (index, known) = core.run(|core| async move { make(&core, known).await }).await?;
+        let (index, known) = core.run(async move |core| make(&core, known).await).await?;
         *made = Made { of: Some(now), index: Some(index.clone()), known };
         Ok(index)
     }
