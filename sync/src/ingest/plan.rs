@@ -1,6 +1,6 @@
 //! The plan of an ingest: which manifest goes to which repositories under which tags, and what is reported of each.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use airdock_registry::content::{Committed, Sink};
 use airdock_registry::names::Namespace;
@@ -26,8 +26,8 @@ struct Row {
 pub(super) struct Plan {
     rows: Vec<Row>,
     tags: BTreeMap<(RepositoryName, Tag), Claim>,
-    /// Tags that several images of the ingest claim.
-    contested: Vec<Notice>,
+    /// Tags that several images of the ingest claim: which image gets one depends on the order of reading.
+    pub(super) contested: Vec<Notice>,
 }
 
 /// The image of this ingest that gets a tag.
@@ -53,18 +53,14 @@ impl Plan {
                 for (digest, _) in &item.manifests {
                     homes.entry(*digest).or_default().extend(repositories.iter().cloned());
                 }
-                plan.add(
-                    intake,
-                    &found,
-                    Row { image, shown: name.shown.clone(), repositories, tag: name.tag.clone(), notes: Vec::new() },
-                );
+                let (shown, tag) = (name.shown.clone(), name.tag.clone());
+                plan.add(intake, &found, Row { image, shown, repositories, tag, notes: Vec::new() });
             }
         }
         for (image, item) in found.iter().enumerate() {
             let Some((about, tag)) = &item.beside else { continue };
-            let home = homes.get(about).cloned();
-            let (repositories, tag) = match home {
-                Some(repositories) => (repositories, tag.clone()),
+            let (repositories, tag) = match homes.get(about) {
+                Some(repositories) => (repositories.clone(), tag.clone()),
                 None => (item.names.iter().map(|name| name.repository.clone()).collect(), None),
             };
             let notes = vec![format!("it belongs to `{about}`")];
@@ -75,18 +71,9 @@ impl Plan {
         plan
     }
 
-    /// Tags that several images of the ingest claim: which image gets one depends on the order of reading.
-    pub(super) fn contested(&self) -> &[Notice] {
-        &self.contested
-    }
-
     fn add(&mut self, intake: &mut Intake<'_>, found: &[Found], mut row: Row) {
-        let mut seen = Vec::new();
-        row.repositories.retain(|repository| {
-            let new = !seen.contains(repository);
-            seen.push(repository.clone());
-            new
-        });
+        let mut seen = HashSet::new();
+        row.repositories.retain(|repository| seen.insert(repository.clone()));
         let Found { root, file, lost_digest, .. } = &found[row.image];
         if let Some(tag) = &row.tag {
             let claim = Claim { digest: *root, lost_digest: *lost_digest };
@@ -97,8 +84,8 @@ impl Plan {
                 let stays = before.is_some_and(|before| claim.lost_digest && !before.lost_digest);
                 if let Some(before) = before {
                     let (gets, other) = if stays { (before, claim) } else { (claim, before) };
-                    let why =
-                        if gets.lost_digest == other.lost_digest { "" } else { ", which keeps the registry's digest," };
+                    let differ = gets.lost_digest != other.lost_digest;
+                    let why = if differ { ", which keeps the registry's digest," } else { "" };
                     let message = format!(
                         "`{repository}:{tag}` is two images in this ingest; `{}`{why} gets the tag and `{}` does not",
                         gets.digest, other.digest
@@ -147,6 +134,9 @@ impl Plan {
 }
 
 impl Row {
+    /// What a row with several tags may be; the last of them that one of its tags is counts.
+    const STATES: [&str; 4] = ["already there", "updated", "new", "kept"];
+
     fn shown(&self, found: &Found, outcomes: &HashMap<(&RepositoryName, &Tag), (&Digest, &Outcome)>) -> ImageRow {
         let mut notes = found.notes.clone();
         notes.extend(self.notes.iter().cloned());
@@ -162,11 +152,11 @@ impl Row {
                 Outcome::Kept { current, by, why } => {
                     let protected = if *why == WhyKept::Protected { "; its prefix is protected" } else { "" };
                     notes.push(format!("`{repository}:{tag}` stays `{current}`, {by}{protected}"));
-                    RowState::Kept
+                    3
                 }
-                Outcome::New => RowState::New,
-                Outcome::Moved { .. } => RowState::Updated,
-                Outcome::AlreadyThere => RowState::There,
+                Outcome::New => 2,
+                Outcome::Moved { .. } => 1,
+                Outcome::AlreadyThere => 0,
             };
             state = state.max(Some(this));
         }
@@ -182,7 +172,7 @@ impl Row {
             digest: found.root.to_string(),
             platforms: found.platforms.clone(),
             size: found.size,
-            state: state.map_or("by digest", RowState::text).into(),
+            state: state.map_or("by digest", |state: usize| Self::STATES[state]).into(),
             note: (!notes.is_empty()).then(|| notes.join("; ")),
         }
     }
@@ -190,24 +180,4 @@ impl Row {
 
 fn is_upstream(name: &RepositoryName) -> bool {
     Namespace::of_component(name.split_first().0).is_some()
-}
-
-/// What is reported of a row with several tags: the highest one decides.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum RowState {
-    There,
-    Updated,
-    New,
-    Kept,
-}
-
-impl RowState {
-    const fn text(self) -> &'static str {
-        match self {
-            Self::There => "already there",
-            Self::Updated => "updated",
-            Self::New => "new",
-            Self::Kept => "kept",
-        }
-    }
 }

@@ -1,17 +1,16 @@
 //! From inputs to a committed release or mount: read everything, decide names, commit once.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Instant;
 
 use airdock_registry::content::{Committed, Sink};
 use airdock_registry::oci::Digest;
 use airdock_registry::{Provenance, Registry, TagOutcome};
 
+use super::dry::{Count, Hash};
 use super::error::IngestError;
-use super::hash::Hash;
 use super::plan::Plan;
 use super::settings::{Input, Naming, Settings};
-use super::survey;
 use super::trust::{self, Trust};
 use crate::archive::found::{Found, FoundName, UNTAGGED};
 use crate::archive::intake::Intake;
@@ -188,8 +187,8 @@ impl<'a> Work<'a> {
         give_name(&mut intake, &self.settings.naming)?;
         cross_check(&mut intake);
         let plan = Plan::new(&mut intake, &self.publisher);
-        if self.trust.is_required() && !plan.contested().is_empty() {
-            return Err(trust::refuse(self.meter, plan.contested().to_vec()));
+        if self.trust.is_required() && !plan.contested.is_empty() {
+            return Err(trust::refuse(self.meter, plan.contested));
         }
         let Intake { found, warnings, failures, .. } = intake;
         to.signed(&signatures);
@@ -209,17 +208,32 @@ impl<'a> Work<'a> {
         Ok(report)
     }
 
-    /// Checks before anything is written whether the inputs are signed and whether they fit, as far as that can be told
-    /// without reading them whole.
+    /// Checks before anything is written whether the inputs are signed and whether they fit, as far as that can be told from
+    /// seekable archives without reading their layers. Nothing that fits is refused, because no more is counted than will be
+    /// written. Problems with an archive are left to the ingest.
     fn survey(&self, registry: &Registry, origin: &Provenance, inputs: &[Input]) -> Result<(), IngestError> {
-        let paths: Vec<PathBuf> = inputs.iter().filter_map(Input::path).map(ToOwned::to_owned).collect();
-        let draft = || registry.release(origin.clone());
+        let mut count = Count::new(registry.release(origin.clone()));
+        let keep_free = self.settings.limits.keep_free;
+        let fits = |most| count.draft.require_room(most, keep_free).is_ok();
+        let fits = keep_free == 0 || total(inputs).is_some_and(fits);
+        if fits && !self.trust.is_required() {
+            return Ok(());
+        }
+        let silent = |_| {};
+        let meter = Meter::new(&silent, self.cancel);
+        let mut intake = Intake::new(&mut count, &meter, &self.settings.limits, self.settings.naming.base.as_ref());
+        let paths: Vec<&Path> = inputs.iter().filter_map(Input::path).collect();
+        for path in &paths {
+            read::path(&mut intake, path)?;
+        }
+        let Intake { inventories: mut found, failures, .. } = intake;
         if self.trust.is_required() {
-            let mut found = survey::inventories(draft(), self.cancel, self.settings, &paths)?;
-            found.incomplete |= paths.len() < inputs.len();
+            let is_input = |file: &String| paths.iter().any(|path| *file == printable(&path.display().to_string()));
+            // A stream, or an input that cannot be read, may have more.
+            found.incomplete = paths.len() < inputs.len() || failures.iter().any(|failure| is_input(&failure.file));
             self.trust.check_ahead(self.meter, &found, &bundle_name(inputs))?;
         }
-        Ok(survey::require_room(draft(), self.cancel, self.settings, &paths, total(inputs))?)
+        if fits { Ok(()) } else { Ok(count.require_room(keep_free).map_err(Problem::Registry)?) }
     }
 }
 

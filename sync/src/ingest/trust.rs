@@ -42,7 +42,7 @@ pub fn check_keys(settings: &Settings) -> Result<Vec<String>, IngestError> {
 }
 
 fn read_keys(paths: &[PathBuf]) -> Result<Vec<Key>, IngestError> {
-    let read = |path: &PathBuf| Key::read(path).map_err(|error| IngestError::Key { message: error.to_string() });
+    let read = |path: &PathBuf| Key::read(path).map_err(|message| IngestError::Key { message });
     paths.iter().map(read).collect()
 }
 
@@ -83,11 +83,8 @@ impl Trust {
             held.compare(&intake.found);
         }
         if self.is_required() {
-            return if held.problems.is_empty() {
-                Ok(held.signatures)
-            } else {
-                Err(refuse(intake.meter, held.problems))
-            };
+            let is_trusted = held.problems.is_empty();
+            return if is_trusted { Ok(held.signatures) } else { Err(refuse(intake.meter, held.problems)) };
         }
         for Notice { file, message } in held.problems {
             intake.warn(&file, message);
@@ -102,7 +99,7 @@ impl Trust {
     /// the end.
     pub(super) fn check_ahead(&self, meter: &Meter<'_>, found: &Inventories, inputs: &str) -> Result<(), IngestError> {
         let problems = self.read_all(found, inputs).problems;
-        if problems.is_empty() || !self.is_required() { Ok(()) } else { Err(refuse(meter, problems)) }
+        if problems.is_empty() { Ok(()) } else { Err(refuse(meter, problems)) }
     }
 
     /// Reads the inventories that count. It is a problem if there is none, one is required, and none can follow.
@@ -149,11 +146,8 @@ impl Trust {
                 );
                 return held.problem(file, message);
             };
-            held.signatures.push(ReleaseSignature {
-                inventory: file.to_owned(),
-                key: key.file.clone(),
-                fingerprint: key.fingerprint,
-            });
+            let (inventory, key, fingerprint) = (file.to_owned(), key.file.clone(), key.fingerprint);
+            held.signatures.push(ReleaseSignature { inventory, key, fingerprint });
         }
         match Inventory::parse(text) {
             Ok(inventory) => held.add(file, inventory),
@@ -190,8 +184,8 @@ impl Held {
 
     fn add(&mut self, file: &str, inventory: Inventory) {
         if let Some(expires) = inventory.expires.filter(|_| inventory.is_expired(Timestamp::now())) {
-            return self
-                .problem(file, format!("it expired at {expires} by this machine's clock; bring a newer bundle"));
+            let message = format!("it expired at {expires} by this machine's clock; bring a newer bundle");
+            return self.problem(file, message);
         }
         for entry in inventory.entries {
             if entry.is_tagged() {
@@ -226,10 +220,8 @@ impl Held {
             let message = match said {
                 Some(said) => {
                     replaced.insert(said.clone());
-                    format!(
-                        "`{name}` is {digest}, where the inventory says {}: it was changed, or swapped",
-                        said.digest()
-                    )
+                    let said = said.digest();
+                    format!("`{name}` is {digest}, where the inventory says {said}: it was changed, or swapped")
                 }
                 None => format!("the inventory does not name {digest} as `{name}`"),
             };
