@@ -83,10 +83,7 @@ pub fn paths(bytes: &[u8]) -> usize {
     seen
 }
 
-/// Lines as image references and as names given by hand.
-///
-/// # Panics
-/// When a reference, printed and parsed again, is another one.
+/// Lines as image references and as names given by hand. Panics when a reference, printed and parsed again, is another one.
 pub fn references(bytes: &[u8]) -> usize {
     let text = String::from_utf8_lossy(bytes);
     let mut seen = 0;
@@ -114,10 +111,8 @@ pub fn chart(bytes: &[u8]) -> usize {
     taken.len() + usize::from(is_chart) + usize::from(found) + yaml.unwrap_or(0)
 }
 
-/// An inventory, and the same bytes as a key file and a signature.
-///
-/// # Panics
-/// When an inventory, printed and parsed again, is another one.
+/// An inventory, and the same bytes as a key file and a signature. Panics when an inventory, printed and parsed again, is
+/// another one.
 pub fn inventory(bytes: &[u8]) -> usize {
     let key = Key::of_pem(String::new(), bytes);
     let seen = usize::from(key.is_ok_and(|key| !key.has_signed(bytes, bytes)));

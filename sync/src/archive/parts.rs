@@ -23,33 +23,28 @@ pub(crate) enum Compression {
 /// How many bytes of a layer are needed to recognise its compression.
 pub(crate) const LAYER_HEAD: usize = 8;
 
-/// The name of a compression that archives may have and layers may not, because there is no media type for it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct NotForLayers(&'static str);
-
 impl Compression {
-    /// The compression, by a layer's first [`LAYER_HEAD`] bytes.
-    pub(crate) fn of(head: &[u8]) -> Result<Self, NotForLayers> {
+    /// The compression, by a layer's first [`LAYER_HEAD`] bytes; or the name of one that archives may have and layers may not,
+    /// because there is no media type for it.
+    pub(crate) fn of(head: &[u8]) -> Result<Self, &'static str> {
         match Format::of(head) {
             Format::Gzip => Ok(Self::Gzip),
             Format::Zstd => Ok(Self::Zstd),
-            Format::Xz => Err(NotForLayers("xz")),
-            Format::Bzip2 => Err(NotForLayers("bzip2")),
-            Format::Foreign(kind) => Err(NotForLayers(kind)),
+            Format::Xz => Err("xz"),
+            Format::Bzip2 => Err("bzip2"),
+            Format::Foreign(kind) => Err(kind),
             Format::Tar | Format::Empty | Format::Other => Ok(Self::None),
         }
     }
 }
 
-impl NotForLayers {
-    pub(crate) fn at(self, path: &str) -> Problem {
-        Problem::Unusable(format!(
-            "its layer `{}` is compressed with {}, and an image can only say of a layer that it is plain, gzip or zstd; load \
-             the archive with Docker and save it from there (`docker load`, `docker save`)",
-            printable(path),
-            self.0
-        ))
-    }
+/// The error for the layer at `path`, whose compression no layer may have.
+pub(crate) fn unfit(compression: &str, path: &str) -> Problem {
+    Problem::Unusable(format!(
+        "its layer `{}` is compressed with {compression}, and an image can only say of a layer that it is plain, gzip or zstd; \
+         load the archive with Docker and save it from there (`docker load`, `docker save`)",
+        printable(path)
+    ))
 }
 
 /// A layer that is in the sink.

@@ -223,7 +223,7 @@ impl Parts for Seekable<'_> {
 }
 
 fn compression(window: &Window<'_>, path: &str) -> Result<Compression> {
-    Compression::of(&window.head(LAYER_HEAD)?).map_err(|found| found.at(path))
+    Compression::of(&window.head(LAYER_HEAD)?).map_err(|found| parts::unfit(found, path))
 }
 
 /// Whether the sink has a compressed layer under the digest in its name, and it unpacks to `diff_id`: that the sink has it

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use super::dialect::storage::MAX_LINK;
 use super::intake::Intake;
 use super::inventories;
-use super::parts::{Compression, Files, Layer, NotForLayers, Parts, document, document_over};
+use super::parts::{Compression, Files, Layer, Parts, document, document_over, unfit};
 use super::role::{Role, digest_in_name};
 use super::scope::{self, Tally};
 use crate::input::compression::{Format, HEAD};
@@ -29,32 +29,24 @@ pub(crate) type ReadNested = fn(&mut Intake<'_>, &mut dyn Source, &str) -> Resul
 /// What became of one entry.
 enum Part {
     Kept(Bytes),
-    Stored {
-        digest: Digest,
-        size: u64,
-        compression: Compression,
-        diff_id: Option<Digest>,
-    },
+    /// With the digest of what it unpacks to, if that was computed.
+    Stored(Layer, Option<Digest>),
     /// Its digest is not the one in its name. Matters only if an image needs it.
     Wrong {
         expected: Digest,
         found: Digest,
-        size: u64,
     },
-    /// A layer in a compression that no image may have; not read.
-    Unfit {
-        why: NotForLayers,
-        size: u64,
-    },
+    /// A layer in this compression, which no image may have; not read.
+    Unfit(&'static str),
     /// Read as an archive of its own, or skipped.
-    Passed {
-        size: u64,
-    },
+    Passed,
 }
 
 #[derive(Default)]
 struct Sequential {
-    parts: Files<Part>,
+    /// Each with the size of its entry.
+    parts: Files<(u64, Part)>,
+    /// Bytes of all that are kept.
     kept: usize,
 }
 
@@ -99,7 +91,7 @@ impl Sequential {
             Role::Inventory => {
                 return inventories::take(intake, &path, &inner, |limit| document(body, &path, size, limit).map(Some));
             }
-            Role::Companion => Part::Passed { size },
+            Role::Companion => Part::Passed,
             Role::Link => self.keep(&path, document(body, &path, size, MAX_LINK)?)?,
             Role::Document => self.keep(&path, document(body, &path, size, intake.limits.document)?)?,
             Role::Blob(digest) => self.blob(intake, &path, size, digest, body)?,
@@ -116,11 +108,11 @@ impl Sequential {
                     self.keep_or_store(intake, &path, bytes, None)?
                 } else {
                     tally.something |= nested(intake, &mut body, &inner)?;
-                    Part::Passed { size }
+                    Part::Passed
                 }
             }
         };
-        self.parts.files.insert(path, part);
+        self.parts.files.insert(path, (size, part));
         Ok(())
     }
 
@@ -137,16 +129,16 @@ impl Sequential {
             return self.keep_or_store(intake, path, bytes, Some(digest));
         }
         if intake.has(&digest, size) {
-            return Ok(Part::Stored { digest, size, compression: Compression::None, diff_id: None });
+            return Ok(stored(digest, size));
         }
-        store(intake, path, size, digest, body)
+        store(intake, path, digest, body)
     }
 
     fn layer(intake: &mut Intake<'_>, path: &str, size: u64, body: &mut dyn Source) -> Result<Part> {
         let mut body = Rewound::peek(body, HEAD)?;
         let compression = match Compression::of(&body.head) {
             Ok(compression) => compression,
-            Err(why) => return Ok(Part::Unfit { why, size }),
+            Err(compression) => return Ok(Part::Unfit(compression)),
         };
         let mut unpacked = DiffId::new(intake.limits.allowance());
         // A layer that the sink has is read nevertheless, to learn what it unpacks to.
@@ -154,8 +146,8 @@ impl Sequential {
             Some(named) => Intake::check(&mut body, path, named, &mut unpacked)?,
             None => intake.write(&mut body, path, None, Some(&mut unpacked))?,
         };
-        let diff_id = Some(unpacked.finish(path, digest)?);
-        Ok(Part::Stored { digest, size, compression, diff_id })
+        let diff_id = unpacked.finish(path, digest)?;
+        Ok(Part::Stored(Layer { digest, size, compression }, Some(diff_id)))
     }
 
     fn keep(&mut self, path: &str, bytes: Bytes) -> Result<Part> {
@@ -179,34 +171,38 @@ impl Sequential {
         if self.kept + bytes.len() <= MAX_KEPT || named.is_none() {
             return self.keep(path, bytes);
         }
-        let kept = |(path, part): (&String, &Part)| match (Role::of(path), part) {
+        let kept = |(path, (_, part)): (&String, &(u64, Part))| match (Role::of(path), part) {
             (Role::Blob(digest), Part::Kept(kept)) => Some((kept.len(), path.clone(), digest)),
             _ => None,
         };
         let largest = self.parts.files.iter().filter_map(kept).max().filter(|(size, ..)| *size > bytes.len());
         let Some((size, largest, expected)) = largest else {
             let digest = named.unwrap_or_else(|| Algorithm::Sha256.digest(&bytes));
-            return store(intake, path, bytes.len() as u64, digest, &mut bytes.as_ref());
+            return store(intake, path, digest, &mut bytes.as_ref());
         };
-        if let Some(Part::Kept(kept)) = self.parts.files.remove(&largest) {
+        if let Some((whole, Part::Kept(kept))) = self.parts.files.remove(&largest) {
             self.kept -= size;
-            let stored = store(intake, &largest, size as u64, expected, &mut kept.as_ref())?;
-            self.parts.files.insert(largest, stored);
+            let stored = store(intake, &largest, expected, &mut kept.as_ref())?;
+            self.parts.files.insert(largest, (whole, stored));
         }
         self.keep_or_store(intake, path, bytes, named)
     }
 
     fn part(&self, path: &str) -> Result<Option<&Part>> {
-        Ok(self.parts.find(path)?.map(|(_, part)| part))
+        Ok(self.parts.find(path)?.map(|(_, (_, part))| part))
     }
 }
 
-fn store(intake: &mut Intake<'_>, path: &str, size: u64, expected: Digest, body: &mut dyn Source) -> Result<Part> {
+fn store(intake: &mut Intake<'_>, path: &str, expected: Digest, body: &mut dyn Source) -> Result<Part> {
     match intake.write(body, path, Some(expected), None) {
-        Ok((digest, size)) => Ok(Part::Stored { digest, size, compression: Compression::None, diff_id: None }),
-        Err(Problem::Digest { expected, found, .. }) => Ok(Part::Wrong { expected, found, size }),
+        Ok((digest, size)) => Ok(stored(digest, size)),
+        Err(Problem::Digest { expected, found, .. }) => Ok(Part::Wrong { expected, found }),
         Err(problem) => Err(problem),
     }
+}
+
+const fn stored(digest: Digest, size: u64) -> Part {
+    Part::Stored(Layer { digest, size, compression: Compression::None }, None)
 }
 
 fn is_json(head: &[u8]) -> bool {
@@ -217,7 +213,7 @@ fn is_json(head: &[u8]) -> bool {
 fn unusable(part: Option<&Part>, path: &str) -> Problem {
     match part {
         None => Problem::missing(path),
-        Some(Part::Unfit { why, .. }) => why.at(path),
+        Some(Part::Unfit(compression)) => unfit(compression, path),
         // No tool names layers so.
         Some(_) => Problem::Unusable(format!(
             "`{}` was read as an archive of its own before the image that needs it was known; ingest the file uncompressed \
@@ -233,12 +229,7 @@ impl Parts for Sequential {
     }
 
     fn size(&self, path: &str) -> Result<Option<u64>> {
-        Ok(self.part(path)?.map(|part| match part {
-            Part::Kept(bytes) => bytes.len() as u64,
-            Part::Stored { size, .. } | Part::Wrong { size, .. } | Part::Unfit { size, .. } | Part::Passed { size } => {
-                *size
-            }
-        }))
+        Ok(self.parts.find(path)?.map(|(_, (size, _))| *size))
     }
 
     fn document(&self, path: &str, limit: u64) -> Result<Option<Bytes>> {
@@ -246,18 +237,18 @@ impl Parts for Sequential {
             None => Ok(None),
             Some(Part::Kept(bytes)) if bytes.len() as u64 <= limit => Ok(Some(bytes.clone())),
             Some(Part::Kept(bytes)) => Err(document_over(path, bytes.len() as u64, limit)),
-            Some(Part::Stored { .. } | Part::Unfit { .. } | Part::Passed { .. }) => {
+            Some(Part::Wrong { expected, found }) => Err(Problem::digest(path, *expected, *found)),
+            Some(Part::Stored(..) | Part::Unfit(_) | Part::Passed) => {
                 Err(Problem::document(path, "it is no JSON, or a very large one"))
             }
-            Some(Part::Wrong { expected, found, .. }) => Err(Problem::digest(path, *expected, *found)),
         }
     }
 
     fn blob(&mut self, intake: &mut Intake<'_>, path: &str, digest: Digest) -> Result<()> {
         match self.part(path)? {
             Some(Part::Kept(bytes)) => intake.put(bytes, path, digest),
-            Some(Part::Stored { digest: found, .. }) if *found == digest => Ok(()),
-            Some(Part::Stored { digest: found, .. } | Part::Wrong { found, .. }) => {
+            Some(Part::Stored(Layer { digest: found, .. }, _)) if *found == digest => Ok(()),
+            Some(Part::Stored(Layer { digest: found, .. }, _) | Part::Wrong { found, .. }) => {
                 Err(Problem::digest(path, digest, *found))
             }
             other => Err(unusable(other, path)),
@@ -271,11 +262,11 @@ impl Parts for Sequential {
                 intake.put(bytes, path, digest)?;
                 (Layer { digest, size: bytes.len() as u64, compression: Compression::None }, digest)
             }
-            Some(&Part::Stored { digest, size, compression, diff_id: unpacked }) => {
-                let known = if compression == Compression::None { Some(digest) } else { unpacked };
-                (Layer { digest, size, compression }, known.unwrap_or(diff_id))
+            Some(Part::Stored(layer, unpacked)) => {
+                let known = if layer.compression == Compression::None { Some(layer.digest) } else { *unpacked };
+                (*layer, known.unwrap_or(diff_id))
             }
-            Some(Part::Wrong { expected, found, .. }) => return Err(Problem::digest(path, *expected, *found)),
+            Some(Part::Wrong { expected, found }) => return Err(Problem::digest(path, *expected, *found)),
             other => return Err(unusable(other, path)),
         };
         if found == diff_id { Ok(layer) } else { Err(Problem::digest(path, diff_id, found)) }

@@ -25,16 +25,10 @@ struct Row {
 /// Which manifest goes to which repositories, under which tags.
 pub(super) struct Plan {
     rows: Vec<Row>,
-    tags: BTreeMap<(RepositoryName, Tag), Claim>,
+    /// The image that gets each tag.
+    tags: BTreeMap<(RepositoryName, Tag), usize>,
     /// Tags that several images of the ingest claim: which image gets one depends on the order of reading.
     pub(super) contested: Vec<Notice>,
-}
-
-/// The image of this ingest that gets a tag.
-#[derive(Clone, Copy)]
-struct Claim {
-    digest: Digest,
-    lost_digest: bool,
 }
 
 impl Plan {
@@ -74,28 +68,26 @@ impl Plan {
     fn add(&mut self, intake: &mut Intake<'_>, found: &[Found], mut row: Row) {
         let mut seen = HashSet::new();
         row.repositories.retain(|repository| seen.insert(repository.clone()));
-        let Found { root, file, lost_digest, .. } = &found[row.image];
-        if let Some(tag) = &row.tag {
-            let claim = Claim { digest: *root, lost_digest: *lost_digest };
-            for repository in &row.repositories {
-                let key = (repository.clone(), tag.clone());
-                let before = self.tags.get(&key).copied().filter(|before| before.digest != *root);
-                // The registry's own digest wins, in any order of archives; otherwise the last one does.
-                let stays = before.is_some_and(|before| claim.lost_digest && !before.lost_digest);
-                if let Some(before) = before {
-                    let (gets, other) = if stays { (before, claim) } else { (claim, before) };
-                    let differ = gets.lost_digest != other.lost_digest;
-                    let why = if differ { ", which keeps the registry's digest," } else { "" };
-                    let message = format!(
-                        "`{repository}:{tag}` is two images in this ingest; `{}`{why} gets the tag and `{}` does not",
-                        gets.digest, other.digest
-                    );
-                    intake.warn(file, message.clone());
-                    self.contested.push(Notice { file: file.clone(), message });
-                }
-                if !stays {
-                    self.tags.insert(key, claim);
-                }
+        let image = &found[row.image];
+        for (repository, tag) in row.repositories.iter().filter_map(|repository| Some((repository, row.tag.as_ref()?)))
+        {
+            let key = (repository.clone(), tag.clone());
+            let before = self.tags.get(&key).map(|before| &found[*before]).filter(|before| before.root != image.root);
+            // The registry's own digest wins, in any order of archives; otherwise the last one does.
+            let stays = before.is_some_and(|before| image.lost_digest && !before.lost_digest);
+            if let Some(before) = before {
+                let (gets, other) = if stays { (before, image) } else { (image, before) };
+                let differ = gets.lost_digest != other.lost_digest;
+                let why = if differ { ", which keeps the registry's digest," } else { "" };
+                let message = format!(
+                    "`{repository}:{tag}` is two images in this ingest; `{}`{why} gets the tag and `{}` does not",
+                    gets.root, other.root
+                );
+                intake.warn(&image.file, message.clone());
+                self.contested.push(Notice { file: image.file.clone(), message });
+            }
+            if !stays {
+                self.tags.insert(key, row.image);
             }
         }
         self.rows.push(row);
@@ -119,8 +111,8 @@ impl Plan {
                 });
             }
         }
-        for ((repository, tag), claim) in &self.tags {
-            to.tag(repository, tag.clone(), claim.digest);
+        for ((repository, tag), image) in &self.tags {
+            to.tag(repository, tag.clone(), found[*image].root);
         }
         to.finish()
     }

@@ -109,7 +109,8 @@ pub(crate) fn settle(intake: &mut Intake<'_>, chart: Chart, provenance: Option<B
     let mut layers = vec![Descriptor::new(MediaType::HELM_CHART, chart.digest, chart.size)?];
     let mut notes = Vec::new();
     if let Some(provenance) = provenance {
-        if !contains(&provenance, chart.digest.encoded().as_bytes()) {
+        let wanted = chart.digest.encoded();
+        if !provenance.windows(wanted.len()).any(|window| window == wanted.as_bytes()) {
             let message = "its provenance file is about another archive: it does not name this one's digest";
             intake.warn(&chart.file, message);
         }
@@ -133,10 +134,6 @@ pub(crate) fn settle(intake: &mut Intake<'_>, chart: Chart, provenance: Option<B
         beside: None,
         lost_digest: false,
     })
-}
-
-fn contains(text: &[u8], wanted: &[u8]) -> bool {
-    text.windows(wanted.len()).any(|window| window == wanted)
 }
 
 /// Records what is read from a source, up to a limit.
