@@ -18,6 +18,14 @@ pub(crate) struct FoundName {
     pub(crate) shown: String,
 }
 
+impl FoundName {
+    /// The name of `root` in a repository, shown as it is stored.
+    pub(crate) fn stored(repository: RepositoryName, tag: Option<Tag>, root: &Digest) -> Self {
+        let shown = tag.as_ref().map_or_else(|| format!("{repository}@{root}"), |tag| format!("{repository}:{tag}"));
+        Self { repository, tag, shown }
+    }
+}
+
 /// An image, chart or other artifact whose blobs are all in the sink.
 #[derive(Debug)]
 pub(crate) struct Found {

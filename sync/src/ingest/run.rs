@@ -135,11 +135,10 @@ pub fn inventory(
     }
     let contested = inventory.contested();
     if !contested.is_empty() {
-        let message = |digests: &[&Digest]| {
+        let shown = |(name, digests): &(&str, Vec<&Digest>)| {
             let all = digests.iter().map(ToString::to_string).collect::<Vec<_>>().join(" and ");
-            format!("it is {all}; leave all but one out")
+            Notice { file: (*name).into(), message: format!("it is {all}; leave all but one out") }
         };
-        let shown = |(name, digests): &(&str, Vec<&Digest>)| Notice { file: (*name).into(), message: message(digests) };
         return Err(IngestError::Contested { names: contested.iter().map(shown).collect() });
     }
     Ok(inventory)
@@ -256,9 +255,7 @@ fn give_name(intake: &mut Intake<'_>, naming: &Naming) -> Result<(), IngestError
     let mut unnamed: Vec<&mut Found> = intake.found.iter_mut().filter(nameless).collect();
     match unnamed.as_mut_slice() {
         [found] => {
-            let version = tag.as_ref().map_or_else(|| format!("@{}", found.root), |tag| format!(":{tag}"));
-            let shown = format!("{repository}{version}");
-            found.names = vec![FoundName { repository: repository.clone(), tag: tag.clone(), shown }];
+            found.names = vec![FoundName::stored(repository.clone(), tag.clone(), &found.root)];
             found.notes.retain(|note| !note.contains(UNTAGGED));
         }
         [] => intake.warn("the given name", "not used: everything in what was given says its own name"),

@@ -112,10 +112,7 @@ impl Reader<'_, '_> {
         }
         let mut covered = HashSet::new();
         for (digest, tags) in by_digest {
-            let name = |tag: Tag| {
-                let shown = format!("{}:{tag}", self.name);
-                FoundName { repository: self.name.clone(), tag: Some(tag), shown }
-            };
+            let name = |tag| FoundName::stored(self.name.clone(), Some(tag), &digest);
             let names = Names::given(tags.into_iter().map(name));
             let label = names.label(&digest);
             match self.image(digest, names) {
@@ -135,8 +132,8 @@ impl Reader<'_, '_> {
             if covered.contains(digest) {
                 continue;
             }
-            let shown = format!("{}@{digest}", self.name);
-            let name = FoundName { repository: self.name.clone(), tag: None, shown: shown.clone() };
+            let name = FoundName::stored(self.name.clone(), None, digest);
+            let shown = name.shown.clone();
             match self.image(*digest, Names::given([name])) {
                 Ok(found) => {
                     covered.extend(found.manifests.iter().map(|(digest, _)| *digest).filter(|part| part != digest));
