@@ -96,12 +96,6 @@ pub(crate) struct Files<T> {
     pub(crate) links: HashMap<String, String>,
 }
 
-impl<T> Default for Files<T> {
-    fn default() -> Self {
-        Self { files: BTreeMap::new(), links: HashMap::new() }
-    }
-}
-
 impl<T> Files<T> {
     /// As for [`Parts::folders_with`].
     pub(crate) fn folders_with(&self, name: &str) -> Vec<String> {

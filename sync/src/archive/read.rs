@@ -108,16 +108,13 @@ fn provenance_beside(intake: &mut Intake<'_>, path: &Path, shown: &str, known: u
     if intake.charts.iter().skip(known).all(|chart| chart.file != shown) {
         return;
     }
-    let Some(mut name) = path.file_name().map(ToOwned::to_owned) else { return };
-    name.push(".prov");
-    let provenance = path.with_file_name(name);
+    let mut provenance = path.as_os_str().to_owned();
+    provenance.push(".prov");
     // Most charts have none.
     let Ok(file) = File::open(&provenance) else { return };
     let mut text = Vec::new();
     match file.take(MAX_TEXT).read_to_end(&mut text) {
         Ok(_) => intake.keep_text(shown, text.into(), true),
-        Err(error) => {
-            intake.warn(&provenance.display().to_string(), format!("the provenance file was not read: {error}"))
-        }
+        Err(error) => intake.warn(&format!("{shown}.prov"), format!("the provenance file was not read: {error}")),
     }
 }

@@ -43,7 +43,7 @@ struct Seekable<'a> {
 
 /// Reads the tar in `window`.
 pub(crate) fn read_tar<'a>(intake: &mut Intake<'a>, window: Window<'a>, file: &str, nested: ReadNested) -> Result<()> {
-    let mut found = Files::default();
+    let mut found = Files { files: BTreeMap::new(), links: HashMap::new() };
     let mut walked = window.part(0, window.size());
     let mut tar = TarReader::new(&mut walked, intake.limits.entries);
     tar.anything_after = window.is_device;
@@ -114,11 +114,6 @@ impl<'a> Seekable<'a> {
         }
     }
 
-    /// Reports that none of a blob needs reading, unless it was counted as read already.
-    fn pass_over(&mut self, window: &Window<'_>, digest: &Digest) -> Result<()> {
-        if self.ahead.remove(digest) { Ok(()) } else { Ok(window.pass_over()?) }
-    }
-
     /// Brings a file in whose digest is known.
     fn bring(&mut self, intake: &mut Intake<'_>, window: &mut Window<'_>, path: &str, digest: Digest) -> Result<()> {
         // Even if the sink has it: a second place may serve where the first is damaged.
@@ -126,7 +121,8 @@ impl<'a> Seekable<'a> {
             return Ok(window.pass_over()?);
         }
         if intake.has(&digest, window.size()) {
-            return self.pass_over(window, &digest);
+            // What was written ahead is counted as read already.
+            return if self.ahead.remove(&digest) { Ok(()) } else { Ok(window.pass_over()?) };
         }
         intake.write(window, path, Some(digest), None).map(drop)
     }

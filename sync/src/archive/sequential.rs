@@ -3,6 +3,8 @@
 //! The entries that explain an archive come last, so every entry that may be a layer is stored as it passes, and small JSON
 //! stays in memory, within a bound. Only at the end is it known what was needed.
 
+use std::collections::{BTreeMap, HashMap};
+
 use airdock_registry::oci::{Algorithm, Digest};
 use bytes::Bytes;
 
@@ -42,7 +44,6 @@ enum Part {
     Passed,
 }
 
-#[derive(Default)]
 struct Sequential {
     /// Each with the size of its entry.
     parts: Files<(u64, Part)>,
@@ -53,7 +54,7 @@ struct Sequential {
 /// Reads the tar in `source`.
 pub(crate) fn read_tar(intake: &mut Intake<'_>, source: &mut dyn Source, file: &str, nested: ReadNested) -> Result<()> {
     let mut tar = TarReader::new(source, intake.limits.entries);
-    let mut archive = Sequential::default();
+    let mut archive = Sequential { parts: Files { files: BTreeMap::new(), links: HashMap::new() }, kept: 0 };
     let mut tally = Tally::default();
     while let Some(entry) = tar.next()? {
         match &entry.kind {

@@ -155,12 +155,10 @@ impl Row {
         let suffix = self.tag.as_ref().map_or_else(|| format!("@{}", found.root), |tag| format!(":{tag}"));
         // The name of an image is shown already; a chart has only its internal name.
         let own_is_shown = self.repositories.first().is_some_and(is_upstream);
+        let internal = self.repositories.iter().skip(usize::from(own_is_shown));
         ImageRow {
             image: self.shown.clone(),
-            internal: self.repositories[usize::from(own_is_shown)..]
-                .iter()
-                .map(|repository| format!("{repository}{suffix}"))
-                .collect(),
+            internal: internal.map(|repository| format!("{repository}{suffix}")).collect(),
             digest: found.root.to_string(),
             platforms: found.platforms.clone(),
             size: found.size,

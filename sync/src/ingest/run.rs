@@ -58,7 +58,7 @@ pub fn ingest_until(
     progress: &dyn Fn(Event),
 ) -> Result<Report, IngestError> {
     let meter = Meter::new(progress, cancel);
-    let work = Work::new(publish, settings, &meter, cancel)?;
+    let work = Work::new(publish, settings, &meter)?;
     progress(Event::Started { total_bytes: total(&inputs) });
     let origin = Provenance::Ingested { bundle: bundle_name(&inputs), release: None };
     work.survey(registry, &origin, &inputs)?;
@@ -87,7 +87,7 @@ pub fn mount(
 ) -> Result<Report, IngestError> {
     let cancel = Cancel::default();
     let meter = Meter::new(progress, &cancel);
-    let work = Work::new(publish, settings, &meter, &cancel)?;
+    let work = Work::new(publish, settings, &meter)?;
     // Files are opened again later, when the working folder may be another.
     let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
     let mut draft = registry.medium(&path);
@@ -150,21 +150,15 @@ struct Work<'a> {
     settings: &'a Settings,
     trust: Trust,
     meter: &'a Meter<'a>,
-    cancel: &'a Cancel,
     started: Instant,
 }
 
 impl<'a> Work<'a> {
-    fn new(
-        publish: &PublishRules,
-        settings: &'a Settings,
-        meter: &'a Meter<'a>,
-        cancel: &'a Cancel,
-    ) -> Result<Self, IngestError> {
+    fn new(publish: &PublishRules, settings: &'a Settings, meter: &'a Meter<'a>) -> Result<Self, IngestError> {
         let started = Instant::now();
-        let publisher =
-            Publisher::new(publish).map_err(|error| IngestError::Settings { message: error.to_string() })?;
-        Ok(Self { publisher, settings, trust: Trust::new(settings)?, meter, cancel, started })
+        let publisher = Publisher::new(publish);
+        let publisher = publisher.map_err(|error| IngestError::Settings { message: error.to_string() })?;
+        Ok(Self { publisher, settings, trust: Trust::new(settings)?, meter, started })
     }
 
     fn take(self, mut to: Box<dyn Sink>, inputs: Vec<Input>) -> Result<Report, IngestError> {
@@ -172,7 +166,7 @@ impl<'a> Work<'a> {
         let mut intake = Intake::new(&mut *to, self.meter, &self.settings.limits, base);
         let bundle = bundle_name(&inputs);
         read_all(&mut intake, inputs)?;
-        if self.cancel.is_cancelled() {
+        if self.meter.cancel.is_cancelled() {
             return Err(IngestError::Cancelled);
         }
         if (self.settings.strict || self.trust.is_required()) && !intake.failures.is_empty() {
@@ -219,7 +213,7 @@ impl<'a> Work<'a> {
             return Ok(());
         }
         let silent = |_| {};
-        let meter = Meter::new(&silent, self.cancel);
+        let meter = Meter::new(&silent, self.meter.cancel);
         let mut intake = Intake::new(&mut count, &meter, &self.settings.limits, self.settings.naming.base.as_ref());
         let paths: Vec<&Path> = inputs.iter().filter_map(Input::path).collect();
         for path in &paths {

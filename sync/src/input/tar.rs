@@ -198,8 +198,8 @@ impl<'s> TarReader<'s> {
     fn entry(&mut self, header: &Header, extension: Extension) -> Result<Option<Entry>> {
         let raw = extension.path.unwrap_or_else(|| header.path_bytes().into_owned());
         let shown = printable(&String::from_utf8_lossy(&raw));
-        let size = settled_size(header_size(header)?, header, extension.size)
-            .map_err(|reason| Problem::refused(&shown, reason))?;
+        let size = settled_size(header_size(header)?, header, extension.size);
+        let size = size.map_err(|reason| Problem::refused(&shown, reason))?;
         let path = normalised(&raw).map_err(|reason| Problem::refused(&shown, reason))?;
         if has_two_names(header) {
             return Err(Problem::refused(&shown, "readers disagree about its name: it may have another part in front"));

@@ -29,12 +29,9 @@ const MAX_LAYERS: usize = 4096;
 #[serde(rename_all = "PascalCase")]
 pub(crate) struct Item {
     config: String,
-    #[serde(default)]
     repo_tags: Option<Vec<String>>,
-    #[serde(default)]
     layers: Option<Vec<String>>,
     /// By DiffID. Docker writes it, because it knows layers that are not in the archive.
-    #[serde(default)]
     layer_sources: Option<HashMap<Digest, Descriptor>>,
 }
 

@@ -271,16 +271,15 @@ impl Walk<'_, '_, '_> {
 
     fn image(self, names: Names, root: Digest) -> Result<Image> {
         let Self { folder, at, taken, tree, .. } = self;
-        let manifest =
-            taken.last().map(|(_, manifest)| manifest).ok_or_else(|| Problem::Missing("its manifest".into()))?;
+        let Some((_, manifest)) = taken.last() else { return Err(Problem::Missing("its manifest".into())) };
         // A chart, packed by Helm or oras, has its name in its config.
         let chart = manifest.config().filter(|config| config.media_type.as_str() == MediaType::HELM_CONFIG);
         let chart = match chart {
             Some(config) => folder.parts.document(&at.blob(&config.digest), folder.intake.limits.document)?,
             None => None,
         };
-        let Settled { names, mut notes, beside, derived } =
-            names.settle(root, manifest, chart.as_deref(), folder.intake.base);
+        let settled = names.settle(root, manifest, chart.as_deref(), folder.intake.base);
+        let Settled { names, mut notes, beside, derived } = settled;
         notes.extend(tree.note());
         let size = tree.blobs.values().sum::<u64>()
             + taken.iter().map(|(_, manifest)| manifest.bytes().len() as u64).sum::<u64>();
