@@ -72,9 +72,6 @@ impl Allowance {
 }
 
 /// Reads a small file whole.
-///
-/// # Errors
-/// When it cannot be read, or is larger than `limit`.
 pub(crate) fn read_bounded(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     File::open(path)?.take(limit + 1).read_to_end(&mut bytes)?;

@@ -1,11 +1,10 @@
 //! Entry points for the fuzz targets (`sync/fuzz`) and the test that replays their corpora: every parser of untrusted bytes
 //! by itself. Behind a feature, because nothing else needs them. Each returns a number, so that nothing is optimised away.
 
-use std::io::{Cursor, Read};
+use std::io::Cursor;
 use std::path::Path;
 
 use airdock_registry::Registry;
-
 use airdock_registry::oci::ImageConfig;
 
 use crate::archive::dialect::chart_yaml::Metadata;
@@ -15,6 +14,7 @@ use crate::archive::names;
 use crate::archive::role::{Role, digest_in_name};
 use crate::ingest::{Input, Naming, Settings, ingest as ingest_inputs};
 use crate::input::compression::{Format, Unpacked};
+use crate::input::source::{Source, read_all};
 use crate::input::tar::TarReader;
 use crate::inventory::{Inventory, Key};
 use crate::limits::{Allowance, Limits};
@@ -23,7 +23,6 @@ use crate::publish::{PublishRules, Publisher, Rule};
 use crate::reference::ImageReference;
 
 /// Ingests anything from a stream and then from `file`, into a registry of its own, inside a runtime.
-#[must_use]
 pub fn ingest(registry: &Registry, file: &Path, bytes: &[u8]) -> usize {
     let limits = Limits { document: 1 << 16, layer: 1 << 22, ratio_from: 1 << 22, depth: 4, ..Limits::default() };
     let settings = Settings { limits, ..Settings::default() };
@@ -35,15 +34,16 @@ pub fn ingest(registry: &Registry, file: &Path, bytes: &[u8]) -> usize {
 }
 
 /// A tar, and the documents in it.
-#[must_use]
 pub fn tar(bytes: &[u8]) -> usize {
     let mut source = bytes;
     let mut tar = TarReader::new(&mut source, 10_000);
     let mut seen = 0;
     while let Ok(Some(entry)) = tar.next() {
         seen += 1 + usize::from(digest_in_name(&entry.path).is_some());
-        let mut content = Vec::new();
-        if Role::of(&entry.path) == Role::Document && tar.body().take(1 << 20).read_to_end(&mut content).is_ok() {
+        if Role::of(&entry.path) == Role::Document
+            && entry.size <= 1 << 20
+            && let Ok(content) = read_all(&mut tar.body())
+        {
             seen += docker_manifest(&content) + index(&content);
         }
     }
@@ -51,18 +51,14 @@ pub fn tar(bytes: &[u8]) -> usize {
 }
 
 /// A compressed stream.
-#[must_use]
 pub fn compressed(bytes: &[u8]) -> u64 {
     const ALLOWANCE: Allowance = Allowance { ratio: 0, from: 1 << 24 };
     let mut source = bytes;
-    match Unpacked::new(Format::of(bytes), &mut source, ALLOWANCE) {
-        Ok(Some(mut unpacked)) => std::io::copy(&mut unpacked, &mut std::io::sink()).unwrap_or(0),
-        _ => 0,
-    }
+    let Ok(mut unpacked) = Unpacked::new(Format::of(bytes), &mut source, ALLOWANCE) else { return 0 };
+    std::io::copy::<dyn Source, _>(&mut unpacked, &mut std::io::sink()).unwrap_or(0)
 }
 
 /// A `manifest.json` of `docker save`, or a config.
-#[must_use]
 pub fn docker_manifest(bytes: &[u8]) -> usize {
     let platform = ImageConfig::parse(bytes).ok().and_then(|config| config.platform());
     let items = docker::items(bytes, "manifest.json").ok().flatten().unwrap_or_default();
@@ -71,14 +67,12 @@ pub fn docker_manifest(bytes: &[u8]) -> usize {
 }
 
 /// An `index.json`.
-#[must_use]
 pub fn index(bytes: &[u8]) -> usize {
     let roots = layout_index::roots(bytes, "index.json").unwrap_or_default();
     roots.iter().map(|root| root.names.label(&root.digest).len().min(1)).sum()
 }
 
 /// Lines as paths of an archive: their roles, and the names, tags and digests in them.
-#[must_use]
 pub fn paths(bytes: &[u8]) -> usize {
     let text = String::from_utf8_lossy(bytes);
     let mut seen = 0;
@@ -89,11 +83,7 @@ pub fn paths(bytes: &[u8]) -> usize {
     seen
 }
 
-/// Lines as image references and as names given by hand.
-///
-/// # Panics
-/// When a reference, printed and parsed again, is another one.
-#[must_use]
+/// Lines as image references and as names given by hand. Panics when a reference, printed and parsed again, is another one.
 pub fn references(bytes: &[u8]) -> usize {
     let text = String::from_utf8_lossy(bytes);
     let mut seen = 0;
@@ -110,7 +100,6 @@ pub fn references(bytes: &[u8]) -> usize {
 }
 
 /// A `Chart.yaml`, or a packed chart.
-#[must_use]
 pub fn chart(bytes: &[u8]) -> usize {
     let mut source = bytes;
     let (taken, is_chart) = chart::look_into(&mut source);
@@ -122,11 +111,8 @@ pub fn chart(bytes: &[u8]) -> usize {
     taken.len() + usize::from(is_chart) + usize::from(found) + yaml.unwrap_or(0)
 }
 
-/// An inventory, and the same bytes as a key file and a signature.
-///
-/// # Panics
-/// When an inventory, printed and parsed again, is another one.
-#[must_use]
+/// An inventory, and the same bytes as a key file and a signature. Panics when an inventory, printed and parsed again, is
+/// another one.
 pub fn inventory(bytes: &[u8]) -> usize {
     let key = Key::of_pem(String::new(), bytes);
     let seen = usize::from(key.is_ok_and(|key| !key.has_signed(bytes, bytes)));
@@ -137,7 +123,6 @@ pub fn inventory(bytes: &[u8]) -> usize {
 }
 
 /// A `manifest.txt`, and its lines as names: references, patterns and templates.
-#[must_use]
 pub fn text(bytes: &[u8]) -> usize {
     let text = String::from_utf8_lossy(bytes);
     let held = Held { name: "zenml".into(), version: "0.93.2".into() };

@@ -1,5 +1,6 @@
 //! What can be wrong with an archive, and the few failures that are not the archive's fault.
 
+use std::error::Error;
 use std::io;
 
 use airdock_registry::oci::{Digest, InvalidManifest};
@@ -7,10 +8,12 @@ use airdock_registry::oci::{Digest, InvalidManifest};
 use crate::limits::WINDOW_LOG;
 use crate::text::printable;
 
-/// Why an archive, or one image or chart in it, does not go in.
+/// What readers return.
+pub(crate) type Result<T, E = Problem> = std::result::Result<T, E>;
+
+/// Why an archive, or one image or chart in it, does not go in. An `entry` is shortened and made printable.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Problem {
-    /// Cut short.
     #[error("incomplete: {0}; copy the file again from where it was made")]
     Incomplete(String),
     /// Cut short, and named like one part of a split archive.
@@ -18,75 +21,27 @@ pub(crate) enum Problem {
         "incomplete: {what}; if so, join them in order (`{join}`) and ingest the result, which may come from a pipe; else copy \
          the file again from where it was made"
     )]
-    Part {
-        /// What the name suggests.
-        what: String,
-        /// The shell command that joins the parts.
-        join: String,
-    },
+    Part { what: String, join: String },
     /// A decompressor or parser cannot read it.
     #[error("damaged: {0}")]
     Damaged(String),
     /// An entry that no image tool writes.
     #[error("entry `{entry}` is refused: {reason}")]
-    Refused {
-        /// The name of the entry, shortened and made printable.
-        entry: String,
-        /// What is wrong with it.
-        reason: String,
-    },
-    /// Over a limit.
+    Refused { entry: String, reason: String },
     #[error("{what} is over the limit of {limit}; {cure}")]
-    OverLimit {
-        /// What is over it.
-        what: String,
-        /// The limit, with its unit.
-        limit: String,
-        /// What to do.
-        cure: &'static str,
-    },
-    /// A document that cannot be parsed.
+    OverLimit { what: String, limit: String, cure: &'static str },
     #[error("`{entry}` cannot be read: {reason}")]
-    Document {
-        /// The entry.
-        entry: String,
-        /// What the parser said.
-        reason: String,
-    },
+    Document { entry: String, reason: String },
     /// A manifest the registry would refuse.
     #[error("manifest `{digest}` is refused")]
-    Manifest {
-        /// Its digest.
-        digest: Digest,
-        /// Why.
-        source: InvalidManifest,
-    },
-    /// Content whose digest is not the expected one.
+    Manifest { digest: Digest, source: InvalidManifest },
     #[error("`{entry}` has the digest {found}, expected {expected}; it was damaged or changed on the way")]
-    Digest {
-        /// The entry.
-        entry: String,
-        /// The digest its name or its image states.
-        expected: Digest,
-        /// The digest it has.
-        found: Digest,
-    },
-    /// A size that differs from the descriptor.
+    Digest { entry: String, expected: Digest, found: Digest },
     #[error("`{entry}` has {found} bytes where its descriptor says {expected}; it was damaged or changed on the way")]
-    Size {
-        /// The entry.
-        entry: String,
-        /// The size in the descriptor.
-        expected: u64,
-        /// The size it has.
-        found: u64,
-    },
+    Size { entry: String, expected: u64, found: u64 },
     /// The archive lacks something that an image needs.
-    #[error("it needs {what}, which the archive does not hold; save the image again with everything it refers to")]
-    Missing {
-        /// What is missing.
-        what: String,
-    },
+    #[error("it needs {0}, which the archive does not hold; save the image again with everything it refers to")]
+    Missing(String),
     /// No image or chart can be made of it.
     #[error("{0}")]
     Unusable(String),
@@ -98,12 +53,7 @@ pub(crate) enum Problem {
     Cancelled,
     /// The disk has no room for an entry. Ends the ingest: the rest would be half a bundle.
     #[error("`{entry}` does not fit")]
-    NoRoom {
-        /// The entry.
-        entry: String,
-        /// How much is missing.
-        source: airdock_registry::Error,
-    },
+    NoRoom { entry: String, source: airdock_registry::Error },
     /// The registry failed. Ends the ingest.
     #[error("the registry could not take it")]
     Registry(#[source] airdock_registry::Error),
@@ -133,32 +83,29 @@ impl Problem {
         Self::over(what, format_args!("{limit} bytes"), cure)
     }
 
-    pub(crate) fn missing(what: impl Into<String>) -> Self {
-        Self::Missing { what: what.into() }
+    pub(crate) fn digest(entry: &str, expected: Digest, found: Digest) -> Self {
+        Self::Digest { entry: printable(entry), expected, found }
+    }
+
+    /// A file of the archive that an image needs is missing.
+    pub(crate) fn missing(path: &str) -> Self {
+        Self::Missing(format!("`{}`", printable(path)))
     }
 
     /// The problem with its causes, as one sentence.
     pub(crate) fn sentence(&self) -> String {
-        with_causes(self.to_string(), self)
+        with_causes(self)
     }
 
     /// The causes alone, as one sentence.
     pub(crate) fn causes(&self) -> String {
-        let Some(cause) = std::error::Error::source(self) else { return self.to_string() };
-        with_causes(cause.to_string(), cause)
+        with_causes(self.source().unwrap_or(self))
     }
 }
 
-fn with_causes(mut sentence: String, error: &dyn std::error::Error) -> String {
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let text = error.to_string();
-        if !sentence.contains(&text) {
-            sentence = format!("{sentence}: {text}");
-        }
-        cause = error.source();
-    }
-    sentence
+fn with_causes(error: &dyn Error) -> String {
+    let causes = std::iter::successors(error.source(), |cause| (*cause).source()).map(ToString::to_string);
+    causes.fold(error.to_string(), |told, cause| if told.contains(&cause) { told } else { format!("{told}: {cause}") })
 }
 
 /// Why a reader stops, carried through `io::Error` by the adapters in `input`.
@@ -182,11 +129,9 @@ impl From<io::Error> for Problem {
         match error.get_ref().and_then(|inner| inner.downcast_ref::<Halt>()) {
             Some(Halt::Cancelled) => return Self::Cancelled,
             Some(Halt::Bomb(limit)) => {
-                return Self::over(
-                    "what it unpacks to",
-                    format_args!("{limit} bytes"),
-                    "archives of images hardly grow so much; check what is in it, then raise `ingest.limits.ratio`",
-                );
+                let cure =
+                    "archives of images hardly grow so much; check what is in it, then raise `ingest.limits.ratio`";
+                return Self::over("what it unpacks to", format_args!("{limit} bytes"), cure);
             }
             None => {}
         }
@@ -194,11 +139,8 @@ impl From<io::Error> for Problem {
             io::ErrorKind::UnexpectedEof => Self::Incomplete("it ends in the middle".into()),
             // The messages of zstd and xz for a window over the limit.
             _ if ["too much memory", "memory limit"].iter().any(|words| error.to_string().contains(words)) => {
-                Self::over(
-                    "the window it must be unpacked with",
-                    format_args!("{} MiB", 1 << (WINDOW_LOG - 20)),
-                    "compress it again with `zstd --long=27` or `xz -9`, or less",
-                )
+                let cure = "compress it again with `zstd --long=27` or `xz -9`, or less";
+                Self::over("the window it must be unpacked with", format_args!("{} MiB", 1 << (WINDOW_LOG - 20)), cure)
             }
             // Errors of decompressors. Errors of the medium carry an errno.
             io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData | io::ErrorKind::Other

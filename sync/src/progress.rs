@@ -61,7 +61,7 @@ impl Cancel {
 /// Counts bytes, reports progress, and fails the next read once the ingest is cancelled.
 pub(crate) struct Meter<'a> {
     progress: &'a dyn Fn(Event),
-    cancel: &'a Cancel,
+    pub(crate) cancel: &'a Cancel,
     read: Cell<u64>,
     // Of the current file: what is not accounted for, and what is but was not reported.
     remaining: Cell<u64>,

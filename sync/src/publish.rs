@@ -4,7 +4,6 @@
 //! `{1}` is what the first star stood for, `{2}` the second, and `{name}` the last component of the path. A published
 //! name is a second link to the same manifest: nothing is copied. Knows neither archives nor the store.
 
-use std::fmt;
 use std::str::FromStr;
 
 use airdock_registry::oci::RepositoryName;
@@ -122,8 +121,8 @@ impl Compiled {
         let from = rule.from.iter().map(|text| text.parse()).collect::<Result<Vec<Pattern>, _>>()?;
         let to: Template = rule.to.parse()?;
         let stars = from.iter().map(Pattern::stars).min().ok_or_else(|| InvalidRule::NoPattern(rule.to.clone()))?;
-        if to.highest() > stars {
-            return Err(InvalidRule::NoSuchStar { template: rule.to.clone(), star: to.highest(), stars });
+        if to.highest > stars {
+            return Err(InvalidRule::NoSuchStar { template: rule.to.clone(), star: to.highest, stars });
         }
         Ok(Self { from, to, alias: rule.alias })
     }
@@ -133,59 +132,42 @@ impl Compiled {
     }
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Piece {
-    Text(String),
-    Star,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Pattern(Vec<Piece>);
+/// The texts between the stars of a pattern, with a host's port as in stored names.
+#[derive(Clone, Debug)]
+struct Pattern(Vec<String>);
 
 impl Pattern {
     fn stars(&self) -> usize {
-        self.0.iter().filter(|piece| !matches!(piece, Piece::Text(_))).count()
+        self.0.len() - 1
     }
 
-    fn literal(&self) -> Option<String> {
-        match self.0.as_slice() {
-            [Piece::Text(text)] => Some(stored(text)),
-            _ => None,
-        }
+    fn literal(&self) -> Option<&str> {
+        if let [text] = self.0.as_slice() { Some(text) } else { None }
     }
 
     /// What each star stands for in `name`, leftmost stars as short as they can be; `None` when it does not match.
     fn stars_of<'n>(&self, name: &'n str) -> Option<Vec<&'n str>> {
-        fn go<'n>(pieces: &[Piece], rest: &'n str, found: &mut Vec<&'n str>, budget: &mut usize) -> bool {
+        fn go<'n>(texts: &[String], rest: &'n str, found: &mut Vec<&'n str>, budget: &mut usize) -> bool {
             // Nine stars over 255 bytes have too many combinations to try all.
             *budget = budget.saturating_sub(1);
-            match pieces.split_first() {
-                _ if *budget == 0 => false,
-                None => rest.is_empty(),
-                Some((Piece::Text(text), later)) => {
-                    rest.strip_prefix(stored(text).as_str()).is_some_and(|rest| go(later, rest, found, budget))
-                }
-                Some((Piece::Star, later)) => {
-                    for end in rest.char_indices().map(|(at, c)| at + c.len_utf8()) {
-                        let (taken, rest) = rest.split_at(end);
-                        found.push(taken);
-                        if go(later, rest, found, budget) {
-                            return true;
-                        }
-                        found.pop();
-                    }
-                    false
-                }
+            let Some((text, later)) = texts.split_first().filter(|_| *budget > 0) else { return false };
+            let Some(rest) = rest.strip_prefix(text.as_str()) else { return false };
+            if later.is_empty() {
+                return rest.is_empty();
             }
+            for end in rest.char_indices().map(|(at, c)| at + c.len_utf8()) {
+                let (taken, rest) = rest.split_at(end);
+                found.push(taken);
+                if go(later, rest, found, budget) {
+                    return true;
+                }
+                found.pop();
+            }
+            false
         }
         let mut found = Vec::new();
         go(&self.0, name, &mut found, &mut 100_000).then_some(found)
     }
-}
-
-/// With a host's port as in stored names.
-fn stored(text: &str) -> String {
-    text.replace(':', "_")
 }
 
 impl FromStr for Pattern {
@@ -193,67 +175,33 @@ impl FromStr for Pattern {
 
     fn from_str(text: &str) -> Result<Self, InvalidRule> {
         let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "._-/:*".contains(c);
-        let mut pieces = Vec::new();
-        for (index, part) in text.split('*').enumerate() {
-            if index > 0 {
-                pieces.push(Piece::Star);
-            }
-            if !part.is_empty() {
-                pieces.push(Piece::Text(part.into()));
-            }
-        }
-        let pattern = Self(pieces);
+        let pattern = Self(text.replace(':', "_").split('*').map(str::to_owned).collect());
         let literal_fits = pattern.literal().is_none_or(|name| name.parse::<RepositoryName>().is_ok());
-        if text.is_empty()
-            || text.len() > MAX_LEN
-            || !text.chars().all(fits)
-            || pattern.stars() > MAX_STARS
-            || !literal_fits
-        {
+        if text.len() > MAX_LEN || !text.chars().all(fits) || pattern.stars() > MAX_STARS || !literal_fits {
             return Err(InvalidRule::Pattern(text.chars().take(MAX_LEN).collect()));
         }
         Ok(pattern)
     }
 }
 
-impl fmt::Display for Pattern {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|piece| match piece {
-            Piece::Text(text) => f.write_str(text),
-            Piece::Star => f.write_str("*"),
-        })
-    }
+/// A template as it is written, and the highest star it uses.
+#[derive(Clone, Debug)]
+struct Template {
+    text: String,
+    highest: usize,
 }
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Slot {
-    Text(String),
-    Star(usize),
-    Name,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Template(Vec<Slot>);
 
 impl Template {
-    fn highest(&self) -> usize {
-        self.0.iter().map(|slot| if let Slot::Star(number) = slot { *number } else { 0 }).max().unwrap_or(0)
-    }
-
     fn literal(&self) -> Option<&str> {
-        match self.0.as_slice() {
-            [Slot::Text(text)] => Some(text),
-            _ => None,
-        }
+        (!self.text.contains('{')).then_some(&self.text)
     }
 
     fn fill(&self, stars: &[&str], name: &RepositoryName) -> String {
-        let piece = |slot: &Slot| match slot {
-            Slot::Text(text) => text.clone(),
-            Slot::Star(number) => stars.get(number - 1).copied().unwrap_or_default().to_owned(),
-            Slot::Name => name.components().next_back().unwrap_or_default().to_owned(),
-        };
-        self.0.iter().map(piece).collect()
+        let last = name.components().next_back().unwrap_or_default();
+        // No name has braces, so that nothing is replaced twice.
+        let named = self.text.replace("{name}", last);
+        let numbered = stars.iter().zip(1..);
+        numbered.fold(named, |text, (star, number)| text.replace(&format!("{{{number}}}"), star))
     }
 }
 
@@ -262,40 +210,25 @@ impl FromStr for Template {
 
     fn from_str(text: &str) -> Result<Self, InvalidRule> {
         let invalid = || InvalidRule::Template(text.chars().take(MAX_LEN).collect());
-        let fits =
-            |text: &str| text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || "._-/".contains(c));
-        let mut slots = Vec::new();
-        let mut rest = text;
-        while !rest.is_empty() {
-            let (before, after) = rest.split_once('{').map_or((rest, None), |(before, after)| (before, Some(after)));
-            if !fits(before) {
-                return Err(invalid());
-            }
-            if !before.is_empty() {
-                slots.push(Slot::Text(before.into()));
-            }
-            let Some(after) = after else { break };
-            let (slot, later) = after.split_once('}').ok_or_else(invalid)?;
-            slots.push(match (slot, slot.as_bytes()) {
-                ("name", _) => Slot::Name,
-                (_, [digit @ b'1'..=b'9']) => Slot::Star(usize::from(digit - b'0')),
+        let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "._-/".contains(c);
+        let mut pieces = text.split('{');
+        let mut literal = pieces.next().unwrap_or_default().to_owned();
+        let mut highest = 0;
+        for piece in pieces {
+            let (slot, after) = piece.split_once('}').ok_or_else(invalid)?;
+            match (slot, slot.as_bytes()) {
+                ("name", _) => {}
+                (_, [digit @ b'1'..=b'9']) => highest = highest.max(usize::from(digit - b'0')),
                 _ => return Err(invalid()),
-            });
-            rest = later;
+            }
+            literal.push_str(after);
         }
-        let template = Self(slots);
+        let template = Self { text: text.to_owned(), highest };
         let literal_fits = template.literal().is_none_or(|name| name.parse::<RepositoryName>().is_ok());
-        if text.is_empty() || text.len() > MAX_LEN || !literal_fits { Err(invalid()) } else { Ok(template) }
-    }
-}
-
-impl fmt::Display for Template {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|slot| match slot {
-            Slot::Text(text) => f.write_str(text),
-            Slot::Star(number) => write!(f, "{{{number}}}"),
-            Slot::Name => f.write_str("{name}"),
-        })
+        if text.is_empty() || text.len() > MAX_LEN || !literal.chars().all(fits) || !literal_fits {
+            return Err(invalid());
+        }
+        Ok(template)
     }
 }
 

@@ -33,7 +33,6 @@ pub struct Report {
     #[serde(default)]
     pub kept: Vec<Kept>,
     /// The number of the release it became; none when nothing visible changed.
-    #[serde(default)]
     pub release: Option<u64>,
     /// Whether anything visible changed. `false`: everything was there already.
     pub wrote: bool,

@@ -13,7 +13,7 @@ use airdock_registry::content::Sink;
 use airdock_registry::oci::Digest;
 
 use crate::input::source::{Extent, PIECE};
-use crate::problem::Problem;
+use crate::problem::Result;
 use crate::progress::Meter;
 
 /// Smaller blobs are not worth a thread.
@@ -27,14 +27,7 @@ const PAGE: usize = 4096;
 const MAX_THREADS: usize = 4;
 
 /// Writes the blobs that are `wanted`. Returns those that were written.
-///
-/// # Errors
-/// Only when the ingest is cancelled.
-pub(crate) fn write(
-    to: &mut dyn Sink,
-    meter: &Meter<'_>,
-    wanted: Vec<(Extent, Digest)>,
-) -> Result<HashSet<Digest>, Problem> {
+pub(crate) fn write(to: &mut dyn Sink, meter: &Meter<'_>, wanted: Vec<(Extent, Digest)>) -> Result<HashSet<Digest>> {
     let threads = std::thread::available_parallelism().map_or(1, usize::from).min(MAX_THREADS).min(wanted.len());
     if threads < 2 {
         return Ok(HashSet::new());
@@ -43,10 +36,26 @@ pub(crate) fn write(
     let jobs = Mutex::new(VecDeque::from(wanted));
     let written = Mutex::new(HashSet::new());
     let stop = AtomicBool::new(false);
+    // `None` when the blob could not be written.
+    let one = |extent: &Extent, digest: Digest, piece: &mut [u8], progress: &SyncSender<u64>| {
+        let mut blob = locked(&to).blob(digest.algorithm()).ok()?;
+        blob.write_inline();
+        let mut at = 0;
+        while at < extent.size() {
+            if stop.load(Relaxed) {
+                return None;
+            }
+            let count = extent.read_at(piece, at).ok().filter(|count| *count > 0)?;
+            blob.write(&piece[..count]).ok()?;
+            at += count as u64;
+            progress.send(count as u64).ok()?;
+        }
+        blob.finish(Some(digest)).ok()
+    };
     let stopped = std::thread::scope(|scope| {
         let (sender, progress) = sync_channel(threads);
         for _ in 0..threads {
-            let (to, jobs, written, stop, sender) = (&to, &jobs, &written, &stop, sender.clone());
+            let (jobs, written, one, sender) = (&jobs, &written, &one, sender.clone());
             scope.spawn(move || {
                 let mut buffer = vec![0; PIECE + PAGE];
                 let begin = buffer.as_ptr().align_offset(PAGE).min(PAGE);
@@ -54,7 +63,7 @@ pub(crate) fn write(
                 loop {
                     // Not `while let`: that would hold the lock until the blob is written.
                     let Some((extent, digest)) = locked(jobs).pop_front() else { break };
-                    if one(to, &extent, digest, piece, stop, &sender).is_some() {
+                    if one(&extent, digest, piece, &sender).is_some() {
                         locked(written).insert(digest);
                     }
                 }
@@ -72,30 +81,6 @@ pub(crate) fn write(
     });
     stopped?;
     Ok(written.into_inner().unwrap_or_else(PoisonError::into_inner))
-}
-
-/// `None` when the blob could not be written.
-fn one(
-    to: &Mutex<&mut dyn Sink>,
-    extent: &Extent,
-    digest: Digest,
-    piece: &mut [u8],
-    stop: &AtomicBool,
-    progress: &SyncSender<u64>,
-) -> Option<()> {
-    let mut blob = locked(to).blob(digest.algorithm()).ok()?;
-    blob.write_inline();
-    let mut at = 0;
-    while at < extent.size() {
-        if stop.load(Relaxed) {
-            return None;
-        }
-        let count = extent.read_at(piece, at).ok().filter(|count| *count > 0)?;
-        blob.write(&piece[..count]).ok()?;
-        at += count as u64;
-        progress.send(count as u64).ok()?;
-    }
-    blob.finish(Some(digest)).ok().map(drop)
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

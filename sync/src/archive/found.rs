@@ -9,15 +9,6 @@ use bytes::Bytes;
 /// The repository for content without a name. It can be pulled from there by digest.
 pub(crate) const UNTAGGED: &str = "untagged";
 
-/// Whether a file is something this crate reads.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Recognised {
-    /// An archive or a chart, valid or not.
-    Archive,
-    /// Something else, left out.
-    Other,
-}
-
 /// A name that content has in an archive, as a repository and tag.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct FoundName {
@@ -25,6 +16,14 @@ pub(crate) struct FoundName {
     pub(crate) tag: Option<Tag>,
     /// The name as the archive gives it.
     pub(crate) shown: String,
+}
+
+impl FoundName {
+    /// The name of `root` in a repository, shown as it is stored.
+    pub(crate) fn stored(repository: RepositoryName, tag: Option<Tag>, root: &Digest) -> Self {
+        let shown = tag.as_ref().map_or_else(|| format!("{repository}@{root}"), |tag| format!("{repository}:{tag}"));
+        Self { repository, tag, shown }
+    }
 }
 
 /// An image, chart or other artifact whose blobs are all in the sink.
@@ -52,20 +51,12 @@ pub(crate) struct Chart {
     pub(crate) file: String,
     pub(crate) name: String,
     pub(crate) version: String,
-    /// The config of its manifest.
+    /// The config and the annotations of its manifest.
     pub(crate) config: Vec<u8>,
-    /// The annotations of its manifest.
     pub(crate) annotations: BTreeMap<String, String>,
     /// Of the packed archive.
     pub(crate) digest: Digest,
     pub(crate) size: u64,
-}
-
-/// The length of the lists when an archive began, to take back what it added.
-#[derive(Clone, Copy)]
-pub(crate) struct Mark {
-    pub(crate) found: usize,
-    pub(crate) charts: usize,
 }
 
 /// The inventories that were found, byte for byte.

@@ -10,11 +10,11 @@ use airdock_registry::content::{BlobSink, HashedBlob, Sink};
 use airdock_registry::oci::{Algorithm, Digest, RepositoryName};
 use bytes::Bytes;
 
-use super::found::{Chart, Found, Inventories, Mark};
+use super::found::{Chart, Found, Inventories};
 use crate::input::diff_id::DiffId;
 use crate::input::source::{PIECE, Source, Window};
 use crate::limits::Limits;
-use crate::problem::Problem;
+use crate::problem::{Problem, Result};
 use crate::progress::{Event, Meter};
 use crate::report::Notice;
 use crate::text::printable;
@@ -81,25 +81,15 @@ impl<'a> Intake<'a> {
         }
     }
 
-    pub(crate) const fn mark(&self) -> Mark {
-        Mark { found: self.found.len(), charts: self.charts.len() }
-    }
-
-    /// Takes back everything found since the mark.
-    pub(crate) fn take_back(&mut self, mark: Mark) {
-        self.found.truncate(mark.found);
-        self.charts.truncate(mark.charts);
-    }
-
-    pub(crate) fn add(&mut self, found: Found) -> Result<(), Problem> {
+    pub(crate) fn add(&mut self, found: Found) -> Result<()> {
         if self.found.len() + self.charts.len() >= self.limits.images {
             let cure = "raise `ingest.limits.images` or ingest in parts";
             return Err(Problem::over("the number of images and charts", self.limits.images, cure));
         }
         self.manifest_bytes += found.manifests.iter().map(|(_, manifest)| manifest.bytes().len()).sum::<usize>();
         if self.manifest_bytes > MAX_MANIFESTS {
-            let (what, limit) = ("all manifests of the ingest together", format_args!("{MAX_MANIFESTS} bytes"));
-            return Err(Problem::over(what, limit, "ingest in parts"));
+            let limit = format_args!("{MAX_MANIFESTS} bytes");
+            return Err(Problem::over("all manifests of the ingest together", limit, "ingest in parts"));
         }
         let name = found.names.first().map_or_else(|| found.file.clone(), |name| name.shown.clone());
         self.meter.tell(Event::Item { name, file: found.file.clone(), digest: found.root.to_string() });
@@ -116,7 +106,7 @@ impl<'a> Intake<'a> {
     }
 
     /// Records a failure. A fatal one, which every other file would meet as well, is returned.
-    pub(crate) fn fail(&mut self, file: &str, problem: Problem) -> Result<(), Problem> {
+    pub(crate) fn fail(&mut self, file: &str, problem: Problem) -> Result<()> {
         if problem.is_fatal() {
             return Err(problem);
         }
@@ -146,7 +136,7 @@ impl<'a> Intake<'a> {
     }
 
     /// Whether so many bytes fit on the disk. Files take more than their size: half of `keep_free` is reserved for that.
-    pub(crate) fn require_room(&self, needed: u64, entry: &str) -> Result<(), Problem> {
+    pub(crate) fn require_room(&self, needed: u64, entry: &str) -> Result<()> {
         if self.limits.keep_free == 0 {
             return Ok(());
         }
@@ -155,13 +145,7 @@ impl<'a> Intake<'a> {
     }
 
     /// Leaves a blob where it is, if the sink serves it from there. `false`: it has to be written.
-    pub(crate) fn locate(
-        &mut self,
-        window: &Window<'_>,
-        entry: &str,
-        digest: Digest,
-        verified: bool,
-    ) -> Result<bool, Problem> {
+    pub(crate) fn locate(&mut self, window: &Window<'_>, entry: &str, digest: Digest, verified: bool) -> Result<bool> {
         let size = window.size();
         if !self.to.locate(digest, &window.range(), verified).map_err(Problem::Read)? {
             return Ok(false);
@@ -181,7 +165,7 @@ impl<'a> Intake<'a> {
         entry: &str,
         expected: Option<Digest>,
         diff_id: Option<&mut DiffId>,
-    ) -> Result<(Digest, u64), Problem> {
+    ) -> Result<(Digest, u64)> {
         let algorithm = expected.map_or(Algorithm::Sha256, |digest| digest.algorithm());
         let (size, limit) = (source.left().unwrap_or(1), self.limits.layer);
         self.require_room(size, entry)?;
@@ -207,14 +191,14 @@ impl<'a> Intake<'a> {
         entry: &str,
         expected: Digest,
         diff_id: &mut DiffId,
-    ) -> Result<(Digest, u64), Problem> {
+    ) -> Result<(Digest, u64)> {
         let blob = Box::new(HashedBlob::new(expected.algorithm()));
         copy(source, entry, blob, Some(expected), Some(diff_id), |_| Ok(()))
     }
 
     /// What a layer that the sink has unpacks to, read from there and not from the medium. `None` while it cannot be read
     /// back.
-    pub(crate) fn unpacked(&self, digest: &Digest, entry: &str) -> Result<Option<Digest>, Problem> {
+    pub(crate) fn unpacked(&self, digest: &Digest, entry: &str) -> Result<Option<Digest>> {
         let Some(mut blob) = self.to.read(digest).map_err(Problem::Registry)? else { return Ok(None) };
         let mut diff_id = DiffId::new(self.limits.allowance());
         let mut piece = vec![0; PIECE];
@@ -230,7 +214,7 @@ impl<'a> Intake<'a> {
     }
 
     /// Gives a small blob to the sink, unless it has it.
-    pub(crate) fn put(&mut self, bytes: &[u8], entry: &str, expected: Digest) -> Result<(), Problem> {
+    pub(crate) fn put(&mut self, bytes: &[u8], entry: &str, expected: Digest) -> Result<()> {
         let size = bytes.len() as u64;
         if self.has(&expected, size) {
             return Ok(());
@@ -251,8 +235,8 @@ fn copy(
     mut blob: Box<dyn BlobSink>,
     expected: Option<Digest>,
     mut diff_id: Option<&mut DiffId>,
-    mut within: impl FnMut(u64) -> Result<(), Problem>,
-) -> Result<(Digest, u64), Problem> {
+    mut within: impl FnMut(u64) -> Result<()>,
+) -> Result<(Digest, u64)> {
     loop {
         let piece = source.fill_buf()?;
         let count = piece.len();
@@ -271,7 +255,7 @@ fn copy(
 /// Names the entry whose digest is wrong.
 fn refused(error: Error, entry: &str) -> Problem {
     match error {
-        Error::DigestMismatch { expected, found } => Problem::Digest { entry: printable(entry), expected, found },
+        Error::DigestMismatch { expected, found } => Problem::digest(entry, expected, found),
         other => Problem::Registry(other),
     }
 }

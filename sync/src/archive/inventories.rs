@@ -9,7 +9,7 @@ use super::found::Inventories;
 use super::intake::Intake;
 use super::role::INVENTORY_SIGNATURE;
 use crate::inventory::MAX_SIGNATURE;
-use crate::problem::Problem;
+use crate::problem::Result;
 use crate::text::printable;
 
 /// Inventories in one ingest: one for each bundle.
@@ -22,8 +22,8 @@ pub(crate) fn take(
     intake: &mut Intake<'_>,
     path: &str,
     inner: &str,
-    read: impl FnOnce(u64) -> Result<Option<Bytes>, Problem>,
-) -> Result<(), Problem> {
+    read: impl FnOnce(u64) -> Result<Option<Bytes>>,
+) -> Result<()> {
     if path.split('/').count() > 2 {
         return Ok(());
     }

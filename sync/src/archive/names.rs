@@ -54,9 +54,8 @@ impl Names {
     pub(crate) fn read(&mut self, annotations: &Annotations) {
         for (key, repositories) in annotations {
             if let Some(host) = key.strip_prefix(SOURCE) {
-                let sources =
-                    repositories.split(',').take(16).map(|repository| (host.to_owned(), repository.trim().to_owned()));
-                self.sources.extend(sources);
+                let repositories = repositories.split(',').take(16);
+                self.sources.extend(repositories.map(|repository| (host.to_owned(), repository.trim().to_owned())));
             }
         }
         let image_name = annotations.get(IMAGE_NAME).filter(|name| !name.is_empty());
@@ -105,11 +104,7 @@ impl Names {
         settled.derived = names.is_empty();
         if let Some(base) = base.filter(|_| names.is_empty()) {
             let joined = self.bare.iter().filter(|tag| signed_digest(tag).is_none());
-            names.extend(joined.map(|tag| FoundName {
-                repository: base.clone(),
-                tag: Some(tag.clone()),
-                shown: format!("{base}:{tag}"),
-            }));
+            names.extend(joined.map(|tag| FoundName::stored(base.clone(), Some(tag.clone()), &root)));
         }
         if names.is_empty() {
             for source in self.sources.iter().filter_map(|(host, path)| ImageReference::new(host, path, None).ok()) {
@@ -226,9 +221,6 @@ fn of_chart(config: &[u8]) -> Option<FoundName> {
 }
 
 /// The name of a chart. A tag cannot have a plus sign; Helm writes and reads an underscore instead.
-///
-/// # Errors
-/// Which part of it cannot be a name.
 pub(crate) fn chart(name: &str, version: &str) -> Result<FoundName, String> {
     let repository = format!("charts/{name}").parse();
     let repository = repository.map_err(|error| format!("its name cannot be a repository: {error}"))?;

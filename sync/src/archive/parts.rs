@@ -1,12 +1,15 @@
 //! What the readers of image dialects need of an archive, whether it is seekable or a stream. Implemented by `seekable`
 //! and `sequential`.
 
+use std::collections::{BTreeMap, HashMap};
+
 use airdock_registry::oci::Digest;
 use bytes::Bytes;
 
 use super::intake::Intake;
 use crate::input::compression::Format;
-use crate::problem::Problem;
+use crate::input::source::{Source, read_all};
+use crate::problem::{Problem, Result};
 use crate::text::printable;
 
 /// The compression of a stored layer, which its media type must state.
@@ -20,34 +23,28 @@ pub(crate) enum Compression {
 /// How many bytes of a layer are needed to recognise its compression.
 pub(crate) const LAYER_HEAD: usize = 8;
 
-/// The name of a compression that archives may have and layers may not, because there is no media type for it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct NotForLayers(&'static str);
-
 impl Compression {
-    /// The compression, by a layer's first [`LAYER_HEAD`] bytes.
-    pub(crate) fn of(head: &[u8]) -> Result<Self, NotForLayers> {
+    /// The compression, by a layer's first [`LAYER_HEAD`] bytes; or the name of one that archives may have and layers may not,
+    /// because there is no media type for it.
+    pub(crate) fn of(head: &[u8]) -> Result<Self, &'static str> {
         match Format::of(head) {
             Format::Gzip => Ok(Self::Gzip),
             Format::Zstd => Ok(Self::Zstd),
-            Format::Xz => Err(NotForLayers("xz")),
-            Format::Bzip2 => Err(NotForLayers("bzip2")),
-            Format::Foreign(kind) => Err(NotForLayers(kind)),
+            Format::Xz => Err("xz"),
+            Format::Bzip2 => Err("bzip2"),
+            Format::Foreign(kind) => Err(kind),
             Format::Tar | Format::Empty | Format::Other => Ok(Self::None),
         }
     }
 }
 
-impl NotForLayers {
-    /// The error for the layer at `path`.
-    pub(crate) fn at(self, path: &str) -> Problem {
-        Problem::Unusable(format!(
-            "its layer `{}` is compressed with {}, and an image can only say of a layer that it is plain, gzip or zstd; load \
-             the archive with Docker and save it from there (`docker load`, `docker save`)",
-            printable(path),
-            self.0
-        ))
-    }
+/// The error for the layer at `path`, whose compression no layer may have.
+pub(crate) fn unfit(compression: &str, path: &str) -> Problem {
+    Problem::Unusable(format!(
+        "its layer `{}` is compressed with {compression}, and an image can only say of a layer that it is plain, gzip or zstd; \
+         load the archive with Docker and save it from there (`docker load`, `docker save`)",
+        printable(path)
+    ))
 }
 
 /// A layer that is in the sink.
@@ -64,28 +61,28 @@ pub(crate) trait Parts {
     fn folders_with(&self, name: &str) -> Vec<String>;
 
     /// The size of the file `path`, or of the target of that link.
-    fn size(&self, path: &str) -> Result<Option<u64>, Problem>;
+    fn size(&self, path: &str) -> Result<Option<u64>>;
 
     /// The content of a small file.
-    fn document(&self, path: &str, limit: u64) -> Result<Option<Bytes>, Problem>;
+    fn document(&self, path: &str, limit: u64) -> Result<Option<Bytes>>;
 
     /// Writes these files in parallel if the archive is seekable, before each is asked for in turn. `stored` says whether
     /// the digests of compressed files are those of the files, and not of what they unpack to.
-    fn ahead(&mut self, _: &mut Intake<'_>, _: &[(String, Digest)], _stored: bool) -> Result<(), Problem> {
+    fn ahead(&mut self, _: &mut Intake<'_>, _: &[(String, Digest)], _stored: bool) -> Result<()> {
         Ok(())
     }
 
     /// The layer that the file `path` is by its name, if the sink has it and the archive is seekable. Only the first bytes
     /// are read, and nothing is checked.
-    fn named(&mut self, _: &Intake<'_>, _path: &str, _diff_id: Digest) -> Result<Option<Layer>, Problem> {
+    fn named(&mut self, _: &Intake<'_>, _path: &str, _diff_id: Digest) -> Result<Option<Layer>> {
         Ok(None)
     }
 
     /// Brings the file `path`, which exists, into the sink as `digest`.
-    fn blob(&mut self, intake: &mut Intake<'_>, path: &str, digest: Digest) -> Result<(), Problem>;
+    fn blob(&mut self, intake: &mut Intake<'_>, path: &str, digest: Digest) -> Result<()>;
 
     /// Brings the file `path`, or the target of that link, into the sink, and checks that it unpacks to `diff_id`.
-    fn layer(&mut self, intake: &mut Intake<'_>, path: &str, diff_id: Digest) -> Result<Layer, Problem>;
+    fn layer(&mut self, intake: &mut Intake<'_>, path: &str, diff_id: Digest) -> Result<Layer>;
 }
 
 /// `name` in `folder`.
@@ -93,35 +90,64 @@ pub(crate) fn join(folder: &str, name: &str) -> String {
     if folder.is_empty() { name.to_owned() } else { format!("{folder}/{name}") }
 }
 
-/// The folder of each path in `paths` whose last component is `name`.
-pub(crate) fn folders_with<'p>(paths: impl Iterator<Item = &'p String>, name: &str) -> Vec<String> {
-    let folder = |path: &String| match path.strip_suffix(name)? {
-        "" => Some(String::new()),
-        folder => folder.strip_suffix('/').map(str::to_owned),
-    };
-    let mut folders: Vec<String> = paths.filter_map(folder).collect();
-    folders.sort();
-    folders
+/// The files of an archive by normalised path, and its links.
+pub(crate) struct Files<T> {
+    pub(crate) files: BTreeMap<String, T>,
+    pub(crate) links: HashMap<String, String>,
 }
 
-/// Follows one link. It must lead to a file, not to another link.
-pub(crate) fn one_hop<'p>(
-    path: &'p str,
-    is_file: impl Fn(&str) -> bool,
-    link: impl Fn(&str) -> Option<&'p str>,
-) -> Result<Option<&'p str>, Problem> {
-    if is_file(path) {
-        return Ok(Some(path));
+impl<T> Files<T> {
+    /// As for [`Parts::folders_with`].
+    pub(crate) fn folders_with(&self, name: &str) -> Vec<String> {
+        let folder = |path: &String| match path.strip_suffix(name)? {
+            "" => Some(String::new()),
+            folder => folder.strip_suffix('/').map(str::to_owned),
+        };
+        let mut folders: Vec<String> = self.files.keys().filter_map(folder).collect();
+        folders.sort();
+        folders
     }
-    let Some(target) = link(path) else { return Ok(None) };
-    if is_file(target) {
-        return Ok(Some(target));
+
+    /// The file `path`, or the target of that link, which must be a file and not another link.
+    pub(crate) fn find(&self, path: &str) -> Result<Option<(&String, &T)>> {
+        if let Some(found) = self.files.get_key_value(path) {
+            return Ok(Some(found));
+        }
+        let Some(target) = self.links.get(path) else { return Ok(None) };
+        if let Some(found) = self.files.get_key_value(target) {
+            return Ok(Some(found));
+        }
+        let why = if self.links.contains_key(target) { "is a link itself" } else { "is no file of the archive" };
+        Err(Problem::refused(path, format!("it links to `{}`, which {why}", printable(target))))
     }
-    let why = if link(target).is_some() { "is a link itself" } else { "is no file of the archive" };
-    Err(Problem::refused(path, format!("it links to `{}`, which {why}", printable(target))))
+}
+
+/// Reads a document of `size` bytes.
+pub(crate) fn document(source: &mut dyn Source, path: &str, size: u64, limit: u64) -> Result<Bytes> {
+    if size > limit {
+        return Err(document_over(path, size, limit));
+    }
+    Ok(read_all(source)?.into())
 }
 
 /// The error for a document that is over its limit.
 pub(crate) fn document_over(path: &str, size: u64, limit: u64) -> Problem {
     Problem::document_over(path, size, limit, "no image needs a description so large")
+}
+
+/// One folder of an archive while its images are read.
+pub(crate) struct Folder<'f, 'a> {
+    pub(crate) parts: &'f mut dyn Parts,
+    pub(crate) intake: &'f mut Intake<'a>,
+    /// Its path; `""` is the archive itself.
+    pub(crate) path: &'f str,
+    /// Its name for messages.
+    pub(crate) shown: &'f str,
+}
+
+impl Folder<'_, '_> {
+    /// Records why the image `label` in it does not go in.
+    pub(crate) fn fail(&mut self, label: &str, problem: Problem) -> Result<()> {
+        self.intake.fail(&format!("{}: {label}", self.shown), problem)
+    }
 }

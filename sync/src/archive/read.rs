@@ -6,41 +6,32 @@ use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 
 use super::dialect::chart;
-use super::found::{Mark, Recognised};
 use super::intake::Intake;
+use super::nested;
 use super::scope::MAX_TEXT;
-use super::{nested, seekable};
 use crate::input::compression::{Format, HEAD};
 use crate::input::source::{Pipe, Window};
 use crate::input::{device, folder};
-use crate::problem::Problem;
+use crate::problem::{Problem, Result};
 
-/// Reads a folder, a file, a named pipe or a block device.
-///
-/// # Errors
-/// Only what ends the ingest; other problems are recorded.
-pub(crate) fn path(intake: &mut Intake<'_>, path: &Path) -> Result<(), Problem> {
+/// Reads a folder, a file, a named pipe or a block device. Here and below, only what ends the ingest is an error; other
+/// problems are recorded.
+pub(crate) fn path(intake: &mut Intake<'_>, path: &Path) -> Result<()> {
     let shown = path.display().to_string();
     opened(intake, path, &shown).or_else(|problem| intake.fail(&shown, problem))
 }
 
 /// Reads a stream, such as standard input.
-///
-/// # Errors
-/// As for [`path`].
-pub(crate) fn stream(intake: &mut Intake<'_>, stream: Box<dyn Read + Send>, shown: &str) -> Result<(), Problem> {
+pub(crate) fn stream(intake: &mut Intake<'_>, stream: Box<dyn Read + Send>, shown: &str) -> Result<()> {
     intake.meter.begin(None);
     let mut pipe = Pipe::new(stream, intake.meter);
-    let recognised = nested::stream(intake, &mut pipe, shown)?;
+    let is_archive = nested::stream(intake, &mut pipe, shown)?;
     intake.meter.end();
-    require(intake, recognised, shown)
+    require(intake, is_archive, shown)
 }
 
 /// Makes artifacts of the charts, each with its provenance file, once everything has been read.
-///
-/// # Errors
-/// As for [`path`].
-pub(crate) fn settle_charts(intake: &mut Intake<'_>) -> Result<(), Problem> {
+pub(crate) fn settle_charts(intake: &mut Intake<'_>) -> Result<()> {
     for chart in std::mem::take(&mut intake.charts) {
         let file = chart.file.clone();
         let provenance = intake.provenance.get(&file).cloned();
@@ -62,7 +53,7 @@ pub(crate) fn is_compressed(path: &Path) -> bool {
     read.is_ok() && Format::of(&head).is_compressed()
 }
 
-fn opened(intake: &mut Intake<'_>, path: &Path, shown: &str) -> Result<(), Problem> {
+fn opened(intake: &mut Intake<'_>, path: &Path, shown: &str) -> Result<()> {
     let metadata = path.metadata().map_err(Problem::Read)?;
     if metadata.is_dir() {
         return whole_folder(intake, path, shown);
@@ -81,58 +72,49 @@ fn opened(intake: &mut Intake<'_>, path: &Path, shown: &str) -> Result<(), Probl
         return stream(intake, Box::new(file), shown);
     }
     intake.meter.begin(kind.is_file().then_some(metadata.len()));
-    let mark = intake.mark();
+    let charts = intake.charts.len();
     let window = if kind.is_file() {
         Window::new(file, path, metadata.len(), intake.meter)
     } else {
         device::open(file, path, intake.meter)?
     };
-    let recognised = nested::window(intake, window, shown)?;
+    let is_archive = nested::window(intake, window, shown)?;
     intake.meter.end();
     if kind.is_file() {
-        provenance_beside(intake, path, shown, mark);
+        provenance_beside(intake, path, shown, charts);
     }
-    require(intake, recognised, shown)
+    require(intake, is_archive, shown)
 }
 
-fn whole_folder(intake: &mut Intake<'_>, path: &Path, shown: &str) -> Result<(), Problem> {
+fn whole_folder(intake: &mut Intake<'_>, path: &Path, shown: &str) -> Result<()> {
     let entries = intake.limits.entries;
     let files = folder::list(path, entries, &mut |path, why| intake.warn(&path.display().to_string(), why))?;
     intake.meter.begin(Some(files.values().map(|file| file.size).sum()));
-    let mark = intake.mark();
-    intake.archives += 1;
-    let read = seekable::read_folder(intake, files, shown.trim_end_matches('/'), nested::window);
-    intake.archives -= 1;
-    if read.is_err() {
-        intake.take_back(mark);
-    }
+    let read = nested::folder(intake, files, shown);
     intake.meter.end();
-    read
+    read.map(|_| ())
 }
 
 /// An input that is named must hold something.
-fn require(intake: &mut Intake<'_>, recognised: Recognised, shown: &str) -> Result<(), Problem> {
-    if recognised == Recognised::Other {
+fn require(intake: &mut Intake<'_>, is_archive: bool, shown: &str) -> Result<()> {
+    if !is_archive {
         intake.fail(shown, Problem::Unusable("it is no image archive and no chart".into()))?;
     }
     Ok(())
 }
 
 /// Reads the provenance file of a chart that is an input by itself. It is beside the chart, as for `helm push`.
-fn provenance_beside(intake: &mut Intake<'_>, path: &Path, shown: &str, mark: Mark) {
-    if intake.charts.iter().skip(mark.charts).all(|chart| chart.file != shown) {
+fn provenance_beside(intake: &mut Intake<'_>, path: &Path, shown: &str, known: usize) {
+    if intake.charts.iter().skip(known).all(|chart| chart.file != shown) {
         return;
     }
-    let Some(mut name) = path.file_name().map(ToOwned::to_owned) else { return };
-    name.push(".prov");
-    let provenance = path.with_file_name(name);
+    let mut provenance = path.as_os_str().to_owned();
+    provenance.push(".prov");
     // Most charts have none.
     let Ok(file) = File::open(&provenance) else { return };
     let mut text = Vec::new();
     match file.take(MAX_TEXT).read_to_end(&mut text) {
         Ok(_) => intake.keep_text(shown, text.into(), true),
-        Err(error) => {
-            intake.warn(&provenance.display().to_string(), format!("the provenance file was not read: {error}"))
-        }
+        Err(error) => intake.warn(&format!("{shown}.prov"), format!("the provenance file was not read: {error}")),
     }
 }

@@ -45,17 +45,15 @@ impl Role {
         let mut parts = path.rsplit('/');
         let name = parts.next().unwrap_or_default();
         let (parent, grandparent) = (parts.next(), parts.next());
-        if let (Some(algorithm), Some("blobs")) = (parent, grandparent)
-            && let Ok(digest) = format!("{algorithm}:{name}").parse()
-        {
-            return Self::Blob(digest);
-        }
-        if name == "data"
-            && let (Some(hex), Some(first)) = (parent, grandparent)
-            && let (Some(algorithm), Some("blobs")) = (parts.next(), parts.next())
-            && hex.starts_with(first)
-            && let Ok(digest) = format!("{algorithm}:{hex}").parse()
-        {
+        let digest = |algorithm: &str, hex: &str| format!("{algorithm}:{hex}").parse().ok();
+        let blob = match (parts.next(), parts.next(), grandparent, parent) {
+            (_, _, Some("blobs"), Some(algorithm)) => digest(algorithm, name),
+            (Some(algorithm), Some("blobs"), Some(first), Some(hex)) if name == "data" && hex.starts_with(first) => {
+                digest(algorithm, hex)
+            }
+            _ => None,
+        };
+        if let Some(digest) = blob {
             return Self::Blob(digest);
         }
         match name {
@@ -78,7 +76,7 @@ impl Role {
         if let Some(digest) = hex(name).filter(|_| grandparent != Some("blobs")) {
             return Self::Blob(digest);
         }
-        if let Some(digest) = name.strip_prefix("sha512-").and_then(|hex| format!("sha512:{hex}").parse().ok()) {
+        if let Some(digest) = name.strip_prefix("sha512-").and_then(|hex| digest("sha512", hex)) {
             return Self::Blob(digest);
         }
         let unsigned = name.rsplit_once("signature-").filter(|(_, number)| number.parse::<u16>().is_ok());

@@ -7,9 +7,9 @@ use bytes::Bytes;
 use super::dialect::layout::{self, Layout};
 use super::dialect::{directory, docker, storage};
 use super::intake::Intake;
-use super::parts::{Parts, join};
+use super::parts::{Folder, Parts, join};
 use super::role::Role;
-use crate::problem::Problem;
+use crate::problem::{Problem, Result};
 use crate::text::printable;
 
 /// The largest provenance file or `manifest.txt`.
@@ -25,23 +25,18 @@ pub(crate) struct Tally {
     /// Folders that hold one image and nothing else, except perhaps other folders.
     directories: Vec<String>,
     /// Configs and layers that a `manifest.json` names: not archives of their own, whatever their names.
-    claimed: HashSet<String>,
+    pub(crate) claimed: HashSet<String>,
     unpacked_charts: Vec<String>,
 }
 
 impl Tally {
-    /// Whether a `manifest.json` names `path`.
-    pub(crate) fn is_claimed(&self, path: &str) -> bool {
-        self.claimed.contains(path)
-    }
-
     /// Whether `path` is inside an image layout or the like.
     pub(crate) fn is_within_image(&self, path: &str) -> bool {
         let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
-        self.directories.iter().any(|known| known == folder)
-            || self.layouts.iter().any(|folder| {
-                folder.is_empty() || path.strip_prefix(folder.as_str()).is_some_and(|rest| rest.starts_with('/'))
-            })
+        let holds = |layout: &String| {
+            layout.is_empty() || path.strip_prefix(layout.as_str()).is_some_and(|rest| rest.starts_with('/'))
+        };
+        self.directories.iter().any(|known| known == folder) || self.layouts.iter().any(holds)
     }
 
     /// Warns of a `Chart.yaml` that is not in a package: Helm pushes packages only. Its subcharts need no warning.
@@ -53,9 +48,8 @@ impl Tally {
         }
     }
 
-    /// # Errors
-    /// When nothing in the archive could have gone in.
-    pub(crate) fn check(&self) -> Result<(), Problem> {
+    /// An error when nothing in the archive could have gone in.
+    pub(crate) fn check(&self) -> Result<()> {
         if self.something {
             return Ok(());
         }
@@ -72,36 +66,37 @@ pub(crate) fn images(
     file: &str,
     separator: &str,
     tally: &mut Tally,
-) -> Result<(), Problem> {
+) -> Result<()> {
     tally.layouts = parts.folders_with("oci-layout");
     let mut folders = parts.folders_with("index.json");
     folders.extend(parts.folders_with("manifest.json"));
     folders.sort();
     folders.dedup();
-    for folder in folders {
-        let shown = if folder.is_empty() { file.to_owned() } else { format!("{file}{separator}{folder}") };
+    for path in folders {
+        let shown = if path.is_empty() { file.to_owned() } else { format!("{file}{separator}{path}") };
+        let folder = &mut Folder { parts: &mut *parts, intake: &mut *intake, path: &path, shown: &shown };
         let mut found = Layout::default();
-        if tally.layouts.contains(&folder) {
+        if tally.layouts.contains(&path) {
             tally.something = true;
-            match layout::read(parts, intake, &folder, &shown) {
+            match layout::read(folder) {
                 Ok(read) => found = read,
                 Err(problem) => {
                     intake.fail(&shown, problem)?;
                     continue;
                 }
             }
-        } else if parts.size(&join(&folder, "manifest.json")).is_ok_and(|size| size.is_none()) {
+        } else if folder.parts.size(&join(&path, "manifest.json")).is_ok_and(|size| size.is_none()) {
             // An `index.json` of something else.
             continue;
         }
         if !found.complete {
             // A folder that is an input has a name of its own; the name of a tar says nothing.
-            let path = match (folder.as_str(), separator) {
+            let name = match (path.as_str(), separator) {
                 ("", "/") => file.rsplit('/').next().unwrap_or_default(),
-                _ => folder.as_str(),
+                (path, _) => path,
             };
             let before = found.images.len();
-            match described(parts, intake, &folder, &shown, path, &mut found, tally) {
+            match described(folder, name, &mut found, tally) {
                 Ok(seen) => tally.something |= seen || before > 0,
                 Err(problem) => {
                     tally.something = true;
@@ -120,44 +115,31 @@ pub(crate) fn images(
 }
 
 /// Reads what `manifest.json` describes: a list of images, or a registry's manifest of one image. Returns whether it does.
-fn described(
-    parts: &mut dyn Parts,
-    intake: &mut Intake<'_>,
-    folder: &str,
-    shown: &str,
-    path: &str,
-    layout: &mut Layout,
-    tally: &mut Tally,
-) -> Result<bool, Problem> {
-    let document = join(folder, "manifest.json");
-    let Some(bytes) = parts.document(&document, intake.limits.document)? else { return Ok(false) };
+fn described(folder: &mut Folder<'_, '_>, name: &str, layout: &mut Layout, tally: &mut Tally) -> Result<bool> {
+    let document = join(folder.path, "manifest.json");
+    let Some(bytes) = folder.parts.document(&document, folder.intake.limits.document)? else { return Ok(false) };
     if let Some(items) = docker::items(&bytes, &document)? {
-        tally.claimed.extend(items.iter().flat_map(|item| item.paths(folder)));
-        return docker::read(parts, intake, folder, shown, &items, layout).map(|()| true);
+        tally.claimed.extend(items.iter().flat_map(|item| item.paths(folder.path)));
+        return docker::read(folder, &items, layout).map(|()| true);
     }
-    if !tally.layouts.iter().any(|known| known == folder) {
-        match directory::read(parts, intake, folder, shown, &bytes, path) {
+    if !tally.layouts.iter().any(|known| known == folder.path) {
+        match directory::read(folder, &bytes, name) {
             Ok(None) => {}
             read => {
-                tally.directories.push(folder.to_owned());
+                tally.directories.push(folder.path.to_owned());
                 layout.images.extend(read?);
                 return Ok(true);
             }
         }
     }
-    let message =
-        format!("`{}` describes no image that `docker save` or skopeo wrote; it is left out", printable(&document));
-    intake.warn(shown, message);
+    let document = printable(&document);
+    let message = format!("`{document}` describes no image that `docker save` or skopeo wrote; it is left out");
+    folder.intake.warn(folder.shown, message);
     Ok(false)
 }
 
 /// Keeps a text for the end of the ingest. A problem with it is only a warning.
-pub(crate) fn text(
-    intake: &mut Intake<'_>,
-    path: &str,
-    inner: &str,
-    text: Result<Option<Bytes>, Problem>,
-) -> Result<(), Problem> {
+pub(crate) fn text(intake: &mut Intake<'_>, path: &str, inner: &str, text: Result<Option<Bytes>>) -> Result<()> {
     match text {
         Ok(Some(text)) => {
             let provenance = Role::of(path) == Role::Provenance;

@@ -5,49 +5,34 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs::File;
-use std::io::Read;
-use std::path::PathBuf;
 
 use airdock_registry::oci::Digest;
 use bytes::Bytes;
 
-use super::found::Recognised;
 use super::intake::Intake;
-use super::parts::{self, Compression, LAYER_HEAD, Layer, Parts};
+use super::parts::{self, Compression, Files, LAYER_HEAD, Layer, Parts};
 use super::role::{Role, digest_in_name};
 use super::{ahead, inventories, scope};
 use crate::input::diff_id::DiffId;
 use crate::input::folder::Listed;
 use crate::input::source::Window;
 use crate::input::tar::{EntryKind, TarReader};
-use crate::problem::Problem;
+use crate::problem::{Problem, Result};
 use crate::progress::Meter;
 use crate::text::printable;
 
 /// Reads an entry that may be an archive of its own.
-pub(crate) type ReadNested = for<'a> fn(&mut Intake<'a>, Window<'a>, &str) -> Result<Recognised, Problem>;
+pub(crate) type ReadNested = for<'a> fn(&mut Intake<'a>, Window<'a>, &str) -> Result<bool>;
 
 /// Where a file is.
-#[derive(Clone, Debug)]
 enum Spot {
-    /// In the tar.
-    Part { offset: u64, size: u64 },
-    /// In the file system.
-    File { path: PathBuf, size: u64 },
-}
-
-impl Spot {
-    const fn size(&self) -> u64 {
-        match self {
-            Self::Part { size, .. } | Self::File { size, .. } => *size,
-        }
-    }
+    Tar { offset: u64, size: u64 },
+    FileSystem(Listed),
 }
 
 /// The files of an archive and where they are.
 struct Seekable<'a> {
-    files: BTreeMap<String, Spot>,
-    links: HashMap<String, String>,
+    files: Files<Spot>,
     tar: Option<Window<'a>>,
     meter: &'a Meter<'a>,
     /// Layers that were read, because images share them.
@@ -57,29 +42,21 @@ struct Seekable<'a> {
 }
 
 /// Reads the tar in `window`.
-pub(crate) fn read_tar<'a>(
-    intake: &mut Intake<'a>,
-    window: Window<'a>,
-    file: &str,
-    nested: ReadNested,
-) -> Result<(), Problem> {
-    let mut archive = Seekable::new(intake.meter);
+pub(crate) fn read_tar<'a>(intake: &mut Intake<'a>, window: Window<'a>, file: &str, nested: ReadNested) -> Result<()> {
+    let mut found = Files { files: BTreeMap::new(), links: HashMap::new() };
     let mut walked = window.part(0, window.size());
     let mut tar = TarReader::new(&mut walked, intake.limits.entries);
-    if window.is_device() {
-        tar = tar.with_anything_after();
-    }
+    tar.anything_after = window.is_device;
     while let Some(entry) = tar.next()? {
         match entry.kind {
             EntryKind::File => {
-                archive.files.insert(entry.path, Spot::Part { offset: entry.offset, size: entry.size });
+                found.files.insert(entry.path, Spot::Tar { offset: entry.offset, size: entry.size });
             }
-            EntryKind::Link(target) => drop(archive.links.insert(entry.path, target)),
+            EntryKind::Link(target) => drop(found.links.insert(entry.path, target)),
             EntryKind::Folder => {}
         }
     }
-    archive.tar = Some(window);
-    archive.interpret(intake, file, ": ", nested)
+    Seekable::new(found, Some(window), intake.meter).interpret(intake, file, ": ", nested)
 }
 
 /// Reads a folder with these files.
@@ -88,28 +65,22 @@ pub(crate) fn read_folder(
     files: BTreeMap<String, Listed>,
     folder: &str,
     nested: ReadNested,
-) -> Result<(), Problem> {
-    let mut archive = Seekable::new(intake.meter);
-    archive.files = files.into_iter().map(|(name, Listed { path, size })| (name, Spot::File { path, size })).collect();
-    archive.interpret(intake, folder, "/", nested)
+) -> Result<()> {
+    let files = files.into_iter().map(|(name, file)| (name, Spot::FileSystem(file))).collect();
+    let found = Files { files, links: HashMap::new() };
+    Seekable::new(found, None, intake.meter).interpret(intake, folder, "/", nested)
 }
 
 impl<'a> Seekable<'a> {
-    fn new(meter: &'a Meter<'a>) -> Self {
-        let (files, links, layers, ahead) = Default::default();
-        Self { files, links, tar: None, meter, layers, ahead }
+    fn new(files: Files<Spot>, tar: Option<Window<'a>>, meter: &'a Meter<'a>) -> Self {
+        Self { files, tar, meter, layers: HashMap::new(), ahead: HashSet::new() }
     }
 
-    fn interpret(
-        &mut self,
-        intake: &mut Intake<'a>,
-        file: &str,
-        separator: &str,
-        nested: ReadNested,
-    ) -> Result<(), Problem> {
+    fn interpret(mut self, intake: &mut Intake<'a>, file: &str, separator: &str, nested: ReadNested) -> Result<()> {
         let mut tally = scope::Tally::default();
-        scope::images(self, intake, file, separator, &mut tally)?;
-        let names: Vec<String> = self.files.keys().filter(|path| !tally.is_claimed(path)).cloned().collect();
+        scope::images(&mut self, intake, file, separator, &mut tally)?;
+        let names: Vec<String> =
+            self.files.files.keys().filter(|path| !tally.claimed.contains(*path)).cloned().collect();
         for path in names {
             let inner = format!("{file}{separator}{path}");
             match Role::of(&path) {
@@ -123,7 +94,7 @@ impl<'a> Seekable<'a> {
                 Role::Chart => tally.unpacked_chart(intake, &path, &inner),
                 // Inside a layout other files mean nothing (image-layout.md).
                 Role::Other | Role::Companion if !tally.is_within_image(&path) => match self.open(&path) {
-                    Ok(window) => tally.something |= nested(intake, window, &inner)? == Recognised::Archive,
+                    Ok(window) => tally.something |= nested(intake, window, &inner)?,
                     Err(problem) => intake.fail(&inner, problem)?,
                 },
                 _ => {}
@@ -132,67 +103,52 @@ impl<'a> Seekable<'a> {
         tally.check()
     }
 
-    fn open(&self, path: &str) -> Result<Window<'a>, Problem> {
-        match (self.files.get(path), &self.tar) {
-            (Some(Spot::Part { offset, size }), Some(tar)) => Ok(tar.part(*offset, *size)),
-            (Some(Spot::File { path, size }), _) => {
+    fn open(&self, path: &str) -> Result<Window<'a>> {
+        match (self.files.files.get(path), &self.tar) {
+            (Some(Spot::Tar { offset, size }), Some(tar)) => Ok(tar.part(*offset, *size)),
+            (Some(Spot::FileSystem(Listed { path, size })), _) => {
                 let file = File::open(path).map_err(Problem::Read)?;
                 Ok(Window::new(file, path, *size, self.meter))
             }
-            _ => Err(Problem::missing(format!("`{}`", printable(path)))),
+            _ => Err(Problem::missing(path)),
         }
     }
 
-    /// Reports that none of a blob needs reading, unless it was counted as read already.
-    fn pass_over(&mut self, window: &Window<'_>, digest: &Digest) -> Result<(), Problem> {
-        if self.ahead.remove(digest) { Ok(()) } else { Ok(window.pass_over()?) }
-    }
-
     /// Brings a file in whose digest is known.
-    fn bring(
-        &mut self,
-        intake: &mut Intake<'_>,
-        window: &mut Window<'_>,
-        path: &str,
-        digest: Digest,
-    ) -> Result<(), Problem> {
+    fn bring(&mut self, intake: &mut Intake<'_>, window: &mut Window<'_>, path: &str, digest: Digest) -> Result<()> {
         // Even if the sink has it: a second place may serve where the first is damaged.
         if intake.locate(window, path, digest, false)? {
             return Ok(window.pass_over()?);
         }
         if intake.has(&digest, window.size()) {
-            return self.pass_over(window, &digest);
+            // What was written ahead is counted as read already.
+            return if self.ahead.remove(&digest) { Ok(()) } else { Ok(window.pass_over()?) };
         }
         intake.write(window, path, Some(digest), None).map(drop)
     }
 
-    fn resolve(&self, path: &str) -> Result<Option<String>, Problem> {
-        let link = |path: &str| self.links.get(path).map(String::as_str);
-        Ok(parts::one_hop(path, |path| self.files.contains_key(path), link)?.map(str::to_owned))
+    fn resolve(&self, path: &str) -> Result<Option<String>> {
+        Ok(self.files.find(path)?.map(|(path, _)| path.clone()))
     }
 }
 
 impl Parts for Seekable<'_> {
     fn folders_with(&self, name: &str) -> Vec<String> {
-        parts::folders_with(self.files.keys(), name)
+        self.files.folders_with(name)
     }
 
-    fn size(&self, path: &str) -> Result<Option<u64>, Problem> {
-        Ok(self.resolve(path)?.and_then(|path| self.files.get(&path)).map(Spot::size))
+    fn size(&self, path: &str) -> Result<Option<u64>> {
+        Ok(self.files.find(path)?.map(|(_, Spot::Tar { size, .. } | Spot::FileSystem(Listed { size, .. }))| *size))
     }
 
-    fn document(&self, path: &str, limit: u64) -> Result<Option<Bytes>, Problem> {
+    fn document(&self, path: &str, limit: u64) -> Result<Option<Bytes>> {
         let Some(path) = self.resolve(path)? else { return Ok(None) };
         let mut window = self.open(&path)?;
-        if window.size() > limit {
-            return Err(parts::document_over(&path, window.size(), limit));
-        }
-        let mut bytes = Vec::new();
-        window.read_to_end(&mut bytes)?;
-        Ok(Some(bytes.into()))
+        let size = window.size();
+        parts::document(&mut window, &path, size, limit).map(Some)
     }
 
-    fn ahead(&mut self, intake: &mut Intake<'_>, files: &[(String, Digest)], stored: bool) -> Result<(), Problem> {
+    fn ahead(&mut self, intake: &mut Intake<'_>, files: &[(String, Digest)], stored: bool) -> Result<()> {
         if intake.to.locates_only() {
             return Ok(());
         }
@@ -207,7 +163,7 @@ impl Parts for Seekable<'_> {
                 continue;
             }
             if stored || compression(&window, &path).is_ok_and(|found| found == Compression::None) {
-                wanted.push((window.extent().clone(), *digest));
+                wanted.push((window.extent.clone(), *digest));
             }
         }
         let first = files.first().map_or("", |(path, _)| path);
@@ -216,12 +172,12 @@ impl Parts for Seekable<'_> {
         Ok(())
     }
 
-    fn blob(&mut self, intake: &mut Intake<'_>, path: &str, digest: Digest) -> Result<(), Problem> {
+    fn blob(&mut self, intake: &mut Intake<'_>, path: &str, digest: Digest) -> Result<()> {
         let mut window = self.open(path)?;
         self.bring(intake, &mut window, path, digest)
     }
 
-    fn named(&mut self, intake: &Intake<'_>, path: &str, diff_id: Digest) -> Result<Option<Layer>, Problem> {
+    fn named(&mut self, intake: &Intake<'_>, path: &str, diff_id: Digest) -> Result<Option<Layer>> {
         let Some(path) = self.resolve(path)? else { return Ok(None) };
         let window = self.open(&path)?;
         let (size, compression) = (window.size(), compression(&window, &path)?);
@@ -230,8 +186,8 @@ impl Parts for Seekable<'_> {
         Ok(here.map(|digest| Layer { digest, size, compression }))
     }
 
-    fn layer(&mut self, intake: &mut Intake<'_>, path: &str, diff_id: Digest) -> Result<Layer, Problem> {
-        let path = self.resolve(path)?.ok_or_else(|| Problem::missing(format!("`{}`", printable(path))))?;
+    fn layer(&mut self, intake: &mut Intake<'_>, path: &str, diff_id: Digest) -> Result<Layer> {
+        let path = self.resolve(path)?.ok_or_else(|| Problem::missing(path))?;
         let key = (path, diff_id);
         if let Some(layer) = self.layers.get(&key) {
             return Ok(*layer);
@@ -262,19 +218,13 @@ impl Parts for Seekable<'_> {
     }
 }
 
-fn compression(window: &Window<'_>, path: &str) -> Result<Compression, Problem> {
-    Compression::of(&window.head(LAYER_HEAD)?).map_err(|found| found.at(path))
+fn compression(window: &Window<'_>, path: &str) -> Result<Compression> {
+    Compression::of(&window.head(LAYER_HEAD)?).map_err(|found| parts::unfit(found, path))
 }
 
 /// Whether the sink has a compressed layer under the digest in its name, and it unpacks to `diff_id`: that the sink has it
 /// does not prove that it belongs to this image. A mounted layer is hashed when it is served, and the client unpacks it.
-fn is_here(
-    intake: &mut Intake<'_>,
-    window: &Window<'_>,
-    path: &str,
-    named: Digest,
-    diff_id: Digest,
-) -> Result<bool, Problem> {
+fn is_here(intake: &mut Intake<'_>, window: &Window<'_>, path: &str, named: Digest, diff_id: Digest) -> Result<bool> {
     if intake.locate(window, path, named, false)? {
         return Ok(true);
     }
@@ -287,7 +237,7 @@ fn is_here(
     }
 }
 
-fn unpacks_to(path: &str, expected: Digest, found: Digest) -> Result<(), Problem> {
+fn unpacks_to(path: &str, expected: Digest, found: Digest) -> Result<()> {
     if found == expected {
         return Ok(());
     }

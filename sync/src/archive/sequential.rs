@@ -4,16 +4,14 @@
 //! stays in memory, within a bound. Only at the end is it known what was needed.
 
 use std::collections::{BTreeMap, HashMap};
-use std::io::Read;
 
 use airdock_registry::oci::{Algorithm, Digest};
 use bytes::Bytes;
 
 use super::dialect::storage::MAX_LINK;
-use super::found::Recognised;
 use super::intake::Intake;
 use super::inventories;
-use super::parts::{self, Compression, Layer, NotForLayers, Parts, document_over};
+use super::parts::{Compression, Files, Layer, Parts, document, document_over, unfit};
 use super::role::{Role, digest_in_name};
 use super::scope::{self, Tally};
 use crate::input::compression::{Format, HEAD};
@@ -21,63 +19,47 @@ use crate::input::diff_id::DiffId;
 use crate::input::source::{Rewound, Source};
 use crate::input::tar::{Entry, EntryKind, TarReader};
 use crate::limits::MAX_CONFIG;
-use crate::problem::Problem;
+use crate::problem::{Problem, Result};
 use crate::text::printable;
 
 /// JSON in memory at once. Beyond it the largest documents are stored: those are lists of packages, not manifests.
 const MAX_KEPT: usize = 16 * 1024 * 1024;
 
 /// Reads an entry that may be an archive of its own.
-pub(crate) type ReadNested = fn(&mut Intake<'_>, &mut dyn Source, &str) -> Result<Recognised, Problem>;
+pub(crate) type ReadNested = fn(&mut Intake<'_>, &mut dyn Source, &str) -> Result<bool>;
 
 /// What became of one entry.
-#[derive(Debug)]
 enum Part {
     Kept(Bytes),
-    Stored {
-        digest: Digest,
-        size: u64,
-        compression: Compression,
-        diff_id: Option<Digest>,
-    },
+    /// With the digest of what it unpacks to, if that was computed.
+    Stored(Layer, Option<Digest>),
     /// Its digest is not the one in its name. Matters only if an image needs it.
     Wrong {
         expected: Digest,
         found: Digest,
-        size: u64,
     },
-    /// A layer in a compression that no image may have; not read.
-    Unfit {
-        why: NotForLayers,
-        size: u64,
-    },
+    /// A layer in this compression, which no image may have; not read.
+    Unfit(&'static str),
     /// Read as an archive of its own, or skipped.
-    Passed {
-        size: u64,
-    },
+    Passed,
 }
 
-#[derive(Default)]
 struct Sequential {
-    parts: BTreeMap<String, Part>,
-    links: HashMap<String, String>,
+    /// Each with the size of its entry.
+    parts: Files<(u64, Part)>,
+    /// Bytes of all that are kept.
     kept: usize,
 }
 
 /// Reads the tar in `source`.
-pub(crate) fn read_tar(
-    intake: &mut Intake<'_>,
-    source: &mut dyn Source,
-    file: &str,
-    nested: ReadNested,
-) -> Result<(), Problem> {
+pub(crate) fn read_tar(intake: &mut Intake<'_>, source: &mut dyn Source, file: &str, nested: ReadNested) -> Result<()> {
     let mut tar = TarReader::new(source, intake.limits.entries);
-    let mut archive = Sequential::default();
+    let mut archive = Sequential { parts: Files { files: BTreeMap::new(), links: HashMap::new() }, kept: 0 };
     let mut tally = Tally::default();
     while let Some(entry) = tar.next()? {
         match &entry.kind {
             EntryKind::Folder => {}
-            EntryKind::Link(target) => drop(archive.links.insert(entry.path, target.clone())),
+            EntryKind::Link(target) => drop(archive.parts.links.insert(entry.path, target.clone())),
             EntryKind::File => archive.take(intake, entry, &mut tar.body(), file, nested, &mut tally)?,
         }
     }
@@ -94,7 +76,7 @@ impl Sequential {
         file: &str,
         nested: ReadNested,
         tally: &mut Tally,
-    ) -> Result<(), Problem> {
+    ) -> Result<()> {
         let Entry { path, size, .. } = entry;
         let inner = format!("{file}: {path}");
         let part = match Role::of(&path) {
@@ -110,7 +92,7 @@ impl Sequential {
             Role::Inventory => {
                 return inventories::take(intake, &path, &inner, |limit| document(body, &path, size, limit).map(Some));
             }
-            Role::Companion => Part::Passed { size },
+            Role::Companion => Part::Passed,
             Role::Link => self.keep(&path, document(body, &path, size, MAX_LINK)?)?,
             Role::Document => self.keep(&path, document(body, &path, size, intake.limits.document)?)?,
             Role::Blob(digest) => self.blob(intake, &path, size, digest, body)?,
@@ -121,17 +103,17 @@ impl Sequential {
             Role::Layer | Role::Config(_) => Self::layer(intake, &path, size, body)?,
             Role::Other => {
                 let mut body = Rewound::peek(body, HEAD)?;
-                if size <= MAX_CONFIG && Format::of(body.head()) == Format::Other && is_json(body.head()) {
+                if size <= MAX_CONFIG && Format::of(&body.head) == Format::Other && is_json(&body.head) {
                     // A config with a name of its own, as jib writes it.
                     let bytes = document(&mut body, &path, size, MAX_CONFIG)?;
                     self.keep_or_store(intake, &path, bytes, None)?
                 } else {
-                    tally.something |= nested(intake, &mut body, &inner)? == Recognised::Archive;
-                    Part::Passed { size }
+                    tally.something |= nested(intake, &mut body, &inner)?;
+                    Part::Passed
                 }
             }
         };
-        self.parts.insert(path, part);
+        self.parts.files.insert(path, (size, part));
         Ok(())
     }
 
@@ -142,25 +124,22 @@ impl Sequential {
         size: u64,
         digest: Digest,
         body: &mut dyn Source,
-    ) -> Result<Part, Problem> {
-        if size <= MAX_CONFIG {
-            let head = body.fill_buf()?;
-            if is_json(head) {
-                let bytes = document(body, path, size, MAX_CONFIG)?;
-                return self.keep_or_store(intake, path, bytes, Some(digest));
-            }
+    ) -> Result<Part> {
+        if size <= MAX_CONFIG && is_json(body.fill_buf()?) {
+            let bytes = document(body, path, size, MAX_CONFIG)?;
+            return self.keep_or_store(intake, path, bytes, Some(digest));
         }
         if intake.has(&digest, size) {
-            return Ok(Part::Stored { digest, size, compression: Compression::None, diff_id: None });
+            return Ok(stored(digest, size));
         }
-        store(intake, path, size, digest, body)
+        store(intake, path, digest, body)
     }
 
-    fn layer(intake: &mut Intake<'_>, path: &str, size: u64, body: &mut dyn Source) -> Result<Part, Problem> {
+    fn layer(intake: &mut Intake<'_>, path: &str, size: u64, body: &mut dyn Source) -> Result<Part> {
         let mut body = Rewound::peek(body, HEAD)?;
-        let compression = match Compression::of(body.head()) {
+        let compression = match Compression::of(&body.head) {
             Ok(compression) => compression,
-            Err(why) => return Ok(Part::Unfit { why, size }),
+            Err(compression) => return Ok(Part::Unfit(compression)),
         };
         let mut unpacked = DiffId::new(intake.limits.allowance());
         // A layer that the sink has is read nevertheless, to learn what it unpacks to.
@@ -168,11 +147,11 @@ impl Sequential {
             Some(named) => Intake::check(&mut body, path, named, &mut unpacked)?,
             None => intake.write(&mut body, path, None, Some(&mut unpacked))?,
         };
-        let diff_id = Some(unpacked.finish(path, digest)?);
-        Ok(Part::Stored { digest, size, compression, diff_id })
+        let diff_id = unpacked.finish(path, digest)?;
+        Ok(Part::Stored(Layer { digest, size, compression }, Some(diff_id)))
     }
 
-    fn keep(&mut self, path: &str, bytes: Bytes) -> Result<Part, Problem> {
+    fn keep(&mut self, path: &str, bytes: Bytes) -> Result<Part> {
         self.kept += bytes.len();
         if self.kept > MAX_KEPT {
             let what = format!("the JSON of the archive, with `{}`,", printable(path));
@@ -189,138 +168,108 @@ impl Sequential {
         path: &str,
         bytes: Bytes,
         named: Option<Digest>,
-    ) -> Result<Part, Problem> {
+    ) -> Result<Part> {
         if self.kept + bytes.len() <= MAX_KEPT || named.is_none() {
             return self.keep(path, bytes);
         }
-        let kept = |(path, part): (&String, &Part)| match (Role::of(path), part) {
+        let kept = |(path, (_, part)): (&String, &(u64, Part))| match (Role::of(path), part) {
             (Role::Blob(digest), Part::Kept(kept)) => Some((kept.len(), path.clone(), digest)),
             _ => None,
         };
-        let largest = self.parts.iter().filter_map(kept).max().filter(|(size, ..)| *size > bytes.len());
+        let largest = self.parts.files.iter().filter_map(kept).max().filter(|(size, ..)| *size > bytes.len());
         let Some((size, largest, expected)) = largest else {
             let digest = named.unwrap_or_else(|| Algorithm::Sha256.digest(&bytes));
-            return store(intake, path, bytes.len() as u64, digest, &mut bytes.as_ref());
+            return store(intake, path, digest, &mut bytes.as_ref());
         };
-        if let Some(Part::Kept(kept)) = self.parts.remove(&largest) {
+        if let Some((whole, Part::Kept(kept))) = self.parts.files.remove(&largest) {
             self.kept -= size;
-            let stored = store(intake, &largest, size as u64, expected, &mut kept.as_ref())?;
-            self.parts.insert(largest, stored);
+            let stored = store(intake, &largest, expected, &mut kept.as_ref())?;
+            self.parts.files.insert(largest, (whole, stored));
         }
         self.keep_or_store(intake, path, bytes, named)
     }
 
-    fn resolve<'s>(&'s self, path: &'s str) -> Result<Option<&'s str>, Problem> {
-        let link = |path: &str| self.links.get(path).map(String::as_str);
-        parts::one_hop(path, |path| self.parts.contains_key(path), link)
-    }
-
-    fn part(&self, path: &str) -> Result<Option<&Part>, Problem> {
-        Ok(self.resolve(path)?.and_then(|path| self.parts.get(path)))
+    fn part(&self, path: &str) -> Result<Option<&Part>> {
+        Ok(self.parts.find(path)?.map(|(_, (_, part))| part))
     }
 }
 
-fn store(
-    intake: &mut Intake<'_>,
-    path: &str,
-    size: u64,
-    expected: Digest,
-    body: &mut dyn Source,
-) -> Result<Part, Problem> {
+fn store(intake: &mut Intake<'_>, path: &str, expected: Digest, body: &mut dyn Source) -> Result<Part> {
     match intake.write(body, path, Some(expected), None) {
-        Ok((digest, size)) => Ok(Part::Stored { digest, size, compression: Compression::None, diff_id: None }),
-        Err(Problem::Digest { expected, found, .. }) => Ok(Part::Wrong { expected, found, size }),
+        Ok((digest, size)) => Ok(stored(digest, size)),
+        Err(Problem::Digest { expected, found, .. }) => Ok(Part::Wrong { expected, found }),
         Err(problem) => Err(problem),
     }
 }
 
-fn document(body: &mut dyn Source, path: &str, size: u64, limit: u64) -> Result<Bytes, Problem> {
-    if size > limit {
-        return Err(document_over(path, size, limit));
-    }
-    let mut bytes = Vec::new();
-    body.take(limit).read_to_end(&mut bytes)?;
-    Ok(bytes.into())
+const fn stored(digest: Digest, size: u64) -> Part {
+    Part::Stored(Layer { digest, size, compression: Compression::None }, None)
 }
 
 fn is_json(head: &[u8]) -> bool {
     matches!(head.trim_ascii_start().first(), Some(b'{' | b'['))
 }
 
-/// The error for a layer that was not recognised in a stream, because no tool names layers so.
-fn passed(path: &str) -> Problem {
-    Problem::Unusable(format!(
-        "`{}` was read as an archive of its own before the image that needs it was known; ingest the file uncompressed \
-         and not from a pipe",
-        printable(path)
-    ))
+/// The error for a part that an image needs and that was not stored.
+fn unusable(part: Option<&Part>, path: &str) -> Problem {
+    match part {
+        None => Problem::missing(path),
+        Some(Part::Unfit(compression)) => unfit(compression, path),
+        // No tool names layers so.
+        Some(_) => Problem::Unusable(format!(
+            "`{}` was read as an archive of its own before the image that needs it was known; ingest the file uncompressed \
+             and not from a pipe",
+            printable(path)
+        )),
+    }
 }
 
 impl Parts for Sequential {
     fn folders_with(&self, name: &str) -> Vec<String> {
-        parts::folders_with(self.parts.keys(), name)
+        self.parts.folders_with(name)
     }
 
-    fn size(&self, path: &str) -> Result<Option<u64>, Problem> {
-        Ok(self.part(path)?.map(|part| match part {
-            Part::Kept(bytes) => bytes.len() as u64,
-            Part::Stored { size, .. } | Part::Wrong { size, .. } | Part::Unfit { size, .. } | Part::Passed { size } => {
-                *size
-            }
-        }))
+    fn size(&self, path: &str) -> Result<Option<u64>> {
+        Ok(self.parts.find(path)?.map(|(_, (size, _))| *size))
     }
 
-    fn document(&self, path: &str, limit: u64) -> Result<Option<Bytes>, Problem> {
+    fn document(&self, path: &str, limit: u64) -> Result<Option<Bytes>> {
         match self.part(path)? {
             None => Ok(None),
             Some(Part::Kept(bytes)) if bytes.len() as u64 <= limit => Ok(Some(bytes.clone())),
             Some(Part::Kept(bytes)) => Err(document_over(path, bytes.len() as u64, limit)),
-            Some(Part::Stored { .. } | Part::Unfit { .. } | Part::Passed { .. }) => {
+            Some(Part::Wrong { expected, found }) => Err(Problem::digest(path, *expected, *found)),
+            Some(Part::Stored(..) | Part::Unfit(_) | Part::Passed) => {
                 Err(Problem::document(path, "it is no JSON, or a very large one"))
             }
-            Some(Part::Wrong { expected, found, .. }) => {
-                Err(Problem::Digest { entry: printable(path), expected: *expected, found: *found })
-            }
         }
     }
 
-    fn blob(&mut self, intake: &mut Intake<'_>, path: &str, digest: Digest) -> Result<(), Problem> {
+    fn blob(&mut self, intake: &mut Intake<'_>, path: &str, digest: Digest) -> Result<()> {
         match self.part(path)? {
-            Some(Part::Kept(bytes)) => {
-                let bytes = bytes.clone();
-                intake.put(&bytes, path, digest)
+            Some(Part::Kept(bytes)) => intake.put(bytes, path, digest),
+            Some(Part::Stored(Layer { digest: found, .. }, _)) if *found == digest => Ok(()),
+            Some(Part::Stored(Layer { digest: found, .. }, _) | Part::Wrong { found, .. }) => {
+                Err(Problem::digest(path, digest, *found))
             }
-            Some(Part::Stored { digest: found, .. }) if *found == digest => Ok(()),
-            Some(Part::Stored { digest: found, .. } | Part::Wrong { found, .. }) => {
-                Err(Problem::Digest { entry: printable(path), expected: digest, found: *found })
-            }
-            Some(Part::Unfit { why, .. }) => Err(why.at(path)),
-            Some(Part::Passed { .. }) => Err(passed(path)),
-            None => Err(Problem::missing(format!("`{}`", printable(path)))),
+            other => Err(unusable(other, path)),
         }
     }
 
-    fn layer(&mut self, intake: &mut Intake<'_>, path: &str, diff_id: Digest) -> Result<Layer, Problem> {
-        let entry = printable(path);
+    fn layer(&mut self, intake: &mut Intake<'_>, path: &str, diff_id: Digest) -> Result<Layer> {
         let (layer, found) = match self.part(path)? {
             Some(Part::Kept(bytes)) => {
-                let bytes = bytes.clone();
-                let digest = Algorithm::Sha256.digest(&bytes);
-                intake.put(&bytes, path, digest)?;
+                let digest = Algorithm::Sha256.digest(bytes);
+                intake.put(bytes, path, digest)?;
                 (Layer { digest, size: bytes.len() as u64, compression: Compression::None }, digest)
             }
-            Some(Part::Stored { digest, size, compression, diff_id: unpacked }) => {
-                let layer = Layer { digest: *digest, size: *size, compression: *compression };
-                let known = if *compression == Compression::None { Some(*digest) } else { *unpacked };
-                (layer, known.unwrap_or(diff_id))
+            Some(Part::Stored(layer, unpacked)) => {
+                let known = if layer.compression == Compression::None { Some(layer.digest) } else { *unpacked };
+                (*layer, known.unwrap_or(diff_id))
             }
-            Some(Part::Wrong { expected, found, .. }) => {
-                return Err(Problem::Digest { entry, expected: *expected, found: *found });
-            }
-            Some(Part::Unfit { why, .. }) => return Err(why.at(path)),
-            Some(Part::Passed { .. }) => return Err(passed(path)),
-            None => return Err(Problem::missing(format!("`{entry}`"))),
+            Some(Part::Wrong { expected, found }) => return Err(Problem::digest(path, *expected, *found)),
+            other => return Err(unusable(other, path)),
         };
-        if found == diff_id { Ok(layer) } else { Err(Problem::Digest { entry, expected: diff_id, found }) }
+        if found == diff_id { Ok(layer) } else { Err(Problem::digest(path, diff_id, found)) }
     }
 }

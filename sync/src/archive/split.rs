@@ -51,14 +51,14 @@ pub(crate) fn part(file: &str) -> Option<Problem> {
     let patterns = lengths.iter().map(|length| format!("{folder}{}{}{}", name.before, "?".repeat(*length), name.after));
     let patterns = patterns.collect::<Vec<_>>().join(" ");
     // The command is meant to be copied, so an untrusted name must not contain anything special to a shell.
-    let is_plain =
-        patterns.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | '/' | '?' | ' '));
-    let is_plain =
-        is_plain && !name.before.starts_with('-') && !folder.contains([' ', '?']) && !name.before.contains(' ');
+    let is_safe = |c: char| c.is_ascii_alphanumeric() || "._-/? ".contains(c);
+    let is_plain = patterns.chars().all(is_safe) && !name.before.starts_with('-');
+    let is_plain = is_plain && !folder.contains([' ', '?']) && !name.before.contains(' ');
     let patterns = if is_plain { patterns } else { "PARTS".to_owned() };
     let what = match parts {
-        0 | 1 => "by its name it is the first part of an archive that was cut up, and the others are not beside it"
-            .to_owned(),
+        0 | 1 => {
+            "by its name it is the first part of an archive that was cut up, and the others are not beside it".into()
+        }
         parts => format!("by its name it is one of {parts} parts of an archive that was cut up"),
     };
     Some(Problem::Part { what, join: format!("cat {patterns}") })

@@ -1,12 +1,10 @@
 //! Ingesting what crossed the gap: archives and bundles into the registry, all tags together at the end.
 
-mod count;
+mod dry;
 mod error;
-mod hash;
 mod plan;
 mod run;
 mod settings;
-mod survey;
 mod trust;
 
 pub use crate::limits::Limits;

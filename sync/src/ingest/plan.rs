@@ -1,6 +1,6 @@
 //! The plan of an ingest: which manifest goes to which repositories under which tags, and what is reported of each.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use airdock_registry::content::{Committed, Sink};
 use airdock_registry::names::Namespace;
@@ -25,16 +25,10 @@ struct Row {
 /// Which manifest goes to which repositories, under which tags.
 pub(super) struct Plan {
     rows: Vec<Row>,
-    tags: BTreeMap<(RepositoryName, Tag), Claim>,
-    /// Tags that several images of the ingest claim.
-    contested: Vec<Notice>,
-}
-
-/// The image of this ingest that gets a tag.
-#[derive(Clone, Copy)]
-struct Claim {
-    digest: Digest,
-    lost_digest: bool,
+    /// The image that gets each tag.
+    tags: BTreeMap<(RepositoryName, Tag), usize>,
+    /// Tags that several images of the ingest claim: which image gets one depends on the order of reading.
+    pub(super) contested: Vec<Notice>,
 }
 
 impl Plan {
@@ -53,18 +47,14 @@ impl Plan {
                 for (digest, _) in &item.manifests {
                     homes.entry(*digest).or_default().extend(repositories.iter().cloned());
                 }
-                plan.add(
-                    intake,
-                    &found,
-                    Row { image, shown: name.shown.clone(), repositories, tag: name.tag.clone(), notes: Vec::new() },
-                );
+                let (shown, tag) = (name.shown.clone(), name.tag.clone());
+                plan.add(intake, &found, Row { image, shown, repositories, tag, notes: Vec::new() });
             }
         }
         for (image, item) in found.iter().enumerate() {
             let Some((about, tag)) = &item.beside else { continue };
-            let home = homes.get(about).cloned();
-            let (repositories, tag) = match home {
-                Some(repositories) => (repositories, tag.clone()),
+            let (repositories, tag) = match homes.get(about) {
+                Some(repositories) => (repositories.clone(), tag.clone()),
                 None => (item.names.iter().map(|name| name.repository.clone()).collect(), None),
             };
             let notes = vec![format!("it belongs to `{about}`")];
@@ -75,40 +65,29 @@ impl Plan {
         plan
     }
 
-    /// Tags that several images of the ingest claim: which image gets one depends on the order of reading.
-    pub(super) fn contested(&self) -> &[Notice] {
-        &self.contested
-    }
-
     fn add(&mut self, intake: &mut Intake<'_>, found: &[Found], mut row: Row) {
-        let mut seen = Vec::new();
-        row.repositories.retain(|repository| {
-            let new = !seen.contains(repository);
-            seen.push(repository.clone());
-            new
-        });
-        let Found { root, file, lost_digest, .. } = &found[row.image];
-        if let Some(tag) = &row.tag {
-            let claim = Claim { digest: *root, lost_digest: *lost_digest };
-            for repository in &row.repositories {
-                let key = (repository.clone(), tag.clone());
-                let before = self.tags.get(&key).copied().filter(|before| before.digest != *root);
-                // The registry's own digest wins, in any order of archives; otherwise the last one does.
-                let stays = before.is_some_and(|before| claim.lost_digest && !before.lost_digest);
-                if let Some(before) = before {
-                    let (gets, other) = if stays { (before, claim) } else { (claim, before) };
-                    let why =
-                        if gets.lost_digest == other.lost_digest { "" } else { ", which keeps the registry's digest," };
-                    let message = format!(
-                        "`{repository}:{tag}` is two images in this ingest; `{}`{why} gets the tag and `{}` does not",
-                        gets.digest, other.digest
-                    );
-                    intake.warn(file, message.clone());
-                    self.contested.push(Notice { file: file.clone(), message });
-                }
-                if !stays {
-                    self.tags.insert(key, claim);
-                }
+        let mut seen = HashSet::new();
+        row.repositories.retain(|repository| seen.insert(repository.clone()));
+        let image = &found[row.image];
+        for (repository, tag) in row.repositories.iter().filter_map(|repository| Some((repository, row.tag.as_ref()?)))
+        {
+            let key = (repository.clone(), tag.clone());
+            let before = self.tags.get(&key).map(|before| &found[*before]).filter(|before| before.root != image.root);
+            // The registry's own digest wins, in any order of archives; otherwise the last one does.
+            let stays = before.is_some_and(|before| image.lost_digest && !before.lost_digest);
+            if let Some(before) = before {
+                let (gets, other) = if stays { (before, image) } else { (image, before) };
+                let differ = gets.lost_digest != other.lost_digest;
+                let why = if differ { ", which keeps the registry's digest," } else { "" };
+                let message = format!(
+                    "`{repository}:{tag}` is two images in this ingest; `{}`{why} gets the tag and `{}` does not",
+                    gets.root, other.root
+                );
+                intake.warn(&image.file, message.clone());
+                self.contested.push(Notice { file: image.file.clone(), message });
+            }
+            if !stays {
+                self.tags.insert(key, row.image);
             }
         }
         self.rows.push(row);
@@ -132,8 +111,8 @@ impl Plan {
                 });
             }
         }
-        for ((repository, tag), claim) in &self.tags {
-            to.tag(repository, tag.clone(), claim.digest);
+        for ((repository, tag), image) in &self.tags {
+            to.tag(repository, tag.clone(), found[*image].root);
         }
         to.finish()
     }
@@ -147,6 +126,9 @@ impl Plan {
 }
 
 impl Row {
+    /// What a row with several tags may be; the last of them that one of its tags is counts.
+    const STATES: [&str; 4] = ["already there", "updated", "new", "kept"];
+
     fn shown(&self, found: &Found, outcomes: &HashMap<(&RepositoryName, &Tag), (&Digest, &Outcome)>) -> ImageRow {
         let mut notes = found.notes.clone();
         notes.extend(self.notes.iter().cloned());
@@ -162,27 +144,25 @@ impl Row {
                 Outcome::Kept { current, by, why } => {
                     let protected = if *why == WhyKept::Protected { "; its prefix is protected" } else { "" };
                     notes.push(format!("`{repository}:{tag}` stays `{current}`, {by}{protected}"));
-                    RowState::Kept
+                    3
                 }
-                Outcome::New => RowState::New,
-                Outcome::Moved { .. } => RowState::Updated,
-                Outcome::AlreadyThere => RowState::There,
+                Outcome::New => 2,
+                Outcome::Moved { .. } => 1,
+                Outcome::AlreadyThere => 0,
             };
             state = state.max(Some(this));
         }
         let suffix = self.tag.as_ref().map_or_else(|| format!("@{}", found.root), |tag| format!(":{tag}"));
         // The name of an image is shown already; a chart has only its internal name.
         let own_is_shown = self.repositories.first().is_some_and(is_upstream);
+        let internal = self.repositories.iter().skip(usize::from(own_is_shown));
         ImageRow {
             image: self.shown.clone(),
-            internal: self.repositories[usize::from(own_is_shown)..]
-                .iter()
-                .map(|repository| format!("{repository}{suffix}"))
-                .collect(),
+            internal: internal.map(|repository| format!("{repository}{suffix}")).collect(),
             digest: found.root.to_string(),
             platforms: found.platforms.clone(),
             size: found.size,
-            state: state.map_or("by digest", RowState::text).into(),
+            state: state.map_or("by digest", |state: usize| Self::STATES[state]).into(),
             note: (!notes.is_empty()).then(|| notes.join("; ")),
         }
     }
@@ -190,24 +170,4 @@ impl Row {
 
 fn is_upstream(name: &RepositoryName) -> bool {
     Namespace::of_component(name.split_first().0).is_some()
-}
-
-/// What is reported of a row with several tags: the highest one decides.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum RowState {
-    There,
-    Updated,
-    New,
-    Kept,
-}
-
-impl RowState {
-    const fn text(self) -> &'static str {
-        match self {
-            Self::There => "already there",
-            Self::Updated => "updated",
-            Self::New => "new",
-            Self::Kept => "kept",
-        }
-    }
 }

@@ -1,24 +1,23 @@
 //! From inputs to a committed release or mount: read everything, decide names, commit once.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Instant;
 
 use airdock_registry::content::{Committed, Sink};
 use airdock_registry::oci::Digest;
 use airdock_registry::{Provenance, Registry, TagOutcome};
 
+use super::dry::{Count, Hash};
 use super::error::IngestError;
-use super::hash::Hash;
 use super::plan::Plan;
 use super::settings::{Input, Naming, Settings};
-use super::survey;
 use super::trust::{self, Trust};
 use crate::archive::found::{Found, FoundName, UNTAGGED};
 use crate::archive::intake::Intake;
 use crate::archive::read;
 use crate::inventory::Inventory;
 use crate::manifest_txt::{self, Held};
-use crate::problem::Problem;
+use crate::problem::{Problem, Result};
 use crate::progress::{Cancel, Event, Meter};
 use crate::publish::{PublishRules, Publisher};
 use crate::report::{Kept, Notice, Report};
@@ -59,7 +58,7 @@ pub fn ingest_until(
     progress: &dyn Fn(Event),
 ) -> Result<Report, IngestError> {
     let meter = Meter::new(progress, cancel);
-    let work = Work::new(publish, settings, &meter, cancel)?;
+    let work = Work::new(publish, settings, &meter)?;
     progress(Event::Started { total_bytes: total(&inputs) });
     let origin = Provenance::Ingested { bundle: bundle_name(&inputs), release: None };
     work.survey(registry, &origin, &inputs)?;
@@ -88,7 +87,7 @@ pub fn mount(
 ) -> Result<Report, IngestError> {
     let cancel = Cancel::default();
     let meter = Meter::new(progress, &cancel);
-    let work = Work::new(publish, settings, &meter, &cancel)?;
+    let work = Work::new(publish, settings, &meter)?;
     // Files are opened again later, when the working folder may be another.
     let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
     let mut draft = registry.medium(&path);
@@ -136,11 +135,10 @@ pub fn inventory(
     }
     let contested = inventory.contested();
     if !contested.is_empty() {
-        let message = |digests: &[&Digest]| {
+        let shown = |(name, digests): &(&str, Vec<&Digest>)| {
             let all = digests.iter().map(ToString::to_string).collect::<Vec<_>>().join(" and ");
-            format!("it is {all}; leave all but one out")
+            Notice { file: (*name).into(), message: format!("it is {all}; leave all but one out") }
         };
-        let shown = |(name, digests): &(&str, Vec<&Digest>)| Notice { file: (*name).into(), message: message(digests) };
         return Err(IngestError::Contested { names: contested.iter().map(shown).collect() });
     }
     Ok(inventory)
@@ -152,21 +150,15 @@ struct Work<'a> {
     settings: &'a Settings,
     trust: Trust,
     meter: &'a Meter<'a>,
-    cancel: &'a Cancel,
     started: Instant,
 }
 
 impl<'a> Work<'a> {
-    fn new(
-        publish: &PublishRules,
-        settings: &'a Settings,
-        meter: &'a Meter<'a>,
-        cancel: &'a Cancel,
-    ) -> Result<Self, IngestError> {
+    fn new(publish: &PublishRules, settings: &'a Settings, meter: &'a Meter<'a>) -> Result<Self, IngestError> {
         let started = Instant::now();
-        let publisher =
-            Publisher::new(publish).map_err(|error| IngestError::Settings { message: error.to_string() })?;
-        Ok(Self { publisher, settings, trust: Trust::new(settings)?, meter, cancel, started })
+        let publisher = Publisher::new(publish);
+        let publisher = publisher.map_err(|error| IngestError::Settings { message: error.to_string() })?;
+        Ok(Self { publisher, settings, trust: Trust::new(settings)?, meter, started })
     }
 
     fn take(self, mut to: Box<dyn Sink>, inputs: Vec<Input>) -> Result<Report, IngestError> {
@@ -174,7 +166,7 @@ impl<'a> Work<'a> {
         let mut intake = Intake::new(&mut *to, self.meter, &self.settings.limits, base);
         let bundle = bundle_name(&inputs);
         read_all(&mut intake, inputs)?;
-        if self.cancel.is_cancelled() {
+        if self.meter.cancel.is_cancelled() {
             return Err(IngestError::Cancelled);
         }
         if (self.settings.strict || self.trust.is_required()) && !intake.failures.is_empty() {
@@ -188,8 +180,8 @@ impl<'a> Work<'a> {
         give_name(&mut intake, &self.settings.naming)?;
         cross_check(&mut intake);
         let plan = Plan::new(&mut intake, &self.publisher);
-        if self.trust.is_required() && !plan.contested().is_empty() {
-            return Err(trust::refuse(self.meter, plan.contested().to_vec()));
+        if self.trust.is_required() && !plan.contested.is_empty() {
+            return Err(trust::refuse(self.meter, plan.contested));
         }
         let Intake { found, warnings, failures, .. } = intake;
         to.signed(&signatures);
@@ -209,21 +201,36 @@ impl<'a> Work<'a> {
         Ok(report)
     }
 
-    /// Checks before anything is written whether the inputs are signed and whether they fit, as far as that can be told
-    /// without reading them whole.
+    /// Checks before anything is written whether the inputs are signed and whether they fit, as far as that can be told from
+    /// seekable archives without reading their layers. Nothing that fits is refused, because no more is counted than will be
+    /// written. Problems with an archive are left to the ingest.
     fn survey(&self, registry: &Registry, origin: &Provenance, inputs: &[Input]) -> Result<(), IngestError> {
-        let paths: Vec<PathBuf> = inputs.iter().filter_map(Input::path).map(ToOwned::to_owned).collect();
-        let draft = || registry.release(origin.clone());
+        let mut count = Count::new(registry.release(origin.clone()));
+        let keep_free = self.settings.limits.keep_free;
+        let fits = |most| count.draft.require_room(most, keep_free).is_ok();
+        let fits = keep_free == 0 || total(inputs).is_some_and(fits);
+        if fits && !self.trust.is_required() {
+            return Ok(());
+        }
+        let silent = |_| {};
+        let meter = Meter::new(&silent, self.meter.cancel);
+        let mut intake = Intake::new(&mut count, &meter, &self.settings.limits, self.settings.naming.base.as_ref());
+        let paths: Vec<&Path> = inputs.iter().filter_map(Input::path).collect();
+        for path in &paths {
+            read::path(&mut intake, path)?;
+        }
+        let Intake { inventories: mut found, failures, .. } = intake;
         if self.trust.is_required() {
-            let mut found = survey::inventories(draft(), self.cancel, self.settings, &paths)?;
-            found.incomplete |= paths.len() < inputs.len();
+            let is_input = |file: &String| paths.iter().any(|path| *file == printable(&path.display().to_string()));
+            // A stream, or an input that cannot be read, may have more.
+            found.incomplete = paths.len() < inputs.len() || failures.iter().any(|failure| is_input(&failure.file));
             self.trust.check_ahead(self.meter, &found, &bundle_name(inputs))?;
         }
-        Ok(survey::require_room(draft(), self.cancel, self.settings, &paths, total(inputs))?)
+        if fits { Ok(()) } else { Ok(count.require_room(keep_free).map_err(Problem::Registry)?) }
     }
 }
 
-fn read_all(intake: &mut Intake<'_>, inputs: Vec<Input>) -> Result<(), Problem> {
+fn read_all(intake: &mut Intake<'_>, inputs: Vec<Input>) -> Result<()> {
     for input in inputs {
         match input {
             Input::Path(path) => read::path(intake, &path)?,
@@ -242,9 +249,7 @@ fn give_name(intake: &mut Intake<'_>, naming: &Naming) -> Result<(), IngestError
     let mut unnamed: Vec<&mut Found> = intake.found.iter_mut().filter(nameless).collect();
     match unnamed.as_mut_slice() {
         [found] => {
-            let version = tag.as_ref().map_or_else(|| format!("@{}", found.root), |tag| format!(":{tag}"));
-            let shown = format!("{repository}{version}");
-            found.names = vec![FoundName { repository: repository.clone(), tag: tag.clone(), shown }];
+            found.names = vec![FoundName::stored(repository.clone(), tag.clone(), &found.root)];
             found.notes.retain(|note| !note.contains(UNTAGGED));
         }
         [] => intake.warn("the given name", "not used: everything in what was given says its own name"),

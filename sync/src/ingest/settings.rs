@@ -1,8 +1,8 @@
 //! The settings of an ingest: what goes in, how strictly, under which names, and who must have signed it.
 
 use std::fmt;
-use std::fs::Metadata;
 use std::io::Read;
+use std::os::unix::fs::FileTypeExt as _;
 use std::path::{Path, PathBuf};
 
 use airdock_registry::oci::{RepositoryName, Tag};
@@ -127,26 +127,17 @@ impl Input {
         match self {
             Self::Path(path) => {
                 let whole = path.canonicalize().unwrap_or_else(|_| path.clone());
-                let kind = path.metadata().as_ref().map_or(SourceKind::Stream, source_kind);
+                let kind = match path.metadata().map(|metadata| metadata.file_type()) {
+                    Ok(kind) if kind.is_dir() => SourceKind::Folder,
+                    Ok(kind) if kind.is_file() => SourceKind::File,
+                    Ok(kind) if kind.is_block_device() => SourceKind::Device,
+                    _ => SourceKind::Stream,
+                };
                 let size = self.size().filter(|_| kind != SourceKind::Stream && kind != SourceKind::Device);
                 ReleaseSource { path: whole.display().to_string(), kind, size }
             }
             Self::Stream(_, name) => ReleaseSource { path: name.clone(), kind: SourceKind::Stream, size: None },
         }
-    }
-}
-
-fn source_kind(metadata: &Metadata) -> SourceKind {
-    use std::os::unix::fs::FileTypeExt as _;
-    let kind = metadata.file_type();
-    if kind.is_dir() {
-        SourceKind::Folder
-    } else if kind.is_file() {
-        SourceKind::File
-    } else if kind.is_block_device() {
-        SourceKind::Device
-    } else {
-        SourceKind::Stream
     }
 }
 

@@ -42,7 +42,7 @@ pub fn check_keys(settings: &Settings) -> Result<Vec<String>, IngestError> {
 }
 
 fn read_keys(paths: &[PathBuf]) -> Result<Vec<Key>, IngestError> {
-    let read = |path: &PathBuf| Key::read(path).map_err(|error| IngestError::Key { message: error.to_string() });
+    let read = |path: &PathBuf| Key::read(path).map_err(|message| IngestError::Key { message });
     paths.iter().map(read).collect()
 }
 
@@ -52,9 +52,6 @@ fn label(key: &Key) -> String {
 
 impl Trust {
     /// Reads the keys, and the inventory if one was given.
-    ///
-    /// # Errors
-    /// [`IngestError::Key`]; [`IngestError::Untrusted`] when the inventory given cannot be read.
     pub(super) fn new(settings: &Settings) -> Result<Self, IngestError> {
         let keys = read_keys(&settings.trust.keys)?;
         let Some(path) = &settings.trust.inventory else { return Ok(Self { keys, given: None }) };
@@ -78,9 +75,6 @@ impl Trust {
     }
 
     /// Compares what was found with its inventories. Returns who signed them. Without keys, problems are only warnings.
-    ///
-    /// # Errors
-    /// [`IngestError::Untrusted`], with all problems.
     pub(super) fn check(&self, intake: &mut Intake<'_>, inputs: &str) -> Result<Vec<ReleaseSignature>, IngestError> {
         let found = std::mem::take(&mut intake.inventories);
         let mut held = self.read_all(&found, inputs);
@@ -89,11 +83,8 @@ impl Trust {
             held.compare(&intake.found);
         }
         if self.is_required() {
-            return if held.problems.is_empty() {
-                Ok(held.signatures)
-            } else {
-                Err(refuse(intake.meter, held.problems))
-            };
+            let is_trusted = held.problems.is_empty();
+            return if is_trusted { Ok(held.signatures) } else { Err(refuse(intake.meter, held.problems)) };
         }
         for Notice { file, message } in held.problems {
             intake.warn(&file, message);
@@ -106,12 +97,9 @@ impl Trust {
 
     /// Checks the inventories alone against the keys and the clock, before anything is written. They are checked again at
     /// the end.
-    ///
-    /// # Errors
-    /// [`IngestError::Untrusted`], when the ingest cannot succeed.
     pub(super) fn check_ahead(&self, meter: &Meter<'_>, found: &Inventories, inputs: &str) -> Result<(), IngestError> {
         let problems = self.read_all(found, inputs).problems;
-        if problems.is_empty() || !self.is_required() { Ok(()) } else { Err(refuse(meter, problems)) }
+        if problems.is_empty() { Ok(()) } else { Err(refuse(meter, problems)) }
     }
 
     /// Reads the inventories that count. It is a problem if there is none, one is required, and none can follow.
@@ -158,11 +146,8 @@ impl Trust {
                 );
                 return held.problem(file, message);
             };
-            held.signatures.push(ReleaseSignature {
-                inventory: file.to_owned(),
-                key: key.file.clone(),
-                fingerprint: key.fingerprint,
-            });
+            let (inventory, key, fingerprint) = (file.to_owned(), key.file.clone(), key.fingerprint);
+            held.signatures.push(ReleaseSignature { inventory, key, fingerprint });
         }
         match Inventory::parse(text) {
             Ok(inventory) => held.add(file, inventory),
@@ -199,8 +184,8 @@ impl Held {
 
     fn add(&mut self, file: &str, inventory: Inventory) {
         if let Some(expires) = inventory.expires.filter(|_| inventory.is_expired(Timestamp::now())) {
-            return self
-                .problem(file, format!("it expired at {expires} by this machine's clock; bring a newer bundle"));
+            let message = format!("it expired at {expires} by this machine's clock; bring a newer bundle");
+            return self.problem(file, message);
         }
         for entry in inventory.entries {
             if entry.is_tagged() {
@@ -235,10 +220,8 @@ impl Held {
             let message = match said {
                 Some(said) => {
                     replaced.insert(said.clone());
-                    format!(
-                        "`{name}` is {digest}, where the inventory says {}: it was changed, or swapped",
-                        said.digest()
-                    )
+                    let said = said.digest();
+                    format!("`{name}` is {digest}, where the inventory says {said}: it was changed, or swapped")
                 }
                 None => format!("the inventory does not name {digest} as `{name}`"),
             };

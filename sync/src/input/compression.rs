@@ -8,7 +8,7 @@ use bzip2::bufread::MultiBzDecoder;
 use flate2::bufread::MultiGzDecoder;
 use liblzma::bufread::XzDecoder;
 
-use super::source::{PIECE, Source, read_buffered};
+use super::source::{PIECE, Source};
 use super::tar;
 use crate::limits::{Allowance, WINDOW_LOG};
 use crate::problem::Halt;
@@ -63,77 +63,35 @@ impl Format {
 
 /// Unpacks another stream.
 pub(crate) struct Unpacked<'s> {
-    inner: BufReader<Decoder<'s>>,
+    inner: BufReader<Box<dyn Read + 's>>,
     packed: Rc<Cell<u64>>,
     unpacked: u64,
     allowance: Allowance,
 }
 
-enum Decoder<'s> {
-    Gzip(Box<MultiGzDecoder<Counted<'s>>>),
-    Zstd(zstd::stream::read::Decoder<'static, Counted<'s>>),
-    Xz(XzDecoder<Counted<'s>>),
-    Bzip2(Box<MultiBzDecoder<Counted<'s>>>),
-}
-
 impl<'s> Unpacked<'s> {
-    /// `None` when `format` is not a compression that can be unpacked here.
-    ///
-    /// # Errors
-    /// When there is not enough memory for a decoder.
-    pub(crate) fn new(format: Format, source: &'s mut dyn Source, allowance: Allowance) -> io::Result<Option<Self>> {
+    pub(crate) fn new(format: Format, source: &'s mut dyn Source, allowance: Allowance) -> io::Result<Self> {
         let packed = Rc::new(Cell::new(0));
-        let counted = Counted { source, count: Rc::clone(&packed) };
-        let decoder = match format {
-            Format::Gzip => Decoder::Gzip(Box::new(MultiGzDecoder::new(counted))),
+        let counted: Box<dyn Source + 's> = Box::new(Counted { source, count: Rc::clone(&packed) });
+        let decoder: Box<dyn Read + 's> = match format {
+            Format::Gzip => Box::new(MultiGzDecoder::new(counted)),
             Format::Zstd => {
                 let mut decoder = zstd::stream::read::Decoder::with_buffer(counted)?;
                 decoder.window_log_max(WINDOW_LOG)?;
-                Decoder::Zstd(decoder)
+                Box::new(decoder)
             }
             Format::Xz => {
                 let decoder = liblzma::stream::Stream::new_stream_decoder(XZ_MEMORY, liblzma::stream::CONCATENATED)?;
-                Decoder::Xz(XzDecoder::new_stream(counted, decoder))
+                Box::new(XzDecoder::new_stream(counted, decoder))
             }
-            Format::Bzip2 => Decoder::Bzip2(Box::new(MultiBzDecoder::new(counted))),
-            _ => return Ok(None),
+            Format::Bzip2 => Box::new(MultiBzDecoder::new(counted)),
+            _ => return Err(io::Error::other("it is not compressed")),
         };
-        Ok(Some(Self::over(decoder, packed, allowance)))
-    }
-
-    /// A gzip stream that may unpack to `limit` bytes, however small it is.
-    pub(crate) fn gzip(source: &'s mut dyn Source, limit: u64) -> Self {
-        let allowance = Allowance { ratio: 0, from: limit };
-        let packed = Rc::new(Cell::new(0));
-        let counted = Counted { source, count: Rc::clone(&packed) };
-        Self::over(Decoder::Gzip(Box::new(MultiGzDecoder::new(counted))), packed, allowance)
-    }
-
-    fn over(decoder: Decoder<'s>, packed: Rc<Cell<u64>>, allowance: Allowance) -> Self {
-        Self { inner: BufReader::with_capacity(PIECE, decoder), packed, unpacked: 0, allowance }
+        Ok(Self { inner: BufReader::with_capacity(PIECE, decoder), packed, unpacked: 0, allowance })
     }
 }
 
-impl Read for Decoder<'_> {
-    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        match self {
-            Self::Gzip(decoder) => decoder.read(out),
-            Self::Zstd(decoder) => decoder.read(out),
-            // The xz decoder fails when it is asked for zero bytes.
-            Self::Xz(decoder) if !out.is_empty() => decoder.read(out),
-            Self::Xz(_) => Ok(0),
-            Self::Bzip2(decoder) => decoder.read(out),
-        }
-    }
-}
-
-impl Read for Unpacked<'_> {
-    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        read_buffered(self, out)
-    }
-}
-
-impl BufRead for Unpacked<'_> {
+impl Source for Unpacked<'_> {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
         if self.inner.buffer().is_empty() {
             self.unpacked += self.inner.fill_buf()?.len() as u64;
@@ -150,21 +108,13 @@ impl BufRead for Unpacked<'_> {
     }
 }
 
-impl Source for Unpacked<'_> {}
-
 /// Counts the bytes a decoder consumes.
 struct Counted<'s> {
     source: &'s mut dyn Source,
     count: Rc<Cell<u64>>,
 }
 
-impl Read for Counted<'_> {
-    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        read_buffered(self, out)
-    }
-}
-
-impl BufRead for Counted<'_> {
+impl Source for Counted<'_> {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
         self.source.fill_buf()
     }
@@ -177,8 +127,10 @@ impl BufRead for Counted<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use std::io::Write;
+
+    use super::super::source::read_all;
+    use super::*;
 
     fn gzip(bytes: &[u8]) -> Vec<u8> {
         let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
@@ -199,10 +151,7 @@ mod tests {
     }
 
     fn unpack(mut packed: &[u8]) -> io::Result<Vec<u8>> {
-        let mut out = Vec::new();
-        let unpacked = Unpacked::new(Format::of(packed), &mut packed, ALLOWANCE)?;
-        unpacked.expect("a compression").read_to_end(&mut out)?;
-        Ok(out)
+        read_all(&mut Unpacked::new(Format::of(packed), &mut packed, ALLOWANCE)?)
     }
 
     #[test]
@@ -255,8 +204,8 @@ mod tests {
         for packed in [gzip(&zeros), xz(&zeros), bzip2(&zeros), zstd::encode_all(&zeros[..], 1).unwrap()] {
             let mut source = packed.as_slice();
             let small = Allowance { ratio: 2, from: 50_000 };
-            let mut unpacked = Unpacked::new(Format::of(&packed), &mut source, small).unwrap().unwrap();
-            let error = unpacked.read_to_end(&mut Vec::new()).unwrap_err();
+            let mut unpacked = Unpacked::new(Format::of(&packed), &mut source, small).unwrap();
+            let error = read_all(&mut unpacked).unwrap_err();
             assert!(error.to_string().contains("50000"), "{error}");
         }
         assert_eq!(ALLOWANCE.of(10), 1 << 30);

@@ -7,28 +7,24 @@ use std::io::{self, Seek, SeekFrom};
 use std::path::Path;
 
 use super::compression::{Format, HEAD};
-use super::source::Window;
-use crate::problem::Problem;
+use super::source::{Extent, Window};
+use crate::problem::{Problem, Result};
 use crate::progress::Meter;
 
 /// Opens the device at `path`.
-///
-/// # Errors
-/// When the device does not begin with a tar. The error says what it begins with, where that is known.
-pub(crate) fn open<'a>(mut file: File, path: &Path, meter: &'a Meter<'a>) -> Result<Window<'a>, Problem> {
+pub(crate) fn open<'a>(mut file: File, path: &Path, meter: &'a Meter<'a>) -> Result<Window<'a>> {
     // A device's metadata has no size.
     let size = file.seek(SeekFrom::End(0)).map_err(Problem::Read)?;
-    let window = Window::of_device(file, path, size, meter);
-    if Format::of(&window.head(HEAD)?) == Format::Tar {
-        return Ok(window);
-    }
+    let mut window = Window::new(file, path, size, meter);
+    window.is_device = true;
     let what = match Format::of(&window.head(HEAD)?) {
-        Format::Gzip | Format::Zstd | Format::Xz | Format::Bzip2 => {
+        Format::Tar => return Ok(window),
+        format if format.is_compressed() => {
             "it holds something compressed, whose end cannot be told from what was on the device before; write the tar \
              itself to it, or ingest the compressed file from a pipe"
                 .to_owned()
         }
-        _ => match content(&window)? {
+        _ => match content(&window.extent)? {
             Some(content) => format!("it holds {content}; mount it and give the folder"),
             None => "no tar begins on it; write one to it, or mount its file system and give the folder".to_owned(),
         },
@@ -53,8 +49,7 @@ const CONTENTS: [(u64, &[u8], &str); 13] = [
     (0x1fe, &[0x55, 0xaa], "a partition table"),
 ];
 
-fn content(window: &Window<'_>) -> io::Result<Option<&'static str>> {
-    let extent = window.extent();
+fn content(extent: &Extent) -> io::Result<Option<&'static str>> {
     for (at, expected, what) in CONTENTS {
         let mut found = [0; 16];
         let found = &mut found[..expected.len()];

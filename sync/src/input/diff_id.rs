@@ -7,7 +7,7 @@ use airdock_registry::oci::{Algorithm, Digest, Hasher};
 
 use super::compression::Format;
 use crate::limits::{Allowance, WINDOW_LOG};
-use crate::problem::{Halt, Problem};
+use crate::problem::{Halt, Problem, Result};
 use crate::text::printable;
 
 /// Computes a DiffID piece by piece.
@@ -63,7 +63,7 @@ impl DiffId {
     }
 
     /// The DiffID of a layer whose digest is `stored`.
-    pub(crate) fn finish(self, entry: &str, stored: Digest) -> Result<Digest, Problem> {
+    pub(crate) fn finish(self, entry: &str, stored: Digest) -> Result<Digest> {
         let finish = || match self.state? {
             Decoder::Undecided(_) | Decoder::Plain => Ok(stored),
             Decoder::Gzip(mut decoder) => {
@@ -123,7 +123,7 @@ impl Decoder {
 mod tests {
     use super::*;
 
-    fn of(stored: &[u8], step: usize) -> Result<Digest, Problem> {
+    fn of(stored: &[u8], step: usize) -> Result<Digest> {
         let mut diff_id = DiffId::new(Allowance { ratio: 250, from: 1 << 30 });
         stored.chunks(step).for_each(|piece| diff_id.update(piece));
         diff_id.finish("layer", Algorithm::Sha256.digest(stored))

@@ -6,7 +6,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::problem::Problem;
+use crate::problem::{Problem, Result};
 
 const MAX_DEPTH: usize = 32;
 
@@ -22,7 +22,7 @@ pub(crate) fn list(
     root: &Path,
     max_files: u64,
     warn: &mut dyn FnMut(&Path, String),
-) -> Result<BTreeMap<String, Listed>, Problem> {
+) -> Result<BTreeMap<String, Listed>> {
     let real = root.canonicalize().map_err(Problem::Read)?;
     let mut files = BTreeMap::new();
     let mut folders = vec![(root.to_owned(), String::new(), 0)];

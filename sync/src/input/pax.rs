@@ -4,7 +4,7 @@
 use tar::Header;
 
 use super::entry_name::MAX_PATH;
-use crate::problem::Problem;
+use crate::problem::{Problem, Result};
 
 /// What extension headers say about the next entry.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -15,79 +15,42 @@ pub(crate) struct Extension {
     pub(crate) modified: Option<u64>,
 }
 
-/// The records of one PAX header that matter here.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct Pax(Extension);
-
 impl Extension {
     pub(crate) fn is_empty(&self) -> bool {
         *self == Self::default()
     }
 
     /// Takes a PAX header. Two for one entry are refused: readers disagree which of them counts.
-    pub(crate) fn pax(&mut self, pax: Pax) -> Result<(), Problem> {
+    pub(crate) fn set(&mut self, pax: Self) -> Result<()> {
         if self.is_empty() {
-            *self = pax.0;
+            *self = pax;
             return Ok(());
         }
         Err(Problem::Damaged("an entry has several extended headers, which readers disagree about".into()))
     }
 
-    pub(crate) fn long_name(&mut self, raw: &[u8]) -> Result<(), Problem> {
-        set_once(&mut self.path, ended(raw)?)
-    }
-
-    pub(crate) fn long_link(&mut self, raw: &[u8]) -> Result<(), Problem> {
-        set_once(&mut self.link, ended(raw)?)
-    }
-}
-
-fn set_once(field: &mut Option<Vec<u8>>, value: Vec<u8>) -> Result<(), Problem> {
-    match field.replace(value) {
-        None => Ok(()),
-        Some(_) => Err(Problem::Damaged("an entry has two long names".into())),
-    }
-}
-
-/// GNU long names end with a zero byte.
-fn ended(raw: &[u8]) -> Result<Vec<u8>, Problem> {
-    let raw = raw.strip_suffix(b"\0").unwrap_or(raw);
-    if raw.len() > MAX_PATH {
-        let (what, limit) = (format!("a name of {} bytes", raw.len()), format_args!("{MAX_PATH} bytes"));
-        return Err(Problem::over(what, limit, "no image or chart needs such a name"));
-    }
-    Ok(raw.to_owned())
-}
-
-impl Pax {
-    /// Reads `length key=value\n` records.
-    pub(crate) fn parse(mut raw: &[u8]) -> Result<Self, Problem> {
+    /// Reads the `length key=value\n` records of a PAX header.
+    pub(crate) fn parse(mut raw: &[u8]) -> Result<Self> {
         let damaged = |what: &str| Problem::Damaged(format!("a PAX header {what}"));
-        let mut found = Extension::default();
+        let mut found = Self::default();
         while !raw.is_empty() {
-            let space = raw
-                .iter()
-                .take(12)
-                .position(|byte| *byte == b' ')
-                .ok_or_else(|| damaged("has a record without a length"))?;
+            let space = raw.iter().take(12).position(|byte| *byte == b' ');
+            let space = space.ok_or_else(|| damaged("has a record without a length"))?;
             let length = decimal(&raw[..space]).and_then(|length| usize::try_from(length).ok());
-            let length = length
-                .filter(|length| (space + 3..=raw.len()).contains(length))
-                .ok_or_else(|| damaged("has a record of wrong length"))?;
-            let (record, rest) = raw.split_at(length);
+            let length = length.filter(|length| (space + 3..=raw.len()).contains(length));
+            let (record, rest) = raw.split_at(length.ok_or_else(|| damaged("has a record of wrong length"))?);
             raw = rest;
-            let record =
-                record[space + 1..].strip_suffix(b"\n").ok_or_else(|| damaged("has a record without its end"))?;
-            let equals =
-                record.iter().position(|byte| *byte == b'=').ok_or_else(|| damaged("has a record without `=`"))?;
+            let record = record[space + 1..].strip_suffix(b"\n");
+            let record = record.ok_or_else(|| damaged("has a record without its end"))?;
+            let equals = record.iter().position(|byte| *byte == b'=');
+            let equals = equals.ok_or_else(|| damaged("has a record without `=`"))?;
             let (key, value) = (&record[..equals], &record[equals + 1..]);
             match key {
-                b"path" => set_once(&mut found.path, ended(value)?)?,
-                b"linkpath" => set_once(&mut found.link, ended(value)?)?,
+                b"path" => set_name(&mut found.path, value)?,
+                b"linkpath" => set_name(&mut found.link, value)?,
                 b"size" => {
-                    let size = decimal(value)
-                        .filter(|size| *size <= i64::MAX as u64)
-                        .ok_or_else(|| damaged("has a size that is no number"))?;
+                    let size = decimal(value).filter(|size| *size <= i64::MAX as u64);
+                    let size = size.ok_or_else(|| damaged("has a size that is no number"))?;
                     if found.size.replace(size).is_some() {
                         return Err(damaged("has two sizes"));
                     }
@@ -101,17 +64,29 @@ impl Pax {
                 _ => {}
             }
         }
-        Ok(Self(found))
+        Ok(found)
     }
 
     /// A global header must not set anything that some readers would apply to every entry.
-    pub(crate) fn check_global(&self) -> Result<(), Problem> {
-        if self.0.path.is_some() || self.0.link.is_some() || self.0.size.is_some() {
-            return Err(Problem::Damaged(
-                "a global PAX header sets names or sizes, which readers disagree about".into(),
-            ));
+    pub(crate) fn check_global(&self) -> Result<()> {
+        if self.path.is_some() || self.link.is_some() || self.size.is_some() {
+            let why = "a global PAX header sets names or sizes, which readers disagree about";
+            return Err(Problem::Damaged(why.into()));
         }
         Ok(())
+    }
+}
+
+/// Sets a path or the target of a link. GNU's end with a zero byte.
+pub(crate) fn set_name(field: &mut Option<Vec<u8>>, raw: &[u8]) -> Result<()> {
+    let raw = raw.strip_suffix(b"\0").unwrap_or(raw);
+    if raw.len() > MAX_PATH {
+        let (what, limit) = (format!("a name of {} bytes", raw.len()), format_args!("{MAX_PATH} bytes"));
+        return Err(Problem::over(what, limit, "no image or chart needs such a name"));
+    }
+    match field.replace(raw.to_owned()) {
+        None => Ok(()),
+        Some(_) => Err(Problem::Damaged("an entry has two long names".into())),
     }
 }
 
@@ -123,7 +98,7 @@ fn decimal(text: &[u8]) -> Option<u64> {
 }
 
 /// The size a header states.
-pub(crate) fn header_size(header: &Header) -> Result<u64, Problem> {
+pub(crate) fn header_size(header: &Header) -> Result<u64> {
     let field = &header.as_old().size;
     // Readers disagree about sizes over 64 bits, negative ones, and signs or letters among the digits.
     let sane = match field {

@@ -16,14 +16,25 @@ use crate::progress::Meter;
 /// Bytes read and hashed at a time. Larger pieces would leave the processor's cache before they are hashed.
 pub(crate) const PIECE: usize = 256 * 1024;
 
-/// A reader that can skip bytes: by seeking where it can, by reading where it must.
-pub(crate) trait Source: BufRead {
-    /// Skips `count` bytes.
-    ///
-    /// # Errors
-    /// `UnexpectedEof` when there are fewer.
-    fn skip(&mut self, count: u64) -> io::Result<()> {
-        skip_by_reading(self, count)
+/// A reader that can skip bytes: by seeking where it can, by reading where it must. As `dyn Source` it is `Read` and
+/// `BufRead`.
+pub(crate) trait Source {
+    fn fill_buf(&mut self) -> io::Result<&[u8]>;
+
+    fn consume(&mut self, count: usize);
+
+    /// Skips `count` bytes; `UnexpectedEof` when there are fewer.
+    fn skip(&mut self, mut count: u64) -> io::Result<()> {
+        while count > 0 {
+            let available = self.fill_buf()?.len();
+            if available == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            let step = usize::try_from(count).map_or(available, |count| count.min(available));
+            self.consume(step);
+            count -= step as u64;
+        }
+        Ok(())
     }
 
     /// How many bytes are left, where that is known.
@@ -32,17 +43,31 @@ pub(crate) trait Source: BufRead {
     }
 }
 
-fn skip_by_reading(source: &mut (impl BufRead + ?Sized), mut count: u64) -> io::Result<()> {
-    while count > 0 {
-        let available = source.fill_buf()?.len();
-        if available == 0 {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
-        let step = usize::try_from(count).map_or(available, |count| count.min(available));
-        source.consume(step);
-        count -= step as u64;
+impl Read for dyn Source + '_ {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        let available = self.fill_buf()?;
+        let count = available.len().min(out.len());
+        out[..count].copy_from_slice(&available[..count]);
+        self.consume(count);
+        Ok(count)
     }
-    Ok(())
+}
+
+impl BufRead for dyn Source + '_ {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        Source::fill_buf(self)
+    }
+
+    fn consume(&mut self, count: usize) {
+        Source::consume(self, count);
+    }
+}
+
+/// Reads all that is left; the caller bounds it.
+pub(crate) fn read_all(source: &mut dyn Source) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    source.read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 /// A range of a file.
@@ -77,7 +102,7 @@ fn uninterrupted<T>(mut read: impl FnMut() -> io::Result<T>) -> io::Result<T> {
 
 /// A range of a file as a seekable source.
 pub(crate) struct Window<'a> {
-    extent: Extent,
+    pub(crate) extent: Extent,
     path: Arc<Path>,
     meter: &'a Meter<'a>,
     /// How much of the range was read into the buffer or skipped.
@@ -85,7 +110,8 @@ pub(crate) struct Window<'a> {
     buffer: Vec<u8>,
     used: usize,
     next_read: usize,
-    device: bool,
+    /// There may be other data after the archive.
+    pub(crate) is_device: bool,
 }
 
 impl<'a> Window<'a> {
@@ -97,17 +123,8 @@ impl<'a> Window<'a> {
         Self::over(Extent { file: Arc::new(file), start: 0, end: size }, path.into(), meter)
     }
 
-    /// The whole of a device. There may be other data after the archive on it.
-    pub(crate) fn of_device(file: File, path: &Path, size: u64, meter: &'a Meter<'a>) -> Self {
-        Self { device: true, ..Self::new(file, path, size, meter) }
-    }
-
     fn over(extent: Extent, path: Arc<Path>, meter: &'a Meter<'a>) -> Self {
-        Self { extent, path, meter, at: 0, buffer: Vec::new(), used: 0, next_read: Self::FIRST_READ, device: false }
-    }
-
-    pub(crate) const fn is_device(&self) -> bool {
-        self.device
+        Self { extent, path, meter, at: 0, buffer: Vec::new(), used: 0, next_read: Self::FIRST_READ, is_device: false }
     }
 
     /// `size` bytes of it from `offset` on, or as many as there are.
@@ -126,11 +143,6 @@ impl<'a> Window<'a> {
         FileRange { file: &self.extent.file, path: &self.path, offset: self.extent.start, size: self.size() }
     }
 
-    /// The same bytes for another thread, which counts what it reads itself.
-    pub(crate) const fn extent(&self) -> &Extent {
-        &self.extent
-    }
-
     /// Its first bytes, up to `count`.
     pub(crate) fn head(&self, count: usize) -> io::Result<Vec<u8>> {
         let mut head = vec![0; usize::try_from(self.size()).map_or(count, |size| size.min(count))];
@@ -145,13 +157,7 @@ impl<'a> Window<'a> {
     }
 }
 
-impl Read for Window<'_> {
-    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        read_buffered(self, out)
-    }
-}
-
-impl BufRead for Window<'_> {
+impl Source for Window<'_> {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
         if self.used == self.buffer.len() && self.at < self.size() {
             let left = usize::try_from(self.size() - self.at).unwrap_or(usize::MAX);
@@ -174,9 +180,7 @@ impl BufRead for Window<'_> {
     fn consume(&mut self, count: usize) {
         self.used += count;
     }
-}
 
-impl Source for Window<'_> {
     fn skip(&mut self, count: u64) -> io::Result<()> {
         let buffered = (self.buffer.len() - self.used) as u64;
         if count <= buffered {
@@ -209,13 +213,7 @@ impl<'a> Pipe<'a> {
     }
 }
 
-impl Read for Pipe<'_> {
-    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        read_buffered(self, out)
-    }
-}
-
-impl BufRead for Pipe<'_> {
+impl Source for Pipe<'_> {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
         if self.inner.buffer().is_empty() {
             let count = uninterrupted(|| self.inner.fill_buf().map(<[u8]>::len))?;
@@ -229,11 +227,9 @@ impl BufRead for Pipe<'_> {
     }
 }
 
-impl Source for Pipe<'_> {}
-
 /// A source whose first bytes have been read already.
 pub(crate) struct Rewound<'s> {
-    head: Vec<u8>,
+    pub(crate) head: Vec<u8>,
     used: usize,
     rest: &'s mut dyn Source,
 }
@@ -249,19 +245,9 @@ impl<'s> Rewound<'s> {
         rest.take(count as u64).read_to_end(&mut head)?;
         Ok(Self::new(head, rest))
     }
-
-    pub(crate) fn head(&self) -> &[u8] {
-        &self.head
-    }
 }
 
-impl Read for Rewound<'_> {
-    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        read_buffered(self, out)
-    }
-}
-
-impl BufRead for Rewound<'_> {
+impl Source for Rewound<'_> {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
         if self.used < self.head.len() { Ok(&self.head[self.used..]) } else { self.rest.fill_buf() }
     }
@@ -273,9 +259,7 @@ impl BufRead for Rewound<'_> {
             self.rest.consume(count);
         }
     }
-}
 
-impl Source for Rewound<'_> {
     fn skip(&mut self, count: u64) -> io::Result<()> {
         let held = (self.head.len() - self.used) as u64;
         if count <= held {
@@ -291,16 +275,15 @@ impl Source for Rewound<'_> {
     }
 }
 
-/// `Read` for anything that is `BufRead`.
-pub(crate) fn read_buffered(source: &mut (impl BufRead + ?Sized), out: &mut [u8]) -> io::Result<usize> {
-    let available = source.fill_buf()?;
-    let count = available.len().min(out.len());
-    out[..count].copy_from_slice(&available[..count]);
-    source.consume(count);
-    Ok(count)
-}
-
 impl Source for &[u8] {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        Ok(self)
+    }
+
+    fn consume(&mut self, count: usize) {
+        *self = &self[count..];
+    }
+
     fn left(&self) -> Option<u64> {
         Some(self.len() as u64)
     }

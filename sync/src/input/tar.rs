@@ -5,14 +5,14 @@
 //! entries. Nothing is ever unpacked to a file system.
 
 use std::collections::HashSet;
-use std::io::{self, BufRead, Read};
+use std::io::{self, Read};
 
 use tar::{EntryType, Header};
 
 use super::entry_name::{link_target, normalised};
-use super::pax::{Extension, Pax, header_size, settled_size};
-use super::source::{Source, read_buffered};
-use crate::problem::Problem;
+use super::pax::{Extension, header_size, set_name, settled_size};
+use super::source::{Source, read_all};
+use crate::problem::{Problem, Result};
 use crate::text::printable;
 
 /// A tar record.
@@ -73,18 +73,18 @@ pub(crate) struct TarReader<'s> {
     max_entries: u64,
     entries: u64,
     ended: bool,
-    anything_after: bool,
+    /// The source goes on after the end of the tar.
+    pub(crate) anything_after: bool,
 }
 
 impl<'s> TarReader<'s> {
     pub(crate) fn new(source: &'s mut dyn Source, max_entries: u64) -> Self {
-        let names = HashSet::new();
         Self {
             source,
             position: 0,
             remaining: 0,
             padding: 0,
-            names,
+            names: HashSet::new(),
             name_bytes: 0,
             max_entries,
             entries: 0,
@@ -93,23 +93,14 @@ impl<'s> TarReader<'s> {
         }
     }
 
-    /// The same for a source that goes on after the end of the tar.
-    pub(crate) const fn with_anything_after(mut self) -> Self {
-        self.anything_after = true;
-        self
-    }
-
-    /// The next entry; `None` once the archive has ended properly.
-    ///
-    /// # Errors
-    /// What is wrong with the archive. After an error nothing more can be read.
-    pub(crate) fn next(&mut self) -> Result<Option<Entry>, Problem> {
+    /// The next entry; `None` once the archive has ended properly. After an error nothing more can be read.
+    pub(crate) fn next(&mut self) -> Result<Option<Entry>> {
         let mut extension = Extension::default();
         loop {
             let (skip, position) = (self.remaining + self.padding, self.position);
             self.source.skip(skip).map_err(|error| self.cut_short(error))?;
-            self.position =
-                position.checked_add(skip).ok_or_else(|| Problem::Damaged("sizes beyond counting".into()))?;
+            let position = position.checked_add(skip);
+            self.position = position.ok_or_else(|| Problem::Damaged("sizes beyond counting".into()))?;
             (self.remaining, self.padding) = (0, 0);
             if self.ended {
                 return Ok(None);
@@ -122,19 +113,21 @@ impl<'s> TarReader<'s> {
                 self.end()?;
                 return Ok(None);
             }
-            self.count()?;
+            self.entries += 1;
+            if self.entries > self.max_entries {
+                let cure = "raise `ingest.limits.entries` if you trust the archive";
+                return Err(Problem::over("the number of entries", self.max_entries, cure));
+            }
             if !checksum_fits(&block) {
-                return Err(Problem::Damaged(format!(
-                    "the tar header at byte {} has a wrong checksum",
-                    self.position - 512
-                )));
+                let at = self.position - 512;
+                return Err(Problem::Damaged(format!("the tar header at byte {at} has a wrong checksum")));
             }
             let header = Header::from_byte_slice(&block);
             match header.entry_type() {
-                EntryType::XHeader => extension.pax(Pax::parse(&self.extension_body(header)?)?)?,
-                EntryType::XGlobalHeader => Pax::parse(&self.extension_body(header)?)?.check_global()?,
-                EntryType::GNULongName => extension.long_name(&self.extension_body(header)?)?,
-                EntryType::GNULongLink => extension.long_link(&self.extension_body(header)?)?,
+                EntryType::XHeader => extension.set(Extension::parse(&self.extension_body(header)?)?)?,
+                EntryType::XGlobalHeader => Extension::parse(&self.extension_body(header)?)?.check_global()?,
+                EntryType::GNULongName => set_name(&mut extension.path, &self.extension_body(header)?)?,
+                EntryType::GNULongLink => set_name(&mut extension.link, &self.extension_body(header)?)?,
                 _ => {
                     // Entries of unknown types without content are skipped.
                     if let Some(entry) = self.entry(header, extension)? {
@@ -151,16 +144,7 @@ impl<'s> TarReader<'s> {
         Body { tar: self }
     }
 
-    fn count(&mut self) -> Result<(), Problem> {
-        self.entries += 1;
-        if self.entries > self.max_entries {
-            let cure = "raise `ingest.limits.entries` if you trust the archive";
-            return Err(Problem::over("the number of entries", self.max_entries, cure));
-        }
-        Ok(())
-    }
-
-    fn block(&mut self) -> Result<[u8; BLOCK], Problem> {
+    fn block(&mut self) -> Result<[u8; BLOCK]> {
         let mut block = [0; BLOCK];
         self.source.read_exact(&mut block).map_err(|error| self.cut_short(error))?;
         self.position += BLOCK as u64;
@@ -175,7 +159,7 @@ impl<'s> TarReader<'s> {
     }
 
     /// An archive ends with two blocks of zeros. Only zeros may follow, because other readers would read on.
-    fn end(&mut self) -> Result<(), Problem> {
+    fn end(&mut self) -> Result<()> {
         self.ended = true;
         if self.block()?.iter().any(|byte| *byte != 0) {
             return Err(Problem::Damaged("a single block of zeros stands between entries".into()));
@@ -196,16 +180,14 @@ impl<'s> TarReader<'s> {
         }
     }
 
-    fn extension_body(&mut self, header: &Header) -> Result<Vec<u8>, Problem> {
+    fn extension_body(&mut self, header: &Header) -> Result<Vec<u8>> {
         let size = header_size(header)?;
         if size > MAX_EXTENSION {
             let (what, limit) = (format!("an extended header of {size} bytes"), format_args!("{MAX_EXTENSION} bytes"));
             return Err(Problem::over(what, limit, "no image or chart needs such a name"));
         }
         self.open(size);
-        let mut body = Vec::new();
-        self.body().read_to_end(&mut body)?;
-        Ok(body)
+        Ok(read_all(&mut self.body())?)
     }
 
     fn open(&mut self, size: u64) {
@@ -213,11 +195,11 @@ impl<'s> TarReader<'s> {
         self.padding = size.next_multiple_of(BLOCK as u64) - size;
     }
 
-    fn entry(&mut self, header: &Header, extension: Extension) -> Result<Option<Entry>, Problem> {
+    fn entry(&mut self, header: &Header, extension: Extension) -> Result<Option<Entry>> {
         let raw = extension.path.unwrap_or_else(|| header.path_bytes().into_owned());
         let shown = printable(&String::from_utf8_lossy(&raw));
-        let size = settled_size(header_size(header)?, header, extension.size)
-            .map_err(|reason| Problem::refused(&shown, reason))?;
+        let size = settled_size(header_size(header)?, header, extension.size);
+        let size = size.map_err(|reason| Problem::refused(&shown, reason))?;
         let path = normalised(&raw).map_err(|reason| Problem::refused(&shown, reason))?;
         if has_two_names(header) {
             return Err(Problem::refused(&shown, "readers disagree about its name: it may have another part in front"));
@@ -256,17 +238,16 @@ impl<'s> TarReader<'s> {
         Ok(Some(Entry { path, kind, size, offset: self.position, modified }))
     }
 
-    fn remember(&mut self, path: &str) -> Result<(), Problem> {
+    fn remember(&mut self, path: &str) -> Result<()> {
         self.name_bytes += path.len() + 48;
         if self.name_bytes > MAX_NAMES {
             let cure = "an archive of images has few and short names; split it";
             return Err(Problem::over("all names of its entries together", format_args!("{MAX_NAMES} bytes"), cure));
         }
-        if self.names.insert(path.to_owned()) {
-            Ok(())
-        } else {
-            Err(Problem::refused(path, "it comes twice in the archive"))
+        if !self.names.insert(path.to_owned()) {
+            return Err(Problem::refused(path, "it comes twice in the archive"));
         }
+        Ok(())
     }
 }
 
@@ -286,13 +267,7 @@ pub(crate) struct Body<'t, 's> {
     tar: &'t mut TarReader<'s>,
 }
 
-impl Read for Body<'_, '_> {
-    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        read_buffered(self, out)
-    }
-}
-
-impl BufRead for Body<'_, '_> {
+impl Source for Body<'_, '_> {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
         if self.tar.remaining == 0 {
             return Ok(&[]);
@@ -310,9 +285,7 @@ impl BufRead for Body<'_, '_> {
         self.tar.position += count as u64;
         self.tar.source.consume(count);
     }
-}
 
-impl Source for Body<'_, '_> {
     fn skip(&mut self, count: u64) -> io::Result<()> {
         if count > self.tar.remaining {
             return Err(io::ErrorKind::UnexpectedEof.into());

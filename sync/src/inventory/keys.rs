@@ -3,7 +3,7 @@
 //! Two types: ECDSA on P-256 with SHA-256, and Ed25519. Each has exactly one DER form, which is compared byte by byte, so no
 //! ASN.1 parser is needed.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use airdock_registry::oci::{Algorithm, Digest};
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1, ED25519, UnparsedPublicKey, VerificationAlgorithm};
@@ -44,31 +44,13 @@ pub(crate) struct Key {
     pub(crate) file: String,
     /// The SHA-256 of the key in DER.
     pub(crate) fingerprint: Digest,
-    kind: KeyType,
-    key: Vec<u8>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum KeyType {
-    EcdsaP256,
-    Ed25519,
-}
-
-/// Why a file is not a usable public key.
-#[derive(Debug, thiserror::Error)]
-#[error("the key `{}` cannot be used: {problem}", path.display())]
-pub(crate) struct InvalidKey {
-    path: PathBuf,
-    problem: String,
+    key: UnparsedPublicKey<Vec<u8>>,
 }
 
 impl Key {
     /// Reads a PEM file with one public key.
-    ///
-    /// # Errors
-    /// When it cannot be read, or holds something else.
-    pub(crate) fn read(path: &Path) -> Result<Self, InvalidKey> {
-        let invalid = |problem: String| InvalidKey { path: path.to_owned(), problem };
+    pub(crate) fn read(path: &Path) -> Result<Self, String> {
+        let invalid = |problem| format!("the key `{}` cannot be used: {problem}", path.display());
         let pem = read_bounded(path, MAX_KEY).map_err(|error| invalid(error.to_string()))?;
         let file = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
         Self::of_pem(file, &pem).map_err(invalid)
@@ -88,37 +70,27 @@ impl Key {
             [_] => return Err(format!("it holds something else than a public key; {wanted}")),
             _ => return Err("it holds more than one key; write each to a file of its own".to_owned()),
         };
-        let (kind, key) = if der.starts_with(P256) && der.len() == P256.len() - 1 + P256_POINT {
-            (KeyType::EcdsaP256, &der[P256.len() - 1..])
-        } else if der.starts_with(ED25519_KEY) && der.len() == ED25519_KEY.len() + 32 {
-            (KeyType::Ed25519, &der[ED25519_KEY.len()..])
-        } else {
-            let holds = |oid: &[u8]| der.windows(oid.len()).take(32).any(|window| window == oid);
-            let other = OTHERS.iter().find(|(oid, _)| holds(oid)).map_or("a key of another kind", |(_, name)| name);
-            return Err(format!("it is {other}; use ECDSA on P-256 or Ed25519"));
-        };
-        let key = Self { file, fingerprint: Algorithm::Sha256.digest(der), kind, key: key.to_vec() };
+        let (algorithm, key): (&'static dyn VerificationAlgorithm, _) =
+            if der.starts_with(P256) && der.len() == P256.len() - 1 + P256_POINT {
+                (&ECDSA_P256_SHA256_ASN1, &der[P256.len() - 1..])
+            } else if der.starts_with(ED25519_KEY) && der.len() == ED25519_KEY.len() + 32 {
+                (&ED25519, &der[ED25519_KEY.len()..])
+            } else {
+                let holds = |oid: &[u8]| der.windows(oid.len()).take(32).any(|window| window == oid);
+                let other = OTHERS.iter().find(|(oid, _)| holds(oid)).map_or("a key of another kind", |(_, name)| name);
+                return Err(format!("it is {other}; use ECDSA on P-256 or Ed25519"));
+            };
+        let key = UnparsedPublicKey::new(algorithm, key.to_vec());
         // Not every value is a point on the curve.
-        key.public().parse().map_err(|error| format!("it is damaged ({error}); {wanted}"))?;
-        Ok(key)
-    }
-
-    fn public(&self) -> UnparsedPublicKey<&[u8]> {
-        let algorithm: &'static dyn VerificationAlgorithm = match self.kind {
-            KeyType::EcdsaP256 => &ECDSA_P256_SHA256_ASN1,
-            KeyType::Ed25519 => &ED25519,
-        };
-        UnparsedPublicKey::new(algorithm, &self.key)
+        key.parse().map_err(|error| format!("it is damaged ({error}); {wanted}"))?;
+        Ok(Self { file, fingerprint: Algorithm::Sha256.digest(der), key })
     }
 
     /// Whether `signature`, raw or in base64, is this key's over `text`.
     pub(crate) fn has_signed(&self, text: &[u8], signature: &[u8]) -> bool {
-        let key = self.public();
         let packed: Vec<u8> = signature.iter().copied().filter(|byte| !byte.is_ascii_whitespace()).collect();
         let unpacked = BASE64_STANDARD.decode(packed).ok();
-        [Some(signature), unpacked.as_deref()]
-            .into_iter()
-            .flatten()
-            .any(|signature| key.verify(text, signature).is_ok())
+        let mut signatures = std::iter::once(signature).chain(unpacked.as_deref());
+        signatures.any(|signature| self.key.verify(text, signature).is_ok())
     }
 }

@@ -3,26 +3,26 @@
 //! The archive is stored as it is. It is read whole, because a chart is small and only its checksum at the end shows damage.
 //! What it unpacks to has Helm's limits.
 
-use std::collections::BTreeMap;
-use std::io::{self, BufRead, Read};
+use std::io::{self, Read};
 use std::sync::Arc;
 
-use airdock_registry::oci::{Algorithm, Digest, Manifest, MediaType};
+use airdock_registry::oci::{Algorithm, MediaType};
 use bytes::Bytes;
-use serde::Serialize;
 
-use super::chart_yaml::{Metadata, go_json};
+use super::chart_yaml::Metadata;
+use super::made::{Descriptor, Made};
 use crate::archive::found::{Chart, Found};
 use crate::archive::intake::Intake;
 use crate::archive::names;
 use crate::archive::role::Role;
-use crate::input::compression::Unpacked;
-use crate::input::source::{Source, read_buffered};
+use crate::input::compression::{Format, Unpacked};
+use crate::input::source::{Source, read_all};
 use crate::input::tar::{EntryKind, TarReader};
-use crate::problem::Problem;
+use crate::limits::Allowance;
+use crate::problem::{Problem, Result};
 
 /// Helm's limits for what a chart unpacks to, and for each file in it.
-const MAX_UNPACKED: u64 = 100 * 1024 * 1024;
+const ALLOWANCE: Allowance = Allowance { ratio: 0, from: 100 * 1024 * 1024 };
 const MAX_FILE: u64 = 5 * 1024 * 1024;
 const MAX_FILES: u64 = 10_000;
 /// How far a stream is searched for a `Chart.yaml`; `helm package` writes it first.
@@ -33,8 +33,7 @@ const CHART_YAML: &str = "Chart.yaml";
 /// Reads a gzip stream as far as needed to tell whether it is a chart. Returns what was read, and whether it is one.
 pub(crate) fn look_into(source: &mut dyn Source) -> (Vec<u8>, bool) {
     let mut recorder = Recorder { source, taken: Vec::new() };
-    let found = {
-        let mut unpacked = Unpacked::gzip(&mut recorder, MAX_UNPACKED);
+    let found = Unpacked::new(Format::Gzip, &mut recorder, ALLOWANCE).is_ok_and(|mut unpacked| {
         let mut tar = TarReader::new(&mut unpacked, MAX_FILES);
         loop {
             // Problems are reported by the reader that then takes the stream.
@@ -46,7 +45,7 @@ pub(crate) fn look_into(source: &mut dyn Source) -> (Vec<u8>, bool) {
                 _ => {}
             }
         }
-    };
+    });
     (recorder.taken, found)
 }
 
@@ -56,12 +55,7 @@ fn is_top(path: &str) -> bool {
 }
 
 /// Takes a chart: the bytes `taken` and the rest of `source`.
-pub(crate) fn read(
-    intake: &mut Intake<'_>,
-    taken: Vec<u8>,
-    source: &mut dyn Source,
-    file: &str,
-) -> Result<(), Problem> {
+pub(crate) fn read(intake: &mut Intake<'_>, taken: Vec<u8>, source: &mut dyn Source, file: &str) -> Result<()> {
     let mut archive = taken;
     let limit = intake.limits.chart;
     source.take((limit + 1).saturating_sub(archive.len() as u64)).read_to_end(&mut archive)?;
@@ -82,9 +76,9 @@ pub(crate) fn read(
 }
 
 /// Reads the whole archive. Returns its `Chart.yaml` and the time that was written.
-pub(crate) fn open(archive: &[u8], limit: u64) -> Result<(Metadata, u64), Problem> {
+pub(crate) fn open(archive: &[u8], limit: u64) -> Result<(Metadata, u64)> {
     let mut source = archive;
-    let mut unpacked = Unpacked::gzip(&mut source, MAX_UNPACKED);
+    let mut unpacked = Unpacked::new(Format::Gzip, &mut source, ALLOWANCE)?;
     let mut tar = TarReader::new(&mut unpacked, MAX_FILES);
     let mut found = None;
     while let Some(entry) = tar.next()? {
@@ -96,78 +90,50 @@ pub(crate) fn open(archive: &[u8], limit: u64) -> Result<(Metadata, u64), Proble
             return Err(Problem::document_over(&entry.path, entry.size, limit.min(MAX_FILE), cure));
         }
         if found.is_some() {
-            return Err(Problem::Unusable(
-                "it holds several charts side by side; package each by itself with `helm package`".into(),
-            ));
+            let why = "it holds several charts side by side; package each by itself with `helm package`";
+            return Err(Problem::Unusable(why.into()));
         }
-        let mut yaml = Vec::new();
-        tar.body().read_to_end(&mut yaml)?;
-        let metadata = Metadata::parse(&yaml).map_err(|reason| Problem::document(&entry.path, reason))?;
+        let metadata = Metadata::parse(&read_all(&mut tar.body())?);
+        let metadata = metadata.map_err(|reason| Problem::document(&entry.path, reason))?;
         found = Some((metadata, entry.modified));
     }
-    found.ok_or_else(|| Problem::missing(format!("`{CHART_YAML}`")))
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct HelmManifest<'a> {
-    schema_version: u8,
-    config: HelmDescriptor<'a>,
-    layers: Vec<HelmDescriptor<'a>>,
-    annotations: BTreeMap<String, String>,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct HelmDescriptor<'a> {
-    media_type: &'a str,
-    digest: Digest,
-    size: u64,
+    found.ok_or_else(|| Problem::missing(CHART_YAML))
 }
 
 /// Makes the artifact, with the provenance file if there is one, and adds it under `charts/<name>`.
-pub(crate) fn settle(intake: &mut Intake<'_>, chart: Chart, provenance: Option<Bytes>) -> Result<(), Problem> {
+pub(crate) fn settle(intake: &mut Intake<'_>, chart: Chart, provenance: Option<Bytes>) -> Result<()> {
     let name = names::chart(&chart.name, &chart.version).map_err(Problem::Unusable)?;
     let config_digest = Algorithm::Sha256.digest(&chart.config);
     intake.put(&chart.config, CHART_YAML, config_digest)?;
-    let config =
-        HelmDescriptor { media_type: MediaType::HELM_CONFIG, digest: config_digest, size: chart.config.len() as u64 };
-    let mut layers = vec![HelmDescriptor { media_type: MediaType::HELM_CHART, digest: chart.digest, size: chart.size }];
+    let config = Descriptor::new(MediaType::HELM_CONFIG, config_digest, chart.config.len() as u64)?;
+    let mut layers = vec![Descriptor::new(MediaType::HELM_CHART, chart.digest, chart.size)?];
     let mut notes = Vec::new();
     if let Some(provenance) = provenance {
-        if !contains(&provenance, chart.digest.encoded().as_bytes()) {
+        let wanted = chart.digest.encoded();
+        if !provenance.windows(wanted.len()).any(|window| window == wanted.as_bytes()) {
             let message = "its provenance file is about another archive: it does not name this one's digest";
             intake.warn(&chart.file, message);
         }
         let digest = Algorithm::Sha256.digest(&provenance);
         intake.put(&provenance, &format!("{}.prov", chart.file), digest)?;
-        let size = provenance.len() as u64;
-        layers.push(HelmDescriptor { media_type: MediaType::HELM_PROVENANCE, digest, size });
+        layers.push(Descriptor::new(MediaType::HELM_PROVENANCE, digest, provenance.len() as u64)?);
         notes.push("with its provenance file".to_owned());
     }
     layers.sort_by_key(|layer| layer.digest);
     let size = layers.iter().map(|layer| layer.size).sum::<u64>() + config.size;
-    let manifest = HelmManifest { schema_version: 2, config, layers, annotations: chart.annotations };
-    let bytes = Bytes::from(go_json(&manifest).map_err(|error| Problem::document(CHART_YAML, error))?);
-    let root = Algorithm::Sha256.digest(&bytes);
-    let media_type = MediaType::IMAGE_MANIFEST.parse().ok();
-    let size = size + bytes.len() as u64;
-    let manifest = Manifest::parse(bytes, media_type).map_err(|source| Problem::Manifest { digest: root, source })?;
+    let made = Made { schema_version: 2, media_type: None, config, layers, annotations: chart.annotations };
+    let (root, manifest) = made.manifest()?;
     intake.add(Found {
         file: chart.file,
         names: vec![name],
+        size: size + manifest.bytes().len() as u64,
         manifests: vec![(root, Arc::new(manifest))],
         root,
         platforms: Vec::new(),
-        size,
         notes,
         beside: None,
         lost_digest: false,
     })
-}
-
-fn contains(text: &[u8], wanted: &[u8]) -> bool {
-    text.windows(wanted.len()).any(|window| window == wanted)
 }
 
 /// Records what is read from a source, up to a limit.
@@ -176,13 +142,7 @@ struct Recorder<'s> {
     taken: Vec<u8>,
 }
 
-impl Read for Recorder<'_> {
-    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        read_buffered(self, out)
-    }
-}
-
-impl BufRead for Recorder<'_> {
+impl Source for Recorder<'_> {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
         if self.taken.len() >= LOOK_INTO {
             return Err(io::Error::other("no chart so far"));
@@ -198,5 +158,3 @@ impl BufRead for Recorder<'_> {
         self.source.consume(count);
     }
 }
-
-impl Source for Recorder<'_> {}

@@ -7,77 +7,78 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::made::go_json;
 use crate::text::printable;
 
 /// Helm's `chart.Metadata`.
 #[derive(Debug, Default, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(crate) struct Metadata {
-    #[serde(skip_serializing_if = "String::is_empty", deserialize_with = "text")]
+    #[serde(skip_serializing_if = "String::is_empty", deserialize_with = "or_default")]
     pub(crate) name: String,
-    #[serde(skip_serializing_if = "String::is_empty", deserialize_with = "text")]
+    #[serde(skip_serializing_if = "String::is_empty", deserialize_with = "or_default")]
     home: String,
-    #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "texts")]
+    #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "or_default")]
     sources: Vec<String>,
-    #[serde(skip_serializing_if = "String::is_empty", deserialize_with = "text")]
+    #[serde(skip_serializing_if = "String::is_empty", deserialize_with = "or_default")]
     pub(crate) version: String,
-    #[serde(skip_serializing_if = "String::is_empty", deserialize_with = "text")]
+    #[serde(skip_serializing_if = "String::is_empty", deserialize_with = "or_default")]
     description: String,
-    #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "texts")]
+    #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "or_default")]
     keywords: Vec<String>,
-    #[serde(skip_serializing_if = "none_or_empty")]
-    maintainers: Option<Vec<Maintainer>>,
-    #[serde(skip_serializing_if = "String::is_empty", deserialize_with = "text")]
+    #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "or_default")]
+    maintainers: Vec<Maintainer>,
+    #[serde(skip_serializing_if = "String::is_empty", deserialize_with = "or_default")]
     icon: String,
-    #[serde(skip_serializing_if = "String::is_empty", deserialize_with = "text")]
+    #[serde(skip_serializing_if = "String::is_empty", deserialize_with = "or_default")]
     api_version: String,
-    #[serde(skip_serializing_if = "String::is_empty", deserialize_with = "text")]
+    #[serde(skip_serializing_if = "String::is_empty", deserialize_with = "or_default")]
     condition: String,
-    #[serde(skip_serializing_if = "String::is_empty", deserialize_with = "text")]
+    #[serde(skip_serializing_if = "String::is_empty", deserialize_with = "or_default")]
     tags: String,
-    #[serde(skip_serializing_if = "String::is_empty", deserialize_with = "text")]
+    #[serde(skip_serializing_if = "String::is_empty", deserialize_with = "or_default")]
     app_version: String,
     #[serde(skip_serializing_if = "is_false")]
     deprecated: bool,
-    #[serde(skip_serializing_if = "BTreeMap::is_empty", deserialize_with = "map")]
+    #[serde(skip_serializing_if = "BTreeMap::is_empty", deserialize_with = "or_default")]
     annotations: BTreeMap<String, String>,
-    #[serde(skip_serializing_if = "String::is_empty", deserialize_with = "text")]
+    #[serde(skip_serializing_if = "String::is_empty", deserialize_with = "or_default")]
     kube_version: String,
-    #[serde(skip_serializing_if = "none_or_empty")]
-    dependencies: Option<Vec<Dependency>>,
-    #[serde(skip_serializing_if = "String::is_empty", rename = "type", deserialize_with = "text")]
+    #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "or_default")]
+    dependencies: Vec<Dependency>,
+    #[serde(skip_serializing_if = "String::is_empty", rename = "type", deserialize_with = "or_default")]
     kind: String,
 }
 
 #[derive(Debug, Default, Deserialize, Serialize)]
 #[serde(default)]
 struct Maintainer {
-    #[serde(skip_serializing_if = "String::is_empty", deserialize_with = "text")]
+    #[serde(skip_serializing_if = "String::is_empty", deserialize_with = "or_default")]
     name: String,
-    #[serde(skip_serializing_if = "String::is_empty", deserialize_with = "text")]
+    #[serde(skip_serializing_if = "String::is_empty", deserialize_with = "or_default")]
     email: String,
-    #[serde(skip_serializing_if = "String::is_empty", deserialize_with = "text")]
+    #[serde(skip_serializing_if = "String::is_empty", deserialize_with = "or_default")]
     url: String,
 }
 
 #[derive(Debug, Default, Deserialize, Serialize)]
 #[serde(default)]
 struct Dependency {
-    #[serde(deserialize_with = "text")]
+    #[serde(deserialize_with = "or_default")]
     name: String,
-    #[serde(skip_serializing_if = "String::is_empty", deserialize_with = "text")]
+    #[serde(skip_serializing_if = "String::is_empty", deserialize_with = "or_default")]
     version: String,
-    #[serde(deserialize_with = "text")]
+    #[serde(deserialize_with = "or_default")]
     repository: String,
-    #[serde(skip_serializing_if = "String::is_empty", deserialize_with = "text")]
+    #[serde(skip_serializing_if = "String::is_empty", deserialize_with = "or_default")]
     condition: String,
-    #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "texts")]
+    #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "or_default")]
     tags: Vec<String>,
     #[serde(skip_serializing_if = "is_false")]
     enabled: bool,
-    #[serde(rename = "import-values", skip_serializing_if = "none_or_empty")]
-    import_values: Option<Vec<serde_json::Value>>,
-    #[serde(skip_serializing_if = "String::is_empty", deserialize_with = "text")]
+    #[serde(rename = "import-values", skip_serializing_if = "Vec::is_empty", deserialize_with = "or_default")]
+    import_values: Vec<serde_json::Value>,
+    #[serde(skip_serializing_if = "String::is_empty", deserialize_with = "or_default")]
     alias: String,
 }
 
@@ -86,21 +87,9 @@ const fn is_false(value: &bool) -> bool {
     !*value
 }
 
-fn none_or_empty<T>(list: &Option<Vec<T>>) -> bool {
-    list.as_ref().is_none_or(Vec::is_empty)
-}
-
 /// `appVersion: 1.10` is a number in YAML and a text for Helm; an empty value is an empty text.
-fn text<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
-    Option::<String>::deserialize(deserializer).map(Option::unwrap_or_default)
-}
-
-fn texts<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
-    Option::<Vec<String>>::deserialize(deserializer).map(Option::unwrap_or_default)
-}
-
-fn map<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<String, String>, D::Error> {
-    Option::<BTreeMap<String, String>>::deserialize(deserializer).map(Option::unwrap_or_default)
+fn or_default<'de, D: serde::Deserializer<'de>, T: Default + Deserialize<'de>>(deserializer: D) -> Result<T, D::Error> {
+    Option::<T>::deserialize(deserializer).map(Option::unwrap_or_default)
 }
 
 impl Metadata {
@@ -134,7 +123,7 @@ impl Metadata {
         if !metadata.version.trim_start_matches('v').starts_with(|c: char| c.is_ascii_digit()) {
             return Err(format!("its version `{}` is not a version", printable(&metadata.version)));
         }
-        if metadata.dependencies.iter().flatten().any(|dependency| dependency.name.is_empty()) {
+        if metadata.dependencies.iter().any(|dependency| dependency.name.is_empty()) {
             return Err("a dependency of it is empty or has no name".into());
         }
         Ok(metadata)
@@ -148,14 +137,10 @@ impl Metadata {
     /// The annotations of the manifest, as `helm push` makes them.
     pub(crate) fn oci_annotations(&self, created: &str) -> BTreeMap<String, String> {
         const PREFIX: &str = "org.opencontainers.image.";
-        let authors = self.maintainers.iter().flatten().map(|maintainer| {
-            if maintainer.email.is_empty() {
-                maintainer.name.clone()
-            } else {
-                format!("{} ({})", maintainer.name, maintainer.email)
-            }
-        });
-        let authors = authors.collect::<Vec<_>>().join(", ");
+        let author = |Maintainer { name, email, .. }: &Maintainer| {
+            if email.is_empty() { name.clone() } else { format!("{name} ({email})") }
+        };
+        let authors = self.maintainers.iter().map(author).collect::<Vec<_>>().join(", ");
         let mut annotations: BTreeMap<String, String> = [
             ("description", self.description.as_str()),
             ("title", &self.name),
@@ -170,26 +155,10 @@ impl Metadata {
         .map(|(key, value)| (format!("{PREFIX}{key}"), value.to_owned()))
         .collect();
         // A chart's own annotations must not change its name or version.
-        let own = self
-            .annotations
-            .iter()
-            .filter(|(key, _)| !key.strip_prefix(PREFIX).is_some_and(|key| matches!(key, "title" | "version")));
-        annotations.extend(own.map(|(key, value)| (key.clone(), value.clone())));
+        let own = |(key, _): &(&String, _)| !matches!(key.strip_prefix(PREFIX), Some("title" | "version"));
+        annotations.extend(self.annotations.iter().filter(own).map(|(key, value)| (key.clone(), value.clone())));
         annotations
     }
-}
-
-/// JSON as Go writes it. These characters occur only in strings, where Go escapes them.
-pub(crate) fn go_json(value: &impl Serialize) -> Result<Vec<u8>, serde_json::Error> {
-    let text = serde_json::to_string(value)?;
-    let mut escaped = String::with_capacity(text.len());
-    for character in text.chars() {
-        match character {
-            '<' | '>' | '&' | '\u{2028}' | '\u{2029}' => escaped.push_str(&format!("\\u{:04x}", u32::from(character))),
-            _ => escaped.push(character),
-        }
-    }
-    Ok(escaped.into_bytes())
 }
 
 #[cfg(test)]

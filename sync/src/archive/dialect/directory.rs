@@ -11,38 +11,29 @@ use super::arrangement::Arrangement;
 use super::layout::{self, Image};
 use super::layout_index::Root;
 use crate::archive::found::FoundName;
-use crate::archive::intake::Intake;
 use crate::archive::names::{self, Names};
-use crate::archive::parts::{Parts, join};
-use crate::problem::Problem;
+use crate::archive::parts::{Folder, Parts, join};
+use crate::problem::{Problem, Result};
 
 /// Signatures of one manifest that are counted.
 const MAX_SIGNATURES: usize = 64;
 
 /// Reads the image in `folder`, whose `manifest.json` has these bytes; `None` when that is not skopeo's. `path` is its name.
-pub(crate) fn read(
-    parts: &mut dyn Parts,
-    intake: &mut Intake<'_>,
-    folder: &str,
-    file: &str,
-    bytes: &Bytes,
-    path: &str,
-) -> Result<Option<Image>, Problem> {
+pub(crate) fn read(folder: &mut Folder<'_, '_>, bytes: &Bytes, path: &str) -> Result<Option<Image>> {
     let digest = Algorithm::Sha256.digest(bytes);
-    let at = Arrangement::Directory { folder, root: digest };
-    let marked = parts.size(&join(folder, "version"))?.is_some();
+    let at = Arrangement::Directory { folder: folder.path, root: digest };
+    let marked = folder.parts.size(&join(folder.path, "version"))?.is_some();
     let manifest = match Manifest::parse(bytes.clone(), None) {
         Ok(manifest) => manifest,
         Err(source) if marked => return Err(Problem::Manifest { digest, source }),
         Err(_) => return Ok(None),
     };
-    if !marked && !has_any(parts, at, &manifest)? {
+    if !marked && !has_any(folder.parts, at, &manifest)? {
         return Ok(None);
     }
-    let names = Names::given(name(path));
-    let root = Root { digest, size: None, media_type: None, names };
-    let mut image = layout::image(parts, intake, at, root, file)?;
-    let signatures = signatures(parts, folder, &image)?;
+    let root = Root { digest, size: None, media_type: None, names: Names::given(name(path)) };
+    let mut image = layout::image(folder, at, root)?;
+    let signatures = signatures(folder.parts, folder.path, &image)?;
     if signatures > 0 {
         image.found.notes.push(format!(
             "its {signatures} signature files of the kind `signature-1` are left out: a registry keeps signatures as artifacts"
@@ -58,7 +49,7 @@ pub(crate) fn name(path: &str) -> Option<FoundName> {
 }
 
 /// Whether anything that the manifest names is beside it.
-fn has_any(parts: &dyn Parts, at: Arrangement<'_>, manifest: &Manifest) -> Result<bool, Problem> {
+fn has_any(parts: &dyn Parts, at: Arrangement<'_>, manifest: &Manifest) -> Result<bool> {
     let blobs = manifest.blobs().map(|blob| at.blob(&blob.digest));
     let children = manifest.children().map(|(child, _)| at.manifest(&child.digest));
     for path in blobs.chain(children) {
@@ -70,7 +61,7 @@ fn has_any(parts: &dyn Parts, at: Arrangement<'_>, manifest: &Manifest) -> Resul
 }
 
 /// The number of signatures beside the image and its platforms.
-fn signatures(parts: &dyn Parts, folder: &str, image: &Image) -> Result<usize, Problem> {
+fn signatures(parts: &dyn Parts, folder: &str, image: &Image) -> Result<usize> {
     let root = image.found.root;
     let prefix = |digest: &Digest| if *digest == root { String::new() } else { format!("{}.", digest.encoded()) };
     let mut count = 0;

@@ -3,21 +3,21 @@
 //! `manifest.json` names a config and layers by path. There is no registry manifest, so one is made, byte for byte as Docker
 //! 25 and later write it: one image has one digest, whichever of these tools saved it. Layers stay as they are.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use airdock_registry::oci::{Algorithm, Digest, ImageConfig, Manifest, MediaType};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
-use super::chart_yaml::go_json;
 use super::layout::{Image, Layout};
+use super::made::{Descriptor, Made};
 use crate::archive::found::{Found, FoundName, UNTAGGED};
 use crate::archive::intake::Intake;
 use crate::archive::names::{no_name, of_reference, untagged};
-use crate::archive::parts::{Compression, Layer, Parts, join};
+use crate::archive::parts::{Compression, Folder, Layer, Parts, join};
 use crate::archive::role::digest_in_name;
 use crate::limits::MAX_CONFIG;
-use crate::problem::Problem;
+use crate::problem::{Problem, Result};
 use crate::reference::ImageReference;
 use crate::text::printable;
 
@@ -29,33 +29,10 @@ const MAX_LAYERS: usize = 4096;
 #[serde(rename_all = "PascalCase")]
 pub(crate) struct Item {
     config: String,
-    #[serde(default)]
     repo_tags: Option<Vec<String>>,
-    #[serde(default)]
     layers: Option<Vec<String>>,
     /// By DiffID. Docker writes it, because it knows layers that are not in the archive.
-    #[serde(default)]
     layer_sources: Option<HashMap<Digest, Descriptor>>,
-}
-
-#[derive(Clone, Debug, Deserialize, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct Descriptor {
-    media_type: MediaType,
-    digest: Digest,
-    size: u64,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    urls: Vec<String>,
-}
-
-/// The fields of Go's `ocispec.Manifest` that Docker writes.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct DockerManifest {
-    schema_version: u8,
-    media_type: &'static str,
-    config: Descriptor,
-    layers: Vec<Descriptor>,
 }
 
 /// What kaniko writes if there is no name.
@@ -65,7 +42,7 @@ const LOST_DIGEST: &str =
     "the archive has lost the registry's digest: tags work, pins by `@sha256:` taken from the registry do not";
 
 /// Reads `manifest.json`; `None` when it is not the list of images that `docker save` writes.
-pub(crate) fn items(bytes: &[u8], path: &str) -> Result<Option<Vec<Item>>, Problem> {
+pub(crate) fn items(bytes: &[u8], path: &str) -> Result<Option<Vec<Item>>> {
     if !bytes.trim_ascii_start().starts_with(b"[") {
         return Ok(None);
     }
@@ -73,21 +50,14 @@ pub(crate) fn items(bytes: &[u8], path: &str) -> Result<Option<Vec<Item>>, Probl
 }
 
 /// Reads the images that `manifest.json` in `folder` lists and the layout, if there is one, does not hold.
-pub(crate) fn read(
-    parts: &mut dyn Parts,
-    intake: &mut Intake<'_>,
-    folder: &str,
-    file: &str,
-    items: &[Item],
-    layout: &mut Layout,
-) -> Result<(), Problem> {
-    for item in items.iter().take(intake.limits.images) {
+pub(crate) fn read(folder: &mut Folder<'_, '_>, items: &[Item], layout: &mut Layout) -> Result<()> {
+    for item in items.iter().take(folder.intake.limits.images) {
         let label = item.label();
         if layout.failed.contains(&label) {
             continue;
         }
-        if let Err(problem) = one(parts, intake, folder, file, item, layout) {
-            intake.fail(&format!("{file}: {label}"), problem)?;
+        if let Err(problem) = one(folder, item, layout) {
+            folder.fail(&label, problem)?;
         }
     }
     Ok(())
@@ -123,14 +93,7 @@ fn entry_path(folder: &str, written: &str) -> String {
     join(folder, &parts.join("/"))
 }
 
-fn one(
-    parts: &mut dyn Parts,
-    intake: &mut Intake<'_>,
-    folder: &str,
-    file: &str,
-    item: &Item,
-    layout: &mut Layout,
-) -> Result<(), Problem> {
+fn one(folder: &mut Folder<'_, '_>, item: &Item, layout: &mut Layout) -> Result<()> {
     let mut names = Vec::new();
     let mut notes = Vec::new();
     for name in item.names() {
@@ -141,9 +104,8 @@ fn one(
             Err(error) => notes.push(format!("a name of it was not used: {error}")),
         }
     }
-    let path = entry_path(folder, &item.config);
-    let Some(config) = parts.document(&path, MAX_CONFIG)? else {
-        return Err(Problem::missing(format!("its config `{}`", printable(&item.config))));
+    let Some(config) = folder.parts.document(&entry_path(folder.path, &item.config), MAX_CONFIG)? else {
+        return Err(Problem::Missing(format!("its config `{}`", printable(&item.config))));
     };
     let digest = Algorithm::Sha256.digest(&config);
     // The registry's own manifest, if the archive has it, goes before one made here.
@@ -152,13 +114,12 @@ fn one(
         return Ok(());
     }
     if let Some(expected) = digest_in_name(&item.config).filter(|expected| *expected != digest) {
-        return Err(Problem::Digest { entry: printable(&item.config), expected, found: digest });
+        return Err(Problem::digest(&item.config, expected, digest));
     }
     let parsed = ImageConfig::parse(&config).map_err(|error| Problem::document(&item.config, error))?;
-    let descriptor = descriptor(MediaType::IMAGE_CONFIG, digest, config.len() as u64)?;
-    let manifest = manifest(parts, intake, folder, item, descriptor, parsed.diff_ids())?;
-    intake.put(&config, &item.config, digest)?;
-    let root = Algorithm::Sha256.digest(manifest.bytes());
+    let descriptor = Descriptor::new(MediaType::IMAGE_CONFIG, digest, config.len() as u64)?;
+    let (root, manifest) = manifest(folder, item, descriptor, parsed.diff_ids())?;
+    folder.intake.put(&config, &item.config, digest)?;
     if names.is_empty() {
         names.extend(untagged(&root, None));
         notes.push(no_name(None));
@@ -166,7 +127,7 @@ fn one(
     notes.push(LOST_DIGEST.to_owned());
     let size = manifest.blobs().map(|blob| (blob.digest, blob.size)).collect::<HashMap<_, _>>().values().sum::<u64>();
     let found = Found {
-        file: file.to_owned(),
+        file: folder.shown.to_owned(),
         names,
         size: size + manifest.bytes().len() as u64,
         manifests: vec![(root, Arc::new(manifest))],
@@ -203,13 +164,12 @@ fn merge(image: &mut Image, names: Vec<FoundName>, sources: bool) {
 }
 
 fn manifest(
-    parts: &mut dyn Parts,
-    intake: &mut Intake<'_>,
-    folder: &str,
+    folder: &mut Folder<'_, '_>,
     item: &Item,
     config: Descriptor,
     diff_ids: &[Digest],
-) -> Result<Manifest, Problem> {
+) -> Result<(Digest, Manifest)> {
+    let Folder { parts, intake, path, .. } = folder;
     let paths: Vec<&String> = item.layers().collect();
     if paths.is_empty() {
         return Err(Problem::Unusable("the image has no layers; save it again".into()));
@@ -221,8 +181,8 @@ fn manifest(
             diff_ids.len()
         )));
     }
-    let all = paths.iter().map(|written| entry_path(folder, written)).zip(diff_ids.iter().copied()).collect::<Vec<_>>();
-    if let Some(known) = known(parts, intake, &all, &config)? {
+    let all = paths.iter().map(|written| entry_path(path, written)).zip(diff_ids.iter().copied()).collect::<Vec<_>>();
+    if let Some(known) = known(*parts, intake, &all, &config)? {
         return Ok(known);
     }
     parts.ahead(intake, &all, false)?;
@@ -236,7 +196,7 @@ fn manifest(
         let foreign = item.layer_sources.as_ref().and_then(|sources| sources.get(diff_id));
         match foreign.filter(|source| source.media_type.is_non_distributable() || !source.urls.is_empty()) {
             Some(source) => layers.push(source.clone()),
-            None => return Err(Problem::missing(format!("its layer `{}`", printable(written)))),
+            None => return Err(Problem::Missing(format!("its layer `{}`", printable(written)))),
         }
     }
     made(config, layers)
@@ -248,35 +208,27 @@ fn known(
     intake: &Intake<'_>,
     layers: &[(String, Digest)],
     config: &Descriptor,
-) -> Result<Option<Manifest>, Problem> {
+) -> Result<Option<(Digest, Manifest)>> {
     let mut here = Vec::with_capacity(layers.len());
     for (path, diff_id) in layers {
         let Some(layer) = parts.named(intake, path, *diff_id)? else { return Ok(None) };
         here.push(described(&layer)?);
     }
-    let manifest = made(config.clone(), here)?;
-    let digest = Algorithm::Sha256.digest(manifest.bytes());
-    Ok(intake.has(&digest, manifest.bytes().len() as u64).then_some(manifest))
+    let (digest, manifest) = made(config.clone(), here)?;
+    Ok(intake.has(&digest, manifest.bytes().len() as u64).then_some((digest, manifest)))
 }
 
-fn described(layer: &Layer) -> Result<Descriptor, Problem> {
+fn described(layer: &Layer) -> Result<Descriptor> {
     let media_type = match layer.compression {
         Compression::None => MediaType::IMAGE_LAYER,
         Compression::Gzip => MediaType::IMAGE_LAYER_GZIP,
         Compression::Zstd => MediaType::IMAGE_LAYER_ZSTD,
     };
-    descriptor(media_type, layer.digest, layer.size)
+    Descriptor::new(media_type, layer.digest, layer.size)
 }
 
 /// The manifest Docker 25 would have written.
-fn made(config: Descriptor, layers: Vec<Descriptor>) -> Result<Manifest, Problem> {
-    let digest = config.digest;
-    let manifest = DockerManifest { schema_version: 2, media_type: MediaType::IMAGE_MANIFEST, config, layers };
-    let bytes = go_json(&manifest).map_err(|error| Problem::document("manifest.json", error))?;
-    Manifest::parse(bytes.into(), None).map_err(|source| Problem::Manifest { digest, source })
-}
-
-fn descriptor(media_type: &str, digest: Digest, size: u64) -> Result<Descriptor, Problem> {
-    let media_type = media_type.parse().map_err(|error| Problem::Unusable(format!("{error}")))?;
-    Ok(Descriptor { media_type, digest, size, urls: Vec::new() })
+fn made(config: Descriptor, layers: Vec<Descriptor>) -> Result<(Digest, Manifest)> {
+    let (media_type, annotations) = (Some(MediaType::IMAGE_MANIFEST), BTreeMap::new());
+    Made { schema_version: 2, media_type, config, layers, annotations }.manifest()
 }

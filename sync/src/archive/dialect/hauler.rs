@@ -12,6 +12,8 @@ use crate::archive::names::{Annotations, IMAGE_NAME, Names, REF_NAME, as_it_stan
 const KIND: &str = "kind";
 /// Versions before 2 used cosign's prefix.
 const PREFIXES: [&str; 2] = ["dev.hauler/", "dev.cosignproject.cosign/"];
+/// Kinds that belong to an image: what cosign tags with its digest, and artifacts with a subject. Others are content.
+const BELONGING: [&str; 4] = ["sigs", "atts", "sboms", "referrers"];
 /// On a signature: what it signs, if not the image of the same name.
 const SUBJECT: &str = "hauler.dev/subject-digest";
 /// In a haul made for containerd: the whole `index.json`, which in its own place lists images only.
@@ -22,48 +24,32 @@ pub(crate) type Subjects = HashMap<String, Digest>;
 
 /// Collects them.
 pub(crate) fn subjects<'e>(entries: impl Iterator<Item = (&'e Annotations, Digest)>) -> Subjects {
-    let content = entries.filter(|(annotations, _)| HaulEntry::of(annotations) == Some(HaulEntry::Content));
+    let content = entries.filter(|(annotations, _)| kind(annotations).is_some_and(|kind| !BELONGING.contains(&kind)));
     content.filter_map(|(annotations, digest)| Some((annotations.get(REF_NAME)?.clone(), digest))).collect()
 }
 
 /// Reads the names of an entry. `false`: hauler did not write it.
 pub(crate) fn read(names: &mut Names, annotations: &Annotations, subjects: &Subjects) -> bool {
-    let Some(entry) = HaulEntry::of(annotations) else { return false };
+    let Some(kind) = kind(annotations) else { return false };
     // The names in hauler's `manifest.json` have lost their hosts.
     names.complete = true;
-    match entry {
-        HaulEntry::Content if annotations.contains_key(IMAGE_NAME) => names.read(annotations),
-        HaulEntry::Content => names.cut.extend(annotations.get(REF_NAME).and_then(|name| as_it_stands(name))),
-        HaulEntry::Tagged(ending) => names.beside = beside(ending, annotations, subjects),
-        HaulEntry::Referrer => names.beside = None,
+    match kind {
+        "sigs" => names.beside = beside("sig", annotations, subjects),
+        "atts" => names.beside = beside("att", annotations, subjects),
+        "sboms" => names.beside = beside("sbom", annotations, subjects),
+        "referrers" => names.beside = None,
+        _ if annotations.contains_key(IMAGE_NAME) => names.read(annotations),
+        _ => names.cut.extend(annotations.get(REF_NAME).and_then(|name| as_it_stands(name))),
     }
     true
 }
 
-/// What an entry of a haul is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum HaulEntry {
-    /// An image, a chart or a file.
-    Content,
-    /// What cosign tags with the digest of an image, with this ending.
-    Tagged(&'static str),
-    /// An artifact with a subject.
-    Referrer,
-}
-
-impl HaulEntry {
-    fn of(annotations: &Annotations) -> Option<Self> {
-        let kind = annotations.get(KIND)?;
-        let kind = PREFIXES.iter().find_map(|prefix| kind.strip_prefix(prefix))?;
-        // Several of one kind have a digest at the end.
-        Some(match kind.split('/').next().unwrap_or_default() {
-            "sigs" => Self::Tagged("sig"),
-            "atts" => Self::Tagged("att"),
-            "sboms" => Self::Tagged("sbom"),
-            "referrers" => Self::Referrer,
-            _ => Self::Content,
-        })
-    }
+/// What hauler says an entry is.
+fn kind(annotations: &Annotations) -> Option<&str> {
+    let kind = annotations.get(KIND)?;
+    let kind = PREFIXES.iter().find_map(|prefix| kind.strip_prefix(prefix))?;
+    // Several of one kind have a digest at the end.
+    kind.split('/').next()
 }
 
 /// Where an entry goes that belongs to another.

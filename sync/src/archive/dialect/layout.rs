@@ -17,11 +17,10 @@ use super::arrangement::Arrangement;
 use super::hauler;
 use super::layout_index::{Root, roots};
 use crate::archive::found::Found;
-use crate::archive::intake::Intake;
-use crate::archive::names::Names;
-use crate::archive::parts::{Parts, join};
+use crate::archive::names::{Names, Settled};
+use crate::archive::parts::{Folder, join};
 use crate::limits::MAX_CONFIG;
-use crate::problem::Problem;
+use crate::problem::{Problem, Result};
 use crate::text::{list, printable};
 
 /// Manifests of one image: an index of indexes could name very many.
@@ -58,39 +57,35 @@ pub(crate) struct Layout {
 }
 
 /// Reads the layout in `folder`.
-pub(crate) fn read(
-    parts: &mut dyn Parts,
-    intake: &mut Intake<'_>,
-    folder: &str,
-    file: &str,
-) -> Result<Layout, Problem> {
-    let limit = intake.limits.document;
-    let mut path = join(folder, hauler::INDEX);
-    if parts.size(&path)?.is_none() {
-        path = join(folder, "index.json");
+pub(crate) fn read(folder: &mut Folder<'_, '_>) -> Result<Layout> {
+    let limit = folder.intake.limits.document;
+    let mut path = join(folder.path, hauler::INDEX);
+    if folder.parts.size(&path)?.is_none() {
+        path = join(folder.path, "index.json");
     }
-    let Some(index) = parts.document(&path, limit)? else { return Err(Problem::missing("`index.json`")) };
-    if let Some(version) = parts.document(&join(folder, "oci-layout"), limit)? {
-        let version: LayoutVersion =
-            serde_json::from_slice(&version).map_err(|error| Problem::document("oci-layout", error))?;
-        if version.image_layout_version != "1.0.0" {
-            let version = printable(&version.image_layout_version);
+    let Some(index) = folder.parts.document(&path, limit)? else { return Err(Problem::missing("index.json")) };
+    if let Some(version) = folder.parts.document(&join(folder.path, "oci-layout"), limit)? {
+        let version = serde_json::from_slice(&version).map_err(|error| Problem::document("oci-layout", error));
+        let LayoutVersion { image_layout_version: version } = version?;
+        if version != "1.0.0" {
+            let version = printable(&version);
             return Err(Problem::Unusable(format!("its image layout has version `{version}`, only `1.0.0` is known")));
         }
     }
     let mut layout = Layout::default();
-    for root in roots(&index, &path)?.into_iter().take(intake.limits.images) {
+    for root in roots(&index, &path)?.into_iter().take(folder.intake.limits.images) {
         let label = root.names.label(&root.digest);
         layout.complete |= root.names.complete;
         // A layout may list content that is no manifest, and is read nevertheless.
         if let Some(kind) = root.media_type.as_ref().filter(|kind| kind.manifest_kind() == ManifestKind::Other) {
-            intake.warn(file, format!("`{label}` is no image and no artifact but `{kind}`; it is left out"));
+            let message = format!("`{label}` is no image and no artifact but `{kind}`; it is left out");
+            folder.intake.warn(folder.shown, message);
             continue;
         }
-        match image(parts, intake, Arrangement::Layout(folder), root, file) {
+        match image(folder, Arrangement::Layout(folder.path), root) {
             Ok(image) => layout.images.push(image),
             Err(problem) => {
-                intake.fail(&format!("{file}: {label}"), problem)?;
+                folder.fail(&label, problem)?;
                 layout.failed.push(label);
             }
         }
@@ -99,27 +94,17 @@ pub(crate) fn read(
 }
 
 /// Takes one manifest and everything it names, in any arrangement of blobs.
-pub(crate) fn image(
-    parts: &mut dyn Parts,
-    intake: &mut Intake<'_>,
-    at: Arrangement<'_>,
-    root: Root,
-    file: &str,
-) -> Result<Image, Problem> {
-    let mut walk = Walk { parts, at, seen: HashMap::new(), taken: Vec::new(), bytes: 0, tree: Tree::default() };
-    match walk.manifest(intake, root.digest, root.size, root.media_type, None, 0)? {
-        Presence::Whole => walk.image(intake, root.names, file, root.digest),
-        Presence::Absent(what) => Err(Problem::missing(what)),
+pub(crate) fn image(folder: &mut Folder<'_, '_>, at: Arrangement<'_>, root: Root) -> Result<Image> {
+    let seen = HashMap::new();
+    let mut walk = Walk { folder, at, depth: 0, seen, taken: Vec::new(), bytes: 0, tree: Tree::default() };
+    match walk.manifest(root.digest, root.size, root.media_type, false)? {
+        None => walk.image(root.names, root.digest),
+        Some(missing) => Err(Problem::Missing(missing)),
     }
 }
 
-/// Whether one manifest and what it names is here.
-#[derive(Clone)]
-enum Presence {
-    Whole,
-    /// Not, or not all of it; says what is missing.
-    Absent(String),
-}
+/// What is missing of one manifest and what it names; `None` when it is whole.
+type Missing = Option<String>;
 
 #[derive(Default)]
 struct Tree {
@@ -152,128 +137,123 @@ impl Tree {
     }
 }
 
-struct Walk<'w> {
-    parts: &'w mut dyn Parts,
+struct Walk<'w, 'f, 'a> {
+    folder: &'w mut Folder<'f, 'a>,
     at: Arrangement<'w>,
-    seen: HashMap<Digest, Presence>,
+    /// Indexes within indexes.
+    depth: usize,
+    seen: HashMap<Digest, Missing>,
     taken: Vec<(Digest, Arc<Manifest>)>,
     bytes: usize,
     tree: Tree,
 }
 
-impl Walk<'_> {
-    /// Takes a manifest and everything it names, children first. Each digest is read once, however many name it.
+impl Walk<'_, '_, '_> {
+    /// Takes a manifest and everything it names, children first. Each digest is read once, however many name it. `stated`:
+    /// an index says for which platform it is.
     fn manifest(
         &mut self,
-        intake: &mut Intake<'_>,
         digest: Digest,
         size: Option<u64>,
         kind: Option<MediaType>,
-        platform: Option<&Platform>,
-        depth: usize,
-    ) -> Result<Presence, Problem> {
-        if let Some(state) = self.seen.get(&digest) {
-            return Ok(state.clone());
+        stated: bool,
+    ) -> Result<Missing> {
+        if let Some(missing) = self.seen.get(&digest) {
+            return Ok(missing.clone());
         }
-        if depth > intake.limits.depth || self.seen.len() >= MAX_MANIFESTS {
-            let limit = format_args!("{} levels, {MAX_MANIFESTS} manifests", intake.limits.depth);
+        let depth = self.folder.intake.limits.depth;
+        if self.depth > depth || self.seen.len() >= MAX_MANIFESTS {
+            let limit = format_args!("{depth} levels, {MAX_MANIFESTS} manifests");
             let cure = "raise `ingest.limits.depth` if you trust the image";
             return Err(Problem::over("the nesting or number of its manifests", limit, cure));
         }
         // Found by a manifest that names itself, directly or not.
-        self.seen.insert(digest, Presence::Absent(format!("manifest `{digest}`, which names itself")));
-        let state = match self.bytes(&digest, size)? {
-            None => Presence::Absent(format!("manifest `{digest}`")),
+        self.seen.insert(digest, Some(format!("manifest `{digest}`, which names itself")));
+        let missing = match self.bytes(&digest, size)? {
+            None => Some(format!("manifest `{digest}`")),
             Some(bytes) => {
                 let manifest = Manifest::parse(bytes, kind).map_err(|source| Problem::Manifest { digest, source })?;
-                let state = match manifest.media_type().manifest_kind() {
-                    ManifestKind::Index => self.index(intake, &manifest, depth)?,
-                    _ => self.blobs(intake, &manifest, platform)?,
+                let missing = match manifest.media_type().manifest_kind() {
+                    ManifestKind::Index => self.index(&manifest)?,
+                    _ => self.blobs(&manifest, stated)?,
                 };
-                if matches!(state, Presence::Whole) {
+                if missing.is_none() {
                     self.taken.push((digest, Arc::new(manifest)));
                 }
-                state
+                missing
             }
         };
-        self.seen.insert(digest, state.clone());
-        Ok(state)
+        self.seen.insert(digest, missing.clone());
+        Ok(missing)
     }
 
-    fn bytes(&mut self, digest: &Digest, size: Option<u64>) -> Result<Option<Bytes>, Problem> {
+    fn bytes(&mut self, digest: &Digest, size: Option<u64>) -> Result<Option<Bytes>> {
         let path = self.at.manifest(digest);
         if self.bytes > MAX_MANIFEST_BYTES {
-            let (what, limit) = ("all manifests of the image together", format_args!("{MAX_MANIFEST_BYTES} bytes"));
-            return Err(Problem::over(what, limit, "save fewer platforms at a time"));
+            let limit = format_args!("{MAX_MANIFEST_BYTES} bytes");
+            return Err(Problem::over("all manifests of the image together", limit, "save fewer platforms at a time"));
         }
-        let Some(bytes) = self.parts.document(&path, MAX_MANIFEST_SIZE as u64)? else { return Ok(None) };
+        let Some(bytes) = self.folder.parts.document(&path, MAX_MANIFEST_SIZE as u64)? else { return Ok(None) };
         check(&path, &bytes, digest, size)?;
         self.bytes += bytes.len();
         Ok(Some(bytes))
     }
 
-    fn index(&mut self, intake: &mut Intake<'_>, manifest: &Manifest, depth: usize) -> Result<Presence, Problem> {
+    fn index(&mut self, manifest: &Manifest) -> Result<Missing> {
         let mut whole = 0;
         let mut first_missing = None;
+        self.depth += 1;
         for (child, platform) in manifest.children() {
-            let kind = Some(child.media_type.clone());
-            let shown =
-                platform.filter(|platform| platform.os != "unknown").map(|platform| printable(&platform.to_string()));
-            match self.manifest(intake, child.digest, Some(child.size), kind, platform, depth + 1)? {
-                Presence::Whole => {
+            let shown = platform.filter(|platform| platform.os != "unknown").map(shown);
+            let (size, kind) = (Some(child.size), Some(child.media_type.clone()));
+            match self.manifest(child.digest, size, kind, platform.is_some())? {
+                None => {
                     whole += 1;
                     note(&mut self.tree.platforms, shown);
                 }
-                Presence::Absent(what) => {
+                Some(missing) => {
                     match shown {
                         Some(_) => note(&mut self.tree.missing, shown),
                         None => drop(self.tree.missing_others.insert(child.digest)),
                     }
-                    first_missing.get_or_insert(what);
+                    first_missing.get_or_insert(missing);
                 }
             }
         }
-        Ok(match first_missing {
-            Some(what) if whole == 0 => Presence::Absent(what),
-            _ => Presence::Whole,
-        })
+        self.depth -= 1;
+        Ok(first_missing.filter(|_| whole == 0))
     }
 
-    fn blobs(
-        &mut self,
-        intake: &mut Intake<'_>,
-        manifest: &Manifest,
-        platform: Option<&Platform>,
-    ) -> Result<Presence, Problem> {
+    fn blobs(&mut self, manifest: &Manifest, stated: bool) -> Result<Missing> {
+        let Folder { parts, intake, .. } = &mut *self.folder;
         // Checked first, so that a manifest without its layers costs nothing.
         let mut missing = Vec::new();
         for reference in manifest.references() {
             let Reference::Blob(blob) = reference else { continue };
             let path = self.at.blob(&blob.digest);
-            match self.parts.size(&path)? {
+            match parts.size(&path)? {
                 Some(found) if found != blob.size => {
                     return Err(Problem::Size { entry: path, expected: blob.size, found });
                 }
                 Some(_) => {}
                 None if intake.has(&blob.digest, blob.size) => {}
-                None if is_empty(&blob.digest) => intake.put(EMPTY, "{}", blob.digest)?,
+                None if blob.digest.algorithm().digest(EMPTY) == blob.digest => intake.put(EMPTY, "{}", blob.digest)?,
                 None => missing.push(format!("`{}`", blob.digest)),
             }
         }
         if !missing.is_empty() {
             let plural = if missing.len() > 1 { "blobs" } else { "blob" };
-            return Ok(Presence::Absent(format!("{plural} {}", list(&missing))));
+            return Ok(Some(format!("{plural} {}", list(&missing))));
         }
         let is_image = manifest.config().is_some_and(|config| ImageConfig::is(&config.media_type));
         if is_image && manifest.blobs().count() < 2 {
             return Err(Problem::Unusable("the image has no layers; save it again".into()));
         }
         let all = manifest.blobs().map(|blob| (self.at.blob(&blob.digest), blob.digest)).collect::<Vec<_>>();
-        self.parts.ahead(intake, &all, true)?;
-        for blob in manifest.blobs() {
-            let path = self.at.blob(&blob.digest);
-            if self.parts.size(&path)?.is_some() {
-                self.parts.blob(intake, &path, blob.digest)?;
+        parts.ahead(intake, &all, true)?;
+        for (blob, (path, _)) in manifest.blobs().zip(&all) {
+            if parts.size(path)?.is_some() {
+                parts.blob(intake, path, blob.digest)?;
             }
             self.tree.blobs.insert(blob.digest, blob.size);
             let is_config = manifest.config().is_some_and(|config| config.digest == blob.digest);
@@ -281,44 +261,45 @@ impl Walk<'_> {
         }
         if let Some(config) = manifest.config().filter(|_| is_image) {
             self.tree.configs.push(config.digest);
-            if platform.is_none()
-                && let Some(bytes) = self.parts.document(&self.at.blob(&config.digest), MAX_CONFIG)?
-            {
+            if !stated && let Some(bytes) = parts.document(&self.at.blob(&config.digest), MAX_CONFIG)? {
                 let platform = ImageConfig::parse(&bytes).ok().and_then(|config| config.platform());
-                note(&mut self.tree.platforms, platform.map(|platform| printable(&platform.to_string())));
+                note(&mut self.tree.platforms, platform.as_ref().map(shown));
             }
         }
-        Ok(Presence::Whole)
+        Ok(None)
     }
 
-    fn image(&mut self, intake: &mut Intake<'_>, names: Names, file: &str, root: Digest) -> Result<Image, Problem> {
-        let taken = std::mem::take(&mut self.taken);
-        let tree = std::mem::take(&mut self.tree);
-        let manifest = taken.last().map(|(_, manifest)| manifest).ok_or_else(|| Problem::missing("its manifest"))?;
+    fn image(self, names: Names, root: Digest) -> Result<Image> {
+        let Self { folder, at, taken, tree, .. } = self;
+        let Some((_, manifest)) = taken.last() else { return Err(Problem::Missing("its manifest".into())) };
         // A chart, packed by Helm or oras, has its name in its config.
         let chart = manifest.config().filter(|config| config.media_type.as_str() == MediaType::HELM_CONFIG);
         let chart = match chart {
-            Some(config) => self.parts.document(&self.at.blob(&config.digest), intake.limits.document)?,
+            Some(config) => folder.parts.document(&at.blob(&config.digest), folder.intake.limits.document)?,
             None => None,
         };
-        let settled = names.settle(root, manifest, chart.as_deref(), intake.base);
-        let mut notes = settled.notes;
+        let settled = names.settle(root, manifest, chart.as_deref(), folder.intake.base);
+        let Settled { names, mut notes, beside, derived } = settled;
         notes.extend(tree.note());
         let size = tree.blobs.values().sum::<u64>()
             + taken.iter().map(|(_, manifest)| manifest.bytes().len() as u64).sum::<u64>();
         let found = Found {
-            file: file.to_owned(),
-            names: settled.names,
+            file: folder.shown.to_owned(),
+            names,
             manifests: taken,
             root,
             platforms: tree.platforms,
             size,
             notes,
-            beside: settled.beside,
+            beside,
             lost_digest: false,
         };
-        Ok(Image { found, configs: tree.configs, plain: !tree.compressed, derived: settled.derived })
+        Ok(Image { found, configs: tree.configs, plain: !tree.compressed, derived })
     }
+}
+
+fn shown(platform: &Platform) -> String {
+    printable(&platform.to_string())
 }
 
 /// Adds a platform for the report. An honest index has some dozens.
@@ -328,15 +309,11 @@ fn note(platforms: &mut Vec<String>, platform: Option<String>) {
     }
 }
 
-fn is_empty(digest: &Digest) -> bool {
-    digest.algorithm().digest(EMPTY) == *digest
-}
-
 /// Checks a document against its digest and the size in its descriptor.
-fn check(path: &str, bytes: &[u8], expected: &Digest, size: Option<u64>) -> Result<(), Problem> {
+fn check(path: &str, bytes: &[u8], expected: &Digest, size: Option<u64>) -> Result<()> {
     let found = expected.algorithm().digest(bytes);
     if found != *expected {
-        return Err(Problem::Digest { entry: printable(path), expected: *expected, found });
+        return Err(Problem::digest(path, *expected, found));
     }
     match size {
         Some(expected) if expected != bytes.len() as u64 => {

@@ -7,23 +7,19 @@ use serde::Deserialize;
 
 use super::hauler;
 use crate::archive::names::{Annotations, Names};
-use crate::problem::Problem;
+use crate::problem::{Problem, Result};
 
 #[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
 struct Index {
-    #[serde(default)]
     manifests: Option<Vec<IndexEntry>>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct IndexEntry {
-    #[serde(default)]
     media_type: Option<MediaType>,
     digest: Digest,
     size: u64,
-    #[serde(default)]
     annotations: Option<Annotations>,
 }
 
@@ -37,13 +33,13 @@ pub(crate) struct Root {
 }
 
 /// Reads `index.json`. It has one entry for each tag: entries with the same digest are one image.
-pub(crate) fn roots(bytes: &[u8], path: &str) -> Result<Vec<Root>, Problem> {
+pub(crate) fn roots(bytes: &[u8], path: &str) -> Result<Vec<Root>> {
     let index: Index = serde_json::from_slice(bytes).map_err(|error| Problem::document(path, error))?;
     let mut roots: Vec<Root> = Vec::new();
     let mut positions: HashMap<Digest, usize> = HashMap::new();
     let entries: Vec<IndexEntry> = index.manifests.unwrap_or_default();
-    let subjects =
-        hauler::subjects(entries.iter().filter_map(|entry| Some((entry.annotations.as_ref()?, entry.digest))));
+    let annotated = entries.iter().filter_map(|entry| Some((entry.annotations.as_ref()?, entry.digest)));
+    let subjects = hauler::subjects(annotated);
     for IndexEntry { media_type, digest, size, annotations } in entries {
         let position = *positions.entry(digest).or_insert_with(|| {
             roots.push(Root { digest, size: Some(size), media_type, names: Names::default() });

@@ -8,4 +8,5 @@ pub(crate) mod docker;
 mod hauler;
 pub(crate) mod layout;
 pub(crate) mod layout_index;
+mod made;
 pub(crate) mod storage;

@@ -14,8 +14,8 @@ use super::layout_index::Root;
 use crate::archive::found::{Found, FoundName};
 use crate::archive::intake::Intake;
 use crate::archive::names::Names;
-use crate::archive::parts::{Parts, join};
-use crate::problem::Problem;
+use crate::archive::parts::{Folder, Parts, join};
+use crate::problem::{Problem, Result};
 use crate::text::printable;
 
 /// The largest link file, which holds a digest.
@@ -67,12 +67,7 @@ struct Repository {
 }
 
 /// Reads every repository of every storage in `parts`. Returns the folders of the storages.
-pub(crate) fn read(
-    parts: &mut dyn Parts,
-    intake: &mut Intake<'_>,
-    file: &str,
-    separator: &str,
-) -> Result<Vec<String>, Problem> {
+pub(crate) fn read(parts: &mut dyn Parts, intake: &mut Intake<'_>, file: &str, separator: &str) -> Result<Vec<String>> {
     let mut storages: BTreeMap<String, BTreeMap<String, Repository>> = BTreeMap::new();
     for folder in parts.folders_with("link") {
         let Some(link) = Link::of(&folder) else { continue };
@@ -87,7 +82,10 @@ pub(crate) fn read(
         let shown = if root.is_empty() { file.to_owned() } else { format!("{file}{separator}{root}") };
         for (name, held) in repositories {
             match name.parse::<RepositoryName>() {
-                Ok(parsed) => Reader { parts, root, shown: &shown, name: &parsed }.read(intake, held)?,
+                Ok(parsed) => {
+                    let folder = Folder { parts: &mut *parts, intake: &mut *intake, path: root, shown: &shown };
+                    Reader { folder, name: &parsed }.read(held)?;
+                }
                 Err(error) => {
                     let problem = Problem::Unusable(format!("a repository cannot have this name: {error}"));
                     intake.fail(&format!("{shown}: {}", printable(name)), problem)?;
@@ -98,83 +96,77 @@ pub(crate) fn read(
     Ok(storages.into_keys().collect())
 }
 
-struct Reader<'r> {
-    parts: &'r mut dyn Parts,
-    root: &'r str,
-    shown: &'r str,
+struct Reader<'r, 'a> {
+    folder: Folder<'r, 'a>,
     name: &'r RepositoryName,
 }
 
-impl Reader<'_> {
-    fn read(mut self, intake: &mut Intake<'_>, held: &Repository) -> Result<(), Problem> {
+impl Reader<'_, '_> {
+    fn read(mut self, held: &Repository) -> Result<()> {
         let mut by_digest: BTreeMap<Digest, Vec<Tag>> = BTreeMap::new();
         for text in &held.tags {
             match self.tag(text) {
                 Ok((tag, digest)) => by_digest.entry(digest).or_default().push(tag),
-                Err(problem) => intake.fail(&format!("{}: {}:{}", self.shown, self.name, printable(text)), problem)?,
+                Err(problem) => self.folder.fail(&format!("{}:{}", self.name, printable(text)), problem)?,
             }
         }
         let mut covered = HashSet::new();
         for (digest, tags) in by_digest {
-            let name = |tag: Tag| {
-                let shown = format!("{}:{tag}", self.name);
-                FoundName { repository: self.name.clone(), tag: Some(tag), shown }
-            };
+            let name = |tag| FoundName::stored(self.name.clone(), Some(tag), &digest);
             let names = Names::given(tags.into_iter().map(name));
             let label = names.label(&digest);
-            match self.image(intake, digest, names) {
+            match self.image(digest, names) {
                 Ok(found) => {
                     covered.extend(found.manifests.iter().map(|(digest, _)| *digest));
-                    intake.add(found)?;
+                    self.folder.intake.add(found)?;
                 }
-                Err(problem) => intake.fail(&format!("{}: {label}", self.shown), problem)?,
+                Err(problem) => self.folder.fail(&label, problem)?,
             }
         }
-        self.untagged(intake, held, covered)
+        self.untagged(held, covered)
     }
 
-    fn untagged(
-        &mut self,
-        intake: &mut Intake<'_>,
-        held: &Repository,
-        mut covered: HashSet<Digest>,
-    ) -> Result<(), Problem> {
+    fn untagged(&mut self, held: &Repository, mut covered: HashSet<Digest>) -> Result<()> {
         let mut untagged = Vec::new();
         for digest in &held.revisions {
             if covered.contains(digest) {
                 continue;
             }
-            let shown = format!("{}@{digest}", self.name);
-            let name = FoundName { repository: self.name.clone(), tag: None, shown: shown.clone() };
-            match self.image(intake, *digest, Names::given([name])) {
+            let name = FoundName::stored(self.name.clone(), None, digest);
+            let shown = name.shown.clone();
+            match self.image(*digest, Names::given([name])) {
                 Ok(found) => {
                     covered.extend(found.manifests.iter().map(|(digest, _)| *digest).filter(|part| part != digest));
                     untagged.push(found);
                 }
                 Err(problem) if problem.is_fatal() => return Err(problem),
                 // Registries keep manifests of images whose other parts were deleted. No tag needs them.
-                Err(problem) => intake.warn(self.shown, format!("`{shown}` is left out: {}", problem.sentence())),
+                Err(problem) => {
+                    let message = format!("`{shown}` is left out: {}", problem.sentence());
+                    self.folder.intake.warn(self.folder.shown, message);
+                }
             }
         }
         // An index may come after the manifests it lists.
         for found in untagged.into_iter().filter(|found| !covered.contains(&found.root)) {
-            intake.add(found)?;
+            self.folder.intake.add(found)?;
         }
         Ok(())
     }
 
-    fn tag(&self, text: &str) -> Result<(Tag, Digest), Problem> {
+    fn tag(&self, text: &str) -> Result<(Tag, Digest)> {
         let tag = text.parse::<Tag>().map_err(|error| Problem::Unusable(format!("it is no tag: {error}")))?;
-        let path = join(self.root, &format!("{REPOSITORIES}{}/_manifests/tags/{text}/current/link", self.name));
-        let link = self.parts.document(&path, MAX_LINK)?;
-        let link = link.ok_or_else(|| Problem::missing("the tag's `link`"))?;
+        let path = join(self.folder.path, &format!("{REPOSITORIES}{}/_manifests/tags/{text}/current/link", self.name));
+        let link = self.folder.parts.document(&path, MAX_LINK)?;
+        let link = link.ok_or_else(|| Problem::Missing("the tag's `link`".into()))?;
         let digest = std::str::from_utf8(&link).ok().and_then(|text| text.trim().parse().ok());
         Ok((tag, digest.ok_or_else(|| Problem::document(&path, "it holds no digest"))?))
     }
 
-    fn image(&mut self, intake: &mut Intake<'_>, digest: Digest, names: Names) -> Result<Found, Problem> {
+    fn image(&mut self, digest: Digest, names: Names) -> Result<Found> {
         let root = Root { digest, size: None, media_type: None, names };
-        layout::image(self.parts, intake, Arrangement::Storage(self.root), root, self.shown).map(|image| image.found)
+        let at = Arrangement::Storage(self.folder.path);
+        layout::image(&mut self.folder, at, root).map(|image| image.found)
     }
 }
 
