@@ -6,9 +6,8 @@ use http::{HeaderMap, HeaderValue, Response, header};
 use super::Arrival;
 use super::blobs;
 use super::body::Body;
-use super::conditional::not_modified;
 use super::error::Error;
-use super::headers::{content, identify};
+use super::headers::{content, identify, not_modified};
 use crate::Registry;
 use crate::names::RequestedName;
 

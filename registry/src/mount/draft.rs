@@ -1,5 +1,6 @@
-//! A medium being described: filled by a reader of what is on it, then mounted.
+//! A medium being described: a reader of its content fills the draft, then it is mounted.
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
 use std::io;
@@ -9,15 +10,16 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::blobs::{Medium, MediumBlob, MediumFile};
-use crate::catalog::{Binding, MountedNames, MountedRepository, Origin, Precedence, Rank, TagLink, TagOutcome};
+use crate::catalog::{MountedNames, MountedRepository, Origin, Precedence, Rank, TagLink, TagOutcome};
+use crate::content::{BlobSink, Committed, FileRange, HashedBlob, Sink, check_blobs, check_digest, wait};
 use crate::core::Core;
 use crate::error::Error;
-use crate::oci::{Digest, Manifest, RepositoryName, Tag};
+use crate::oci::{Algorithm, Digest, Manifest, RepositoryName, Tag};
 
-/// Positions kept of one blob: more copies are no safer, and a hostile index may name one a million times.
+/// How many positions of one blob are kept: more copies are no safer, and a hostile index may name one a million times.
 const POSITIONS: usize = 8;
 
-/// What a medium holds, being found out. Dropped before it is mounted, nothing of it was seen.
+/// The content of a medium as far as it is known. If it is dropped before it is mounted, nothing becomes visible.
 #[derive(Debug)]
 pub struct MountDraft {
     pub(super) core: Arc<Core>,
@@ -25,7 +27,7 @@ pub struct MountDraft {
     precedence: Precedence,
     files: HashMap<PathBuf, Arc<MediumFile>>,
     blobs: HashMap<Digest, Arc<MediumBlob>>,
-    /// The positions behind the first, of the few blobs that are at several.
+    /// The positions after the first, of the few blobs that are at several.
     copies: HashMap<Digest, Vec<Arc<MediumBlob>>>,
     held: u64,
     manifests: BTreeMap<(RepositoryName, Digest), Arc<Manifest>>,
@@ -47,23 +49,11 @@ impl MountDraft {
         }
     }
 
-    /// The size in bytes of a blob that was found already.
-    #[must_use]
-    pub fn has_blob(&self, digest: &Digest) -> Option<u64> {
-        self.blobs.get(digest).map(|blob| blob.size())
-    }
-
-    /// Bytes held in memory because they are nowhere on the medium as they are served.
-    #[must_use]
-    pub const fn held(&self) -> u64 {
-        self.held
-    }
-
-    /// Says that the blob is `size` bytes of `file`, whose path is `path`, from `offset` on; `verified` if they were just
-    /// hashed. A blob may be at several positions: the first counts, the next ones are there for when it fails.
+    /// Records that the blob is `size` bytes of `file`, whose path is `path`, from `offset` on; `verified` if they were
+    /// just hashed. A blob may be at several positions: the first counts, the others are tried when it fails.
     ///
     /// # Errors
-    /// When the file cannot be looked at.
+    /// When the file cannot be examined.
     pub fn locate(
         &mut self,
         digest: Digest,
@@ -93,7 +83,7 @@ impl MountDraft {
         Ok(())
     }
 
-    /// Keeps bytes that have `digest`. How many there may be is the caller's to bound.
+    /// Keeps bytes with this digest in memory. The caller bounds how many.
     pub fn hold(&mut self, digest: Digest, bytes: Bytes) {
         let size = bytes.len() as u64;
         if self.blobs.insert(digest, Arc::new(MediumBlob::held(digest, bytes))).is_none() {
@@ -106,12 +96,12 @@ impl MountDraft {
         self.manifests.insert((repository.clone(), digest), manifest.into());
     }
 
-    /// Adds a tag. The same tag again is pointed elsewhere: the last one counts.
+    /// Adds a tag. If the same tag is added twice, the last one counts.
     pub fn add_tag(&mut self, repository: &RepositoryName, tag: Tag, digest: Digest) {
         self.tags.insert((repository.clone(), tag), digest);
     }
 
-    /// How the medium calls a file: from the mounted folder's own name on.
+    /// The path of a file as errors and reports show it: from the mounted folder's own name on.
     fn shown(&self, path: &Path) -> String {
         let above = self.root.parent().unwrap_or(&self.root);
         path.strip_prefix(above).unwrap_or(path).display().to_string()
@@ -122,65 +112,47 @@ impl MountDraft {
         self.precedence = precedence;
     }
 
-    /// What becomes of each tag beside those that are stored.
+    /// What happens to each tag, given the stored tags.
     pub(super) async fn outcomes(&self) -> Result<Vec<TagOutcome>, Error> {
         // Pushed tags always go before a medium's.
         let rules = Precedence { protect: self.precedence.protect.clone(), ..Precedence::default() };
         let mut outcomes = Vec::with_capacity(self.tags.len());
         for ((repository, tag), digest) in &self.tags {
-            let there =
-                self.core.catalog.stored_tag(repository, tag).await?.and_then(
-                    |Binding { digest, origin }| match origin {
-                        Origin::Stored { sequence, at, provenance } => {
-                            Some(TagLink { digest, sequence, at, provenance })
-                        }
-                        Origin::Mounted { .. } => None,
-                    },
-                );
+            let stored = self.core.catalog.stored_tag(repository, tag).await?;
+            let there = stored.and_then(|stored| match stored.origin {
+                Origin::Stored { sequence, at, provenance } => {
+                    Some(TagLink { digest: stored.digest, sequence, at, provenance })
+                }
+                Origin::Mounted { .. } => None,
+            });
             let outcome = rules.outcome(repository, there.as_ref(), digest, Rank::Mounted);
             outcomes.push(TagOutcome { repository: repository.clone(), tag: tag.clone(), digest: *digest, outcome });
         }
         Ok(outcomes)
     }
 
-    /// Checks all of it and makes it what is looked up. Blobs that no manifest names are left out.
-    ///
-    /// # Errors
-    /// As for a release: when a manifest does not fit its digest or its blobs.
+    /// Checks that every manifest matches its digest and its blobs, and builds what lookups use. Blobs that no manifest
+    /// names are left out.
     pub(super) fn finish(self) -> Result<(MountedNames, Medium), Error> {
         let mut repositories: BTreeMap<RepositoryName, MountedRepository> = BTreeMap::new();
         let mut used: HashMap<Digest, Arc<MediumBlob>> = HashMap::new();
-        // One manifest has several names.
+        // One manifest may have several names.
         let mut checked: HashMap<Digest, Arc<Manifest>> = HashMap::new();
         for ((name, digest), manifest) in self.manifests {
-            if let std::collections::hash_map::Entry::Vacant(entry) = checked.entry(digest) {
-                let found = digest.algorithm().digest(manifest.bytes());
-                if found != digest {
-                    return Err(Error::DigestMismatch { expected: digest, found });
-                }
+            if let Entry::Vacant(entry) = checked.entry(digest) {
+                check_digest(digest, digest.algorithm().digest(manifest.bytes()))?;
                 entry.insert(manifest);
             }
             let manifest = checked[&digest].clone();
+            let found = || manifest.required_blobs().map(|blob| self.blobs.get(&blob.digest));
+            check_blobs(&name, &manifest, found().map(|blob| blob.map(|blob| blob.size())))?;
             let yields = self.precedence.protects(&name);
             let repository = repositories
-                .entry(name.clone())
+                .entry(name)
                 .or_insert_with(|| MountedRepository { yields, ..MountedRepository::default() });
-            let mut missing = Vec::new();
-            for blob in manifest.required_blobs() {
-                match self.blobs.get(&blob.digest) {
-                    Some(found) if found.size() != blob.size => {
-                        let (digest, stated) = (blob.digest, blob.size);
-                        return Err(Error::SizeInvalid { digest, stated, found: found.size() });
-                    }
-                    Some(found) => {
-                        repository.blobs.insert(blob.digest, found.size());
-                        used.insert(blob.digest, found.clone());
-                    }
-                    None => missing.push(blob.digest),
-                }
-            }
-            if !missing.is_empty() {
-                return Err(Error::ManifestBlobUnknown { repository: name, missing });
+            for blob in found().flatten() {
+                repository.blobs.insert(blob.digest(), blob.size());
+                used.insert(blob.digest(), blob.clone());
             }
             if let Some(subject) = manifest.subject() {
                 repository.referrers.entry(subject.digest).or_default().insert(digest);
@@ -196,5 +168,46 @@ impl MountDraft {
         let medium = self.root.display().to_string();
         let blobs = Medium::new(medium.clone(), used.into_values().collect(), self.copies);
         Ok((MountedNames { medium, repositories }, blobs))
+    }
+}
+
+impl Sink for MountDraft {
+    fn has(&self, digest: &Digest) -> Option<u64> {
+        self.blobs.get(digest).map(|blob| blob.size())
+    }
+
+    fn locates_only(&self) -> bool {
+        true
+    }
+
+    fn held(&self) -> Option<u64> {
+        Some(self.held)
+    }
+
+    fn blob(&mut self, algorithm: Algorithm) -> Result<Box<dyn BlobSink>, Error> {
+        Ok(Box::new(HashedBlob::new(algorithm)))
+    }
+
+    fn put(&mut self, bytes: &[u8], digest: Digest) -> Result<(), Error> {
+        self.hold(digest, Bytes::copy_from_slice(bytes));
+        Ok(())
+    }
+
+    fn locate(&mut self, digest: Digest, at: &FileRange<'_>, verified: bool) -> io::Result<bool> {
+        Self::locate(self, digest, (at.file, at.path), (at.offset, at.size), verified)?;
+        Ok(true)
+    }
+
+    fn manifest(&mut self, repository: &RepositoryName, digest: Digest, manifest: Arc<Manifest>) {
+        self.add_manifest(repository, digest, manifest);
+    }
+
+    fn tag(&mut self, repository: &RepositoryName, tag: Tag, digest: Digest) {
+        self.add_tag(repository, tag, digest);
+    }
+
+    fn finish(self: Box<Self>) -> Result<Committed, Error> {
+        let mounted = wait(super::mount(*self))?;
+        Ok(Committed { tags: mounted.tags, ..Committed::default() })
     }
 }

@@ -1,8 +1,7 @@
-//! Media that are served in place: describing one, mounting it, and re-hashing what it holds.
+//! Media that are served in place: describing one, mounting it, and re-hashing its blobs.
 
 mod check;
 mod draft;
-mod sink;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -18,11 +17,11 @@ pub use draft::MountDraft;
 /// What was mounted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mounted {
-    /// Every tag: kept where a stored one counts before it, else served from the medium.
+    /// Every tag: kept where a stored one goes before it, else served from the medium.
     pub tags: Vec<TagOutcome>,
-    /// How many blobs there are.
+    /// The number of its blobs.
     pub blobs: usize,
-    /// And their bytes.
+    /// The bytes of its blobs.
     pub bytes: u64,
 }
 
@@ -32,7 +31,7 @@ pub(crate) async fn mount(draft: MountDraft) -> Result<Mounted, Error> {
         let (tags, core) = (draft.outcomes().await?, draft.core.clone());
         let (names, medium) = draft.finish()?;
         let (blobs, bytes) = (medium.blobs.len(), medium.blobs.iter().map(|blob| blob.size()).sum());
-        // Bytes first: whatever a name leads to is there.
+        // Bytes first: what a name leads to must be there.
         core.blobs.mount(Arc::new(medium));
         core.catalog.mount(Arc::new(names));
         Ok(Mounted { tags, blobs, bytes })
