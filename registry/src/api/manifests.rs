@@ -13,7 +13,7 @@ use super::headers::{
 };
 use super::request_body::RequestBody;
 use crate::names::RequestedName;
-use crate::oci::{InvalidManifest, MAX_MANIFEST_SIZE, Manifest, MediaType, Tag, TagOrDigest};
+use crate::oci::{InvalidManifest, MAX_MANIFEST_SIZE, Manifest, Tag, TagOrDigest};
 use crate::{Provenance, PutReference, Registry, Repository};
 
 /// The share of the manifest memory that the largest manifest takes, in KiB.
@@ -51,12 +51,14 @@ pub(super) async fn push(
     reference: PutReference,
     body: &mut RequestBody,
 ) -> Result<Response<Body>, Error> {
-    let media_type = media_type(headers)?;
-    if body.length().is_some_and(|length| length > MAX_MANIFEST_SIZE as u64) {
+    // An invalid one is refused rather than guessed.
+    let media_type = headers.get(header::CONTENT_TYPE).map(|value| String::from_utf8_lossy(value.as_bytes()).parse());
+    let media_type = media_type.transpose()?;
+    if body.length.is_some_and(|length| length > MAX_MANIFEST_SIZE as u64) {
         return Err(InvalidManifest::TooLarge.into());
     }
     // Reserved in one step before the first byte is read, so that concurrent pushes cannot deadlock.
-    let size = body.length().map_or(LARGEST_KIB, |length| (length / 1024 + 1) as u32).min(LARGEST_KIB);
+    let size = body.length.map_or(LARGEST_KIB, |length| (length / 1024 + 1) as u32).min(LARGEST_KIB);
     let _held = shared.manifest_memory.acquire_many(size).await.expect("the semaphore is never closed");
     let bytes = receive(body).await?;
     let manifest = if bytes.len() < PARSE_ELSEWHERE {
@@ -82,13 +84,6 @@ pub(super) async fn push(
 pub(super) async fn delete(repository: &Repository, reference: &TagOrDigest) -> Result<Response<Body>, Error> {
     repository.delete_manifest(reference).await?;
     Ok(empty(StatusCode::ACCEPTED))
-}
-
-/// The media type the client gives. An invalid one is refused rather than guessed.
-fn media_type(headers: &HeaderMap) -> Result<Option<MediaType>, Error> {
-    let Some(value) = headers.get(header::CONTENT_TYPE) else { return Ok(None) };
-    let text = String::from_utf8_lossy(value.as_bytes());
-    Ok(Some(text.parse()?))
 }
 
 /// The whole body, with its size checked as it arrives: a chunked body does not announce its length.

@@ -98,29 +98,27 @@ async fn receive(
     headers: &HeaderMap,
     body: &mut RequestBody,
 ) -> Result<(), Error> {
-    let announced = match headers.get(header::CONTENT_RANGE) {
-        Some(value) => Some(String::from_utf8_lossy(value.as_bytes()).parse::<ContentRange>()?),
-        None => None,
-    };
+    let announced = headers.get(header::CONTENT_RANGE).map(|value| String::from_utf8_lossy(value.as_bytes()).parse());
+    let announced: Option<ContentRange> = announced.transpose()?;
     if let Some(range) = announced {
         if range.start != upload.size() {
             let (repository, id, size) = (repository.name().clone(), upload.id(), upload.size());
             return Err(Error::OutOfOrder { repository, id, size });
         }
-        if body.length().is_some_and(|length| length != range.len()) {
+        if body.length.is_some_and(|length| length != range.size()) {
             return Err(Error::NotAsAnnounced(range));
         }
     }
     let mut received = 0;
     while let Some(bytes) = body.next().await? {
         received += bytes.len() as u64;
-        if let Some(range) = announced.filter(|range| received > range.len()) {
+        if let Some(range) = announced.filter(|range| received > range.size()) {
             return Err(Error::NotAsAnnounced(range));
         }
         upload.append(bytes).await?;
     }
     match announced {
-        Some(range) if range.len() != received => Err(Error::NotAsAnnounced(range)),
+        Some(range) if range.size() != received => Err(Error::NotAsAnnounced(range)),
         _ => Ok(()),
     }
 }

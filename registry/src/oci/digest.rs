@@ -116,14 +116,6 @@ impl Digest {
         }
         text
     }
-
-    /// The first twelve hex characters, for display.
-    #[must_use]
-    pub fn short(&self) -> String {
-        let mut text = self.encoded();
-        text.truncate(12);
-        text
-    }
 }
 
 impl FromStr for Digest {

@@ -51,7 +51,7 @@ impl Activity {
         if http2 {
             self.http2.store(true, Relaxed);
         }
-        (self.requests.fetch_add(1, Relaxed), Working(self.clone()))
+        (self.requests.fetch_add(1, Relaxed), Working { activity: self.clone(), is_sending: false })
     }
 
     pub(super) fn leaves_body_unread(&self) {
@@ -63,31 +63,27 @@ impl Activity {
     }
 }
 
-/// A guard: a request is being handled.
+/// A guard: a request is being handled, or its response body is being sent.
 #[derive(Debug)]
-pub(super) struct Working(Arc<Activity>);
+pub(super) struct Working {
+    activity: Arc<Activity>,
+    is_sending: bool,
+}
 
 impl Working {
-    /// The handler is done; the response body is being sent until the returned guard is dropped.
-    pub(super) fn answered(self) -> Sending {
-        self.0.sending.fetch_add(1, Relaxed);
-        Sending(self.0.clone())
+    /// The handler is done; the response body is being sent until the guard is dropped.
+    pub(super) fn answered(mut self) -> Self {
+        self.activity.sending.fetch_add(1, Relaxed);
+        self.activity.working.fetch_sub(1, Relaxed);
+        self.is_sending = true;
+        self
     }
 }
 
 impl Drop for Working {
     fn drop(&mut self) {
-        self.0.working.fetch_sub(1, Relaxed);
-    }
-}
-
-/// A guard: a response body is being sent.
-#[derive(Debug)]
-pub(super) struct Sending(Arc<Activity>);
-
-impl Drop for Sending {
-    fn drop(&mut self) {
-        self.0.sending.fetch_sub(1, Relaxed);
+        let counter = if self.is_sending { &self.activity.sending } else { &self.activity.working };
+        counter.fetch_sub(1, Relaxed);
     }
 }
 

@@ -24,7 +24,7 @@ use hyper::body::Incoming;
 use tower::{Service, ServiceExt};
 use tracing::Level;
 
-use super::deadlines::{Activity, Sending};
+use super::deadlines::{Activity, Working};
 use crate::api::body::FileWindows;
 use crate::api::{self, Arrival, BoxError, RequestId};
 use crate::oci::ErrorCode;
@@ -94,7 +94,7 @@ fn failure<B>(id: RequestId) -> Response<Either<B, api::Body>> {
 #[derive(Debug)]
 pub(super) struct CountedBody<B> {
     body: Either<B, api::Body>,
-    _sending: Sending,
+    _sending: Working,
 }
 
 impl<B> http_body::Body for CountedBody<B>

@@ -20,7 +20,8 @@ pub(super) struct Multipart {
     current: Option<BlobRange>,
     /// The closing boundary.
     tail: Bytes,
-    left: u64,
+    /// How many bytes are left to send.
+    pub(super) left: u64,
 }
 
 /// A body of several ranges, and the boundary that separates them.
@@ -48,10 +49,6 @@ pub(in crate::api) fn multipart(blob: Blob, ranges: &[ByteRange], windows: Optio
 }
 
 impl Multipart {
-    pub(super) const fn left(&self) -> u64 {
-        self.left
-    }
-
     pub(super) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<io::Result<Bytes>>> {
         let next = std::task::ready!(self.poll_piece(cx));
         if let Some(Ok(bytes)) = &next {
