@@ -29,8 +29,7 @@ pub(super) async fn pull(
     provenance: bool,
 ) -> Result<Response<Body>, Error> {
     let index = registry.charts().await?;
-    let file = index.file(archive);
-    let found = file.and_then(|file| {
+    let found = index.files.get(archive).and_then(|file| {
         let digest = if provenance { file.provenance? } else { file.archive };
         Some((RequestedName::bare(file.repository.clone()), digest))
     });

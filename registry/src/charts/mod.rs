@@ -31,7 +31,8 @@ pub struct ChartIndex {
     pub yaml: Bytes,
     /// Its digest.
     pub digest: Digest,
-    files: HashMap<String, ChartFile>,
+    /// Where each chart's archive is, by its path in the repository: `zenml-0.93.2.tgz`.
+    pub files: HashMap<String, ChartFile>,
 }
 
 /// Where a chart's archive is.
@@ -76,14 +77,6 @@ struct Line {
     known: Arc<Known>,
     url: String,
     created: Timestamp,
-}
-
-impl ChartIndex {
-    /// The chart whose archive has this path in the repository: `zenml-0.93.2.tgz`.
-    #[must_use]
-    pub fn file(&self, path: &str) -> Option<&ChartFile> {
-        self.files.get(path)
-    }
 }
 
 impl Charts {

@@ -59,11 +59,8 @@ impl FromStr for Algorithm {
     type Err = InvalidDigest;
 
     fn from_str(text: &str) -> Result<Self, InvalidDigest> {
-        match text {
-            "sha256" => Ok(Self::Sha256),
-            "sha512" => Ok(Self::Sha512),
-            _ => Err(InvalidDigest::UnknownAlgorithm(excerpt(text))),
-        }
+        let known = Self::ALL.into_iter().find(|algorithm| algorithm.as_str() == text);
+        known.ok_or_else(|| InvalidDigest::UnknownAlgorithm(excerpt(text)))
     }
 }
 

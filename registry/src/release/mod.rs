@@ -76,9 +76,6 @@ impl ReleaseDraft {
     }
 
     /// Begins a blob.
-    ///
-    /// # Errors
-    /// When the disk refuses.
     pub fn writer(&mut self) -> Result<BlobWriter, Error> {
         self.writer_with(Algorithm::Sha256)
     }

@@ -103,9 +103,6 @@ impl Drop for Syncer {
 
 impl BlobWriter {
     /// Adds the next piece, hashing it while it is in the CPU cache: 64 KiB to 1 MiB are best.
-    ///
-    /// # Errors
-    /// When the disk refuses.
     pub fn write(&mut self, bytes: &[u8]) -> Result<(), Error> {
         Ok(self.writer.write(bytes)?)
     }

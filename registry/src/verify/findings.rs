@@ -20,19 +20,11 @@ pub(super) fn stored(what: &impl ToString) -> Subject {
 
 #[derive(Default)]
 pub(super) struct Findings {
-    found: BTreeMap<Subject, Finding>,
+    pub(super) found: BTreeMap<Subject, Finding>,
     more: u64,
 }
 
 impl Findings {
-    pub(super) fn is_empty(&self) -> bool {
-        self.found.is_empty()
-    }
-
-    pub(super) fn has(&self, subject: &Subject) -> bool {
-        self.found.contains_key(subject)
-    }
-
     /// The finding about a subject. Its first problem stays.
     pub(super) fn of(&mut self, subject: Subject, problem: String) -> Option<&mut Finding> {
         if !self.found.contains_key(&subject) && self.found.len() == FINDINGS {

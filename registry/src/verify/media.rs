@@ -109,18 +109,19 @@ impl Pass<'_> {
 
     /// The findings because of which a blob that is visible in this repository cannot be pulled from it.
     pub(super) fn lost(&self, repository: &RepositoryName, digest: &Digest, is_stored: bool) -> Vec<Subject> {
-        if self.findings.is_empty() {
+        if self.findings.found.is_empty() {
             return Vec::new();
         }
         let stored = stored(digest);
-        if self.findings.has(&stored) {
+        if self.findings.found.contains_key(&stored) {
             return vec![stored];
         }
         if is_stored {
             return Vec::new();
         }
         let positions = Position::shown(self.core, repository, digest);
-        let lost: Vec<_> = positions.iter().map(Position::subject).filter(|at| self.findings.has(at)).collect();
+        let lost: Vec<_> =
+            positions.iter().map(Position::subject).filter(|at| self.findings.found.contains_key(at)).collect();
         // One whole position is enough.
         if lost.len() == positions.len() { lost } else { Vec::new() }
     }

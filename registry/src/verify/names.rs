@@ -144,7 +144,7 @@ impl Pass<'_> {
     async fn named(&mut self, digest: &Digest, size: u64, may_be_absent: bool) -> Result<bool, Error> {
         let found = self.core.blobs.depot.sizes(std::slice::from_ref(digest)).await?[0];
         match found {
-            Some(found) if found != size && !self.findings.has(&stored(digest)) => {
+            Some(found) if found != size && !self.findings.found.contains_key(&stored(digest)) => {
                 self.findings.of(stored(digest), format!("it has {found} bytes where {size} belong"));
             }
             None if !may_be_absent => {

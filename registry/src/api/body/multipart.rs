@@ -1,4 +1,4 @@
-//! Several ranges of one blob (RFC 9110, 14.6): one part per range, in the requested order.
+//! Several ranges of one blob (RFC 9110, 14.6): one part per range, in the requested order: podman relies on it.
 
 use std::io;
 use std::sync::Arc;

@@ -70,13 +70,8 @@ pub(super) struct Reader {
 }
 
 impl Reader {
-    /// The first bytes of `range`, at least one.
-    ///
-    /// # Errors
-    /// When the disk fails, or the file is shorter than its blob.
-    ///
-    /// # Cancel safety
-    /// If dropped while a blocking thread reads, the thread finishes and its buffer returns to the pool.
+    /// The first bytes of `range`, at least one. If dropped while a blocking thread reads, the thread finishes and its
+    /// buffer returns to the pool.
     pub(super) fn poll_read(&mut self, cx: &mut Context<'_>, blob: &Blob, range: ByteRange) -> Poll<io::Result<Bytes>> {
         let read = std::task::ready!(self.poll_piece(cx, blob, range));
         if let Err(error) = &read

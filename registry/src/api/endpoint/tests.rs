@@ -3,7 +3,6 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::digest;
 use crate::oci::Tag;
 
 const SHA256: &str = "sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a";
@@ -31,7 +30,7 @@ fn page(limit: usize, after: Option<&str>) -> Page {
 
 #[test]
 fn every_endpoint_of_the_specification_is_parsed_with_the_access_it_needs() {
-    let digest = digest!("sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a");
+    let digest = SHA256.parse().unwrap();
     let (id, tag) = (ID.parse().unwrap(), "v1".parse::<Tag>().unwrap());
     let n = name("a/b");
     let read = || Access::Read(&n);
