@@ -102,8 +102,8 @@ enum Phase {
     Idle,
 }
 
-/// Returns when the connection has missed a deadline, with the reason for the log. It polls, so it may return late by up to a quarter of the shortest
-/// deadline, and by five seconds at most.
+/// Returns when the connection has missed a deadline, with the reason for the log. It polls, so it may return late by up
+/// to a quarter of the shortest deadline, and by five seconds at most.
 pub(super) async fn missed(activity: &Activity, limits: &Limits) -> &'static str {
     let shortest = limits.first_byte.min(limits.header).min(limits.idle).min(limits.stall);
     let tick = (shortest / 4).clamp(Duration::from_millis(5), Duration::from_secs(5));
