@@ -31,12 +31,12 @@ impl Core {
     ///
     /// # Cancel safety
     /// Goes on to its end when dropped.
-    pub(crate) async fn run<T, F>(self: &Arc<Self>, use_case: impl FnOnce(Arc<Self>) -> F) -> Result<T, Error>
-    where
-        T: Send + 'static,
-        F: Future<Output = Result<T, Error>> + Send + 'static,
-    {
+    pub(crate) async fn run<T: Send + 'static>(
+        self: &Arc<Self>,
+        use_case: impl AsyncFnOnce(Arc<Self>) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
         self.catalog.ready().await?;
-        threads::composed(use_case(self.clone())).await
+        let core = self.clone();
+        threads::composed(async move || use_case(core).await).await
     }
 }

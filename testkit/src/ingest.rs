@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use airdock_registry::names::{self, RequestedName};
 use airdock_registry::oci::{Digest, Manifest, TagOrDigest};
 use airdock_registry::{Provenance, PutReference, Registry, ReleaseSignature, ServedManifest};
 use airdock_sync::ingest::{Event, IngestError, Input, Report, Settings, ingest, mount};
@@ -11,7 +12,7 @@ use airdock_sync::publish::PublishRules;
 
 use crate::archive::{Files, tarred};
 use crate::content::zstd;
-use crate::registry::{asked, open, read, tags_of};
+use crate::registry::{open, read, tags_of};
 use crate::signer::Signer;
 
 /// A registry on a folder of its own.
@@ -115,7 +116,7 @@ impl World {
 
     /// What is served for a tag or digest, if anything is.
     pub fn try_manifest(&self, name: &str, reference: &str) -> Option<ServedManifest> {
-        self.runtime.block_on(self.registry.manifest(&asked(name), &TagOrDigest::parse(reference).unwrap())).ok()
+        self.runtime.block_on(self.registry.manifest(&self.asked(name), &TagOrDigest::parse(reference).unwrap())).ok()
     }
 
     /// What is served for a tag or digest.
@@ -123,9 +124,14 @@ impl World {
         self.try_manifest(name, reference).unwrap_or_else(|| panic!("{name}:{reference} is not served"))
     }
 
+    /// A name as a client asks by it: Docker Hub's may be meant.
+    fn asked(&self, name: &str) -> RequestedName {
+        names::resolve(self.registry.names(), name.parse().unwrap(), None)
+    }
+
     /// A blob as it is served, if it is.
     pub fn blob(&self, name: &str, digest: &Digest) -> Option<Vec<u8>> {
-        self.runtime.block_on(self.registry.blob(&asked(name), digest)).ok().map(|blob| read(&blob))
+        self.runtime.block_on(self.registry.blob(&self.asked(name), digest)).ok().map(|blob| read(&blob))
     }
 
     /// Pushes the manifest of a tag again under that tag, as a user.

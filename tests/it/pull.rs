@@ -204,7 +204,7 @@ fn s03_a_blob_whose_file_has_another_length_is_an_error_until_it_is_brought_agai
             assert_eq!(client.head(&path).status, 500, "HEAD agrees with GET");
             client.send(&Request::new("GET", &path).header("range", "bytes=0-9")).expect(500);
             airdock.wait_for_log(file.file_name().unwrap().to_str().unwrap());
-            airdock.wait_for_log("airdock verify --remove-damaged");
+            airdock.wait_for_log("set it aside by a verification that removes what is damaged");
             // It cannot be mounted into another repository either, and a push repairs it for every repository.
             let mount = format!("/v2/other/blobs/uploads/?mount={}&from=harmed", digest(&content));
             client.send(&Request::new("POST", &mount)).expect(202);

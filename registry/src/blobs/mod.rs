@@ -16,9 +16,6 @@ mod write_back;
 mod write_behind;
 mod writer;
 
-#[cfg(test)]
-mod tests;
-
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -160,3 +157,6 @@ fn kept_open() -> usize {
     let files = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
     files.and_then(|files| usize::try_from(files / OPEN_SHARE).ok()).map_or(OPEN, |share| share.min(OPEN))
 }
+
+#[cfg(test)]
+mod tests;

@@ -15,9 +15,6 @@ mod precedence;
 pub(crate) mod release;
 mod view;
 
-#[cfg(test)]
-mod tests;
-
 pub use binding::{Binding, Origin, Provenance, Rank, TagLink};
 pub(crate) use changes::Changes;
 pub(crate) use files::{CHARTS, Exclusive, Linked};
@@ -28,3 +25,6 @@ pub(crate) use mount::{MountedNames, MountedRepository};
 pub use outcome::TagOutcome;
 pub use precedence::{OnConflict, Outcome, Precedence, WhyKept};
 pub(crate) use view::Catalog;
+
+#[cfg(test)]
+mod tests;

@@ -104,11 +104,29 @@ impl Catalog {
         self.mounted.read().clone()
     }
 
-    /// Every layer, the data folder first.
-    fn layers(&self) -> Vec<Arc<dyn Layer>> {
-        let mounted = self.mounted();
-        let mounted = mounted.iter().map(|names| names.clone() as Arc<dyn Layer>);
-        std::iter::once(Arc::new(self.files.clone()) as Arc<dyn Layer>).chain(mounted).collect()
+    /// What every layer says: media first, which need no disk.
+    async fn all<T>(&self, ask: impl AsyncFn(&dyn Layer) -> Result<T, Error>) -> Result<Vec<T>, Error> {
+        let mut said = Vec::new();
+        for names in self.mounted().iter() {
+            said.push(ask(names.as_ref()).await?);
+        }
+        said.push(ask(&self.files).await?);
+        Ok(said)
+    }
+
+    /// What the first layer says that knows: media first, which need no disk.
+    async fn first<T>(&self, ask: impl AsyncFn(&dyn Layer) -> Result<Option<T>, Error>) -> Result<Option<T>, Error> {
+        for names in self.mounted().iter() {
+            if let Some(found) = ask(names.as_ref()).await? {
+                return Ok(Some(found));
+            }
+        }
+        ask(&self.files).await
+    }
+
+    /// Whether a layer says yes.
+    async fn any(&self, ask: impl AsyncFn(&dyn Layer) -> Result<bool, Error>) -> Result<bool, Error> {
+        Ok(self.first(async |layer| Ok(ask(layer).await?.then_some(()))).await?.is_some())
     }
 
     /// The manifest of the first repository the name may mean that has it. One that is cached costs no hop, any other
@@ -124,7 +142,7 @@ impl Catalog {
                 Some(found) => return Ok(found),
                 None => {
                     let (catalog, name, reference) = (self.clone(), name.clone(), reference.clone());
-                    return composed(async move { catalog.look_up(&name, &reference).await }).await;
+                    return composed(async move || catalog.look_up(&name, &reference).await).await;
                 }
             }
         }
@@ -172,12 +190,7 @@ impl Catalog {
         repository: &RepositoryName,
         digest: &Digest,
     ) -> Result<Option<ServedManifest>, Error> {
-        for layer in self.layers() {
-            if let Some(found) = layer.manifest(repository, digest).await? {
-                return Ok(Some(found));
-            }
-        }
-        Ok(None)
+        self.first(async |layer| layer.manifest(repository, digest).await).await
     }
 
     /// A manifest of the repository that is in the data folder.
@@ -231,21 +244,13 @@ impl Catalog {
 
     /// Where a tag points for a pull, and who says so.
     pub(crate) async fn resolve(&self, repository: &RepositoryName, tag: &Tag) -> Result<Option<Binding>, Error> {
-        let mut said = Vec::new();
-        for layer in self.layers() {
-            said.extend(layer.tag(repository, tag).await?);
-        }
-        Ok(binding::greatest(said))
+        let said = self.all(async |layer| layer.tag(repository, tag).await).await?;
+        Ok(binding::greatest(said.into_iter().flatten()))
     }
 
     /// Whether the repository has a manifest, by the names alone: its bytes may be damaged.
     pub(crate) async fn names_manifest(&self, repository: &RepositoryName, digest: &Digest) -> Result<bool, Error> {
-        for layer in self.layers() {
-            if layer.names_manifest(repository, digest).await? {
-                return Ok(true);
-            }
-        }
-        Ok(false)
+        self.any(async |layer| layer.names_manifest(repository, digest).await).await
     }
 
     /// The size of a blob that was lately seen in the repository. Asks no layer.
@@ -260,34 +265,21 @@ impl Catalog {
             return Ok(Some(size));
         }
         let ticket = self.caches.visible.ticket(&key);
-        // What needs no disk is asked first.
-        for layer in self.layers().iter().rev() {
-            if let Some(size) = layer.visible(repository, digest).await? {
-                self.caches.visible.insert(ticket, key, size, 1);
-                return Ok(Some(size));
-            }
+        let found = self.first(async |layer| layer.visible(repository, digest).await).await?;
+        if let Some(size) = found {
+            self.caches.visible.insert(ticket, key, size, 1);
         }
-        Ok(None)
+        Ok(found)
     }
 
     /// The size, in bytes, of a blob that may be seen in any repository.
     pub(crate) async fn visible_anywhere(&self, digest: &Digest) -> Result<Option<u64>, Error> {
-        for layer in self.layers().iter().rev() {
-            if let Some(size) = layer.visible_anywhere(digest).await? {
-                return Ok(Some(size));
-            }
-        }
-        Ok(None)
+        self.first(async |layer| layer.visible_anywhere(digest).await).await
     }
 
     /// Whether the repository has a manifest at all.
     pub(crate) async fn has_repository(&self, repository: &RepositoryName) -> Result<bool, Error> {
-        for layer in self.layers().iter().rev() {
-            if layer.has_repository(repository).await? {
-                return Ok(true);
-            }
-        }
-        Ok(false)
+        self.any(async |layer| layer.has_repository(repository).await).await
     }
 
     /// Up to `limit` tags after `after`, which need not exist, in bytewise order.
@@ -297,29 +289,17 @@ impl Catalog {
         after: Option<&str>,
         limit: usize,
     ) -> Result<Page<Tag>, Error> {
-        let mut pages = Vec::new();
-        for layer in self.layers() {
-            pages.push(layer.tags(repository, after, limit).await?);
-        }
-        Ok(merged(pages, limit))
+        Ok(merged(self.all(async |layer| layer.tags(repository, after, limit).await).await?, limit))
     }
 
     /// Up to `limit` repositories after `after`, which need not exist, in bytewise order.
     pub(crate) async fn repositories(&self, after: Option<&str>, limit: usize) -> Result<Page<RepositoryName>, Error> {
-        let mut pages = Vec::new();
-        for layer in self.layers() {
-            pages.push(layer.repositories(after, limit).await?);
-        }
-        Ok(merged(pages, limit))
+        Ok(merged(self.all(async |layer| layer.repositories(after, limit).await).await?, limit))
     }
 
     /// The tags of any layer that point at a manifest, also those that another layer's go before.
     pub(crate) async fn tags_of(&self, repository: &RepositoryName, digest: &Digest) -> Result<BTreeSet<Tag>, Error> {
-        let mut found = BTreeSet::new();
-        for layer in self.layers() {
-            found.extend(layer.tags_of(repository, digest).await?);
-        }
-        Ok(found)
+        Ok(self.all(async |layer| layer.tags_of(repository, digest).await).await?.into_iter().flatten().collect())
     }
 
     /// The manifests about `subject`: those that say so, and those a client without the API listed under the fallback
@@ -329,10 +309,8 @@ impl Catalog {
         repository: &RepositoryName,
         subject: &Digest,
     ) -> Result<BTreeSet<Digest>, Error> {
-        let mut found = BTreeSet::new();
-        for layer in self.layers() {
-            found.extend(layer.referrers(repository, subject).await?);
-        }
+        let said = self.all(async |layer| layer.referrers(repository, subject).await).await?;
+        let mut found: BTreeSet<Digest> = said.into_iter().flatten().collect();
         let fallback = TagOrDigest::Tag(Tag::referrers_fallback(subject));
         if let Some(Ok(index)) = self.manifest(repository, &fallback).await?.map(ServedManifest::parse) {
             found.extend(index.children().map(|(child, _)| child.digest));

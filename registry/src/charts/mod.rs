@@ -90,7 +90,7 @@ impl Charts {
             return Ok(index.clone());
         }
         let known = std::mem::take(&mut latest.known);
-        let (index, known) = core.run(|core| async move { make(&core, known).await }).await?;
+        let (index, known) = core.run(async move |core| make(&core, known).await).await?;
         *latest = Latest { index: Some((now, index.clone())), known };
         Ok(index)
     }

@@ -19,7 +19,7 @@ const VERSION: u32 = 1;
 #[non_exhaustive]
 pub enum OpenError {
     /// Another process has it.
-    #[error("`{data}` is in use by another process; stop it, or let it do the work")]
+    #[error("`{data}` is in use by another airdock process; stop it, or let it do the work")]
     Locked {
         /// The data folder.
         data: String,

@@ -17,6 +17,28 @@ thread_local! {
     static MAY_BLOCK: Cell<bool> = const { Cell::new(false) };
 }
 
+#[cfg(test)]
+thread_local! {
+    /// Hops to a thread that may block that began on this thread.
+    pub(crate) static HOPS: Cell<usize> = const { Cell::new(0) };
+}
+
+/// Runs `work` on a thread that may block.
+fn hop<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Error> + Send + 'static,
+) -> impl Future<Output = Result<T, Error>> + Send {
+    #[cfg(test)]
+    HOPS.set(HOPS.get() + 1);
+    let task = tokio::task::spawn_blocking(work);
+    async {
+        match task.await {
+            Ok(result) => result,
+            Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+            Err(_) => Err(Error::Unavailable("it is stopping".into())),
+        }
+    }
+}
+
 /// Marks this thread until it is dropped: the runtime's blocking threads are used again for other work.
 struct Marked(bool);
 
@@ -43,10 +65,10 @@ pub(crate) fn blocking<T: Send + 'static>(
     if MAY_BLOCK.get() {
         return Either::Left(ready(work()));
     }
-    Either::Right(joined(tokio::task::spawn_blocking(move || {
+    Either::Right(hop(move || {
         let _marked = Marked::set();
         work()
-    })))
+    }))
 }
 
 /// Runs a whole use case on one thread that may block. What it has to wait for longer than for a disk (a lock, the index
@@ -55,24 +77,16 @@ pub(crate) fn blocking<T: Send + 'static>(
 /// # Cancel safety
 /// Goes on to its end when the caller is dropped.
 pub(crate) fn composed<T: Send + 'static>(
-    use_case: impl Future<Output = Result<T, Error>> + Send + 'static,
+    use_case: impl AsyncFnOnce() -> Result<T, Error> + Send + 'static,
 ) -> impl Future<Output = Result<T, Error>> + Send {
     let runtime = Handle::current();
-    joined(tokio::task::spawn_blocking(move || block_on(&runtime, use_case)))
+    hop(move || block_on(&runtime, use_case()))
 }
 
 /// As [`composed`], for a caller whose thread may block already.
 pub(crate) fn block_on<F: Future>(runtime: &Handle, use_case: F) -> F::Output {
     let _marked = Marked::set();
     runtime.block_on(use_case)
-}
-
-async fn joined<T>(task: tokio::task::JoinHandle<Result<T, Error>>) -> Result<T, Error> {
-    match task.await {
-        Ok(result) => result,
-        Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
-        Err(_) => Err(Error::Unavailable("it is stopping".into())),
-    }
 }
 
 #[cfg(test)]
@@ -86,7 +100,7 @@ mod tests {
     #[tokio::test]
     async fn a_use_case_of_many_questions_is_one_hop() {
         let here = std::thread::current().id();
-        let (first, second) = composed(async { Ok((thread().await?, thread().await?)) }).await.unwrap();
+        let (first, second) = composed(async || Ok((thread().await?, thread().await?))).await.unwrap();
         assert_eq!(first, second);
         assert_ne!(first, here);
         assert_ne!(thread().await.unwrap(), here, "a single question is a hop of its own");
@@ -96,7 +110,7 @@ mod tests {
     async fn a_use_case_that_was_begun_ends_when_its_caller_is_dropped() {
         let (begun, mut has_begun) = tokio::sync::mpsc::channel::<()>(1);
         let (ended, mut has_ended) = tokio::sync::mpsc::channel::<()>(1);
-        let use_case = composed(async move {
+        let use_case = composed(async move || {
             let _ = begun.send(()).await;
             tokio::time::sleep(std::time::Duration::from_millis(50)).await;
             let _ = ended.send(()).await;

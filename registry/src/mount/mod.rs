@@ -232,7 +232,7 @@ pub struct Mounted {
 
 /// See [`Registry::mount`](crate::Registry::mount).
 pub(crate) async fn mount(draft: MountDraft) -> Result<Mounted, Error> {
-    composed(async move {
+    composed(async move || {
         let (tags, core) = (draft.outcomes().await?, draft.core.clone());
         let (names, medium) = draft.finish()?;
         let (blobs, bytes) = (medium.blobs.len(), medium.blobs.iter().map(|blob| blob.size()).sum());

@@ -136,7 +136,7 @@ impl ReleaseDraft {
         let syncer = self.syncer.take();
         let wrote_blobs = blocking(move || syncer.map_or(Ok(false), Syncer::finish)).await?;
         let all = self.core.catalog.exclusive().await?;
-        composed(async move {
+        composed(async move || {
             let report = self.commit_in(&all).await?;
             Ok(ReleaseReport { wrote: report.wrote || wrote_blobs, ..report })
         })

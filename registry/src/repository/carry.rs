@@ -41,7 +41,7 @@ pub(super) async fn copy_named(core: &Arc<Core>, name: &RepositoryName, manifest
     follow(core, name, manifest, &mut carried, 0);
     let shown = carried.blobs.iter().filter(|digest| core.catalog.shows_mounted(name, digest));
     let (core, shown) = (core.clone(), shown.copied().collect::<Vec<_>>());
-    composed(async move {
+    composed(async move || {
         for digest in shown {
             copy_blob(&core, &digest).await?;
         }

@@ -29,17 +29,21 @@ impl Repository {
         if let Some(tags) = deleted {
             return Ok(tags);
         }
-        let (repository, reference_text) = (self.name.clone(), reference.to_string());
-        // What is left of it is a medium's.
-        let mounted = match reference {
-            TagOrDigest::Tag(tag) => self.core.catalog.resolve(&self.name, tag).await?.is_some(),
-            TagOrDigest::Digest(digest) => self.core.catalog.names_manifest(&self.name, digest).await?,
-        };
-        Err(if mounted {
-            Error::ReadOnly { repository, reference: reference_text }
-        } else {
-            Error::ManifestUnknown { repository, reference: reference_text }
+        let (core, repository, wanted) = (self.core.clone(), self.name.clone(), reference.clone());
+        composed(async move || {
+            // What is left of it is a medium's.
+            let mounted = match &wanted {
+                TagOrDigest::Tag(tag) => core.catalog.resolve(&repository, tag).await?.is_some(),
+                TagOrDigest::Digest(digest) => core.catalog.names_manifest(&repository, digest).await?,
+            };
+            let reference = wanted.to_string();
+            Err(if mounted {
+                Error::ReadOnly { repository, reference }
+            } else {
+                Error::ManifestUnknown { repository, reference }
+            })
         })
+        .await
     }
 
     /// Makes a blob invisible in this repository.
@@ -54,7 +58,7 @@ impl Repository {
         self.check_allowed()?;
         let write = self.core.catalog.write(&self.name).await?;
         let (core, name, digest) = (self.core.clone(), self.name.clone(), *digest);
-        composed(async move {
+        composed(async move || {
             if let Some(manifest) = core.catalog.user(&name, &digest).await? {
                 return Err(Error::BlobInUse { digest, manifest });
             }
@@ -82,7 +86,7 @@ impl Repository {
     async fn delete_digest(&self, digest: Digest) -> Result<Option<Vec<Tag>>, Error> {
         let write = self.core.catalog.write(&self.name).await?;
         let (core, name) = (self.core.clone(), self.name.clone());
-        composed(async move {
+        composed(async move || {
             let Some(found) = core.catalog.stored(&name, &digest).await? else { return Ok(None) };
             let manifest = ServedManifest::parse(found)?;
             let tags = core.catalog.stored_tags_of(&name, &digest).await?;

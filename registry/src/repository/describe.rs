@@ -140,7 +140,7 @@ pub(crate) async fn tagged(
     limit: usize,
 ) -> Result<TaggedPage, Error> {
     let (repository, after) = (repository.clone(), after.map(str::to_owned));
-    let page = core.run(|core| async move {
+    let page = core.run(async move |core| {
         let page = core.catalog.tags(&repository, after.as_deref(), limit).await?;
         let next = page.entries.last().filter(|_| page.more).cloned();
         let mut described: BTreeMap<Digest, Result<Summary, String>> = BTreeMap::new();
@@ -167,7 +167,7 @@ pub(crate) async fn locate(
     reference: &TagOrDigest,
 ) -> Result<(RepositoryName, Digest), Error> {
     let (asked, wanted, core) = (name.clone(), reference.clone(), core.clone());
-    let found = composed(async move {
+    let found = composed(async move || {
         for repository in asked.candidates() {
             if let Some(found) = core.catalog.manifest(repository, &wanted).await? {
                 return Ok(Some((repository.clone(), found.digest)));
@@ -185,7 +185,7 @@ pub(crate) async fn locate_unread(
     reference: &TagOrDigest,
 ) -> Result<(RepositoryName, Digest), Error> {
     let (asked, wanted, core) = (name.clone(), reference.clone(), core.clone());
-    let found = composed(async move {
+    let found = composed(async move || {
         for repository in asked.candidates() {
             let digest = match &wanted {
                 TagOrDigest::Tag(tag) => core.catalog.resolve(repository, tag).await?.map(|tag| tag.digest),
@@ -209,7 +209,7 @@ pub(crate) async fn description(
     digest: &Digest,
 ) -> Result<Description, Error> {
     let (name, digest) = (repository.clone(), *digest);
-    let described = core.run(|core| async move { describe(&core, &name, &digest).await });
+    let described = core.run(async move |core| describe(&core, &name, &digest).await);
     described.await?.ok_or_else(|| unknown(repository, &digest))
 }
 
@@ -220,13 +220,13 @@ pub(crate) async fn tag_origin(
     tag: &Tag,
 ) -> Result<Option<Origin>, Error> {
     let (core, repository, tag) = (core.clone(), repository.clone(), tag.clone());
-    composed(async move { Ok(core.catalog.resolve(&repository, &tag).await?.map(|found| found.origin)) }).await
+    composed(async move || Ok(core.catalog.resolve(&repository, &tag).await?.map(|found| found.origin))).await
 }
 
 /// See [`Registry::holders`](crate::Registry::holders).
 pub(crate) async fn holders(core: &Arc<Core>, digest: &Digest, limit: usize) -> Result<(Vec<Holder>, bool), Error> {
     let digest = *digest;
-    core.run(|core| async move { held(&core.catalog, &digest, limit).await }).await
+    core.run(async move |core| held(&core.catalog, &digest, limit).await).await
 }
 
 fn unknown(repository: &RepositoryName, reference: &impl ToString) -> Error {

@@ -42,3 +42,6 @@ impl Repository {
         &self.name
     }
 }
+
+#[cfg(test)]
+mod tests;

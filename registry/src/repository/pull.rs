@@ -34,7 +34,7 @@ pub(crate) async fn blob(core: &Arc<Core>, name: &RequestedName, digest: &Digest
     }
     let (core, asked, digest) = (core.clone(), name.clone(), *digest);
     let unknown = || Error::BlobUnknown { repository: name.path.clone(), digest };
-    composed(async move { find_blob(&core, &asked, &digest).await }).await?.ok_or_else(unknown)
+    composed(async move || find_blob(&core, &asked, &digest).await).await?.ok_or_else(unknown)
 }
 
 /// One blob has one content: whichever repository shows it, the nearest place gives it.

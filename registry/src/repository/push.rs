@@ -65,7 +65,7 @@ impl Repository {
         let carried = carry::copy_named(&self.core, &self.name, &manifest).await?;
         let write = self.core.catalog.write(&self.name).await?;
         let (core, name) = (self.core.clone(), self.name.clone());
-        composed(async move {
+        composed(async move || {
             for (digest, manifest) in carried.manifests {
                 // Children first, each durable before what names it.
                 if !core.catalog.is_stored(&name, &digest).await? {
@@ -97,7 +97,7 @@ impl Repository {
         let mut seen = None;
         if let Some(medium) = self.on_medium(digest, from) {
             let (core, digest) = (self.core.clone(), *digest);
-            match composed(async move { carry::copy_blob(&core, &digest).await }).await {
+            match composed(async move || carry::copy_blob(&core, &digest).await).await {
                 Ok(()) => seen = Some(medium),
                 // The client has it and uploads it.
                 Err(Error::Medium(_)) => {}
@@ -106,7 +106,7 @@ impl Repository {
         }
         let write = self.core.catalog.write(&self.name).await?;
         let (core, name, from, digest) = (self.core.clone(), self.name.clone(), from.cloned(), *digest);
-        composed(async move {
+        composed(async move || {
             let _lease = core.blobs.depot.leases.hold(digest);
             let [Some(size)] = core.blobs.depot.sizes(&[digest]).await?[..] else { return Ok(false) };
             if let Some(there) = core.catalog.stored_size(&name, &digest).await? {

@@ -58,7 +58,7 @@ pub(crate) async fn referrers(
     after: Option<&Digest>,
 ) -> Result<ReferrersPage, Error> {
     let (name, subject, after, artifact_types) = (name.clone(), *subject, after.copied(), artifact_types.to_vec());
-    let page = core.run(|core| async move {
+    let page = core.run(async move |core| {
         for repository in name.candidates() {
             let referrers = core.catalog.referrers(repository, &subject).await?;
             if !referrers.is_empty() {

@@ -35,7 +35,7 @@ pub(crate) async fn tags(
     limit: usize,
 ) -> Result<TagPage, Error> {
     let (asked, after) = (name.clone(), after.map(str::to_owned));
-    let page = core.run(|core| async move {
+    let page = core.run(async move |core| {
         for repository in asked.candidates() {
             if core.catalog.has_repository(repository).await? {
                 let page = core.catalog.tags(repository, after.as_deref(), limit).await?;
@@ -50,6 +50,6 @@ pub(crate) async fn tags(
 /// See [`Registry::repositories`](crate::Registry::repositories).
 pub(crate) async fn repositories(core: &Arc<Core>, after: Option<&str>, limit: usize) -> Result<RepositoryPage, Error> {
     let after = after.map(str::to_owned);
-    let page = core.run(|core| async move { core.catalog.repositories(after.as_deref(), limit).await }).await?;
+    let page = core.run(async move |core| core.catalog.repositories(after.as_deref(), limit).await).await?;
     Ok(RepositoryPage { names: page.entries, more: page.more })
 }

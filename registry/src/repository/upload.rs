@@ -117,7 +117,7 @@ impl Upload {
     pub async fn finish(self, expected: Digest) -> Result<u64, Error> {
         let Self { core, repository, open } = self;
         let write = core.catalog.write(&repository).await?;
-        composed(async move {
+        composed(async move || {
             let (open, size) = adopt(&core, open, expected).await?;
             // Nothing of it may be collected before the link stands.
             let _lease = core.blobs.depot.leases.hold(expected);

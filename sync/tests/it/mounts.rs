@@ -212,3 +212,21 @@ fn a_blob_in_two_directories_is_served_from_the_undamaged_one() {
         }
     }
 }
+
+#[test]
+fn below_a_protected_prefix_an_ingested_tag_goes_before_that_of_a_medium() {
+    let [old, new] = [Image::new(&["zenml/app:1"], &[1]), Image::new(&["zenml/app:1", "zenml/app:new"], &[2])];
+    for protected in [false, true] {
+        let mut world = World::new();
+        if protected {
+            world.settings.precedence.protect.push("docker.io/zenml/".into());
+        }
+        world.ingest("old.tar", &save_docker_26(std::slice::from_ref(&old)));
+        let ingested = world.manifest("zenml/app", "1").digest;
+        let report = world.mount(&world.file("new.tar", &save_docker_26(std::slice::from_ref(&new))));
+        let mounted = world.manifest("zenml/app", "new").digest;
+        assert_eq!(world.manifest("zenml/app", "1").digest, if protected { ingested } else { mounted });
+        let stays = report.images.iter().any(|row| row.note.as_ref().is_some_and(|note| note.contains("is protected")));
+        assert_eq!(stays, protected, "{:?}", report.images);
+    }
+}

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::folder::Folder;
 use super::index::{Index, Rows};
-use super::links::ManifestLink;
+use super::links::{BlobLink, Link, ManifestLink};
 use super::settling::Settling;
 use crate::catalog::binding::{Provenance, TagLink};
 use crate::catalog::changes::Changes;
@@ -41,20 +41,20 @@ impl Folder {
         let mut unlinked = false;
         let mut batch = Batch::new(&self.layout);
         for tag in &changes.unlinked_tags {
-            unlinked |= links.unlink_tag(&mut batch, repository, tag)?;
+            unlinked |= links.remove(&mut batch, repository, Link::Tag(tag))?;
         }
         batch.commit()?;
         let mut batch = Batch::new(&self.layout);
         for (digest, _) in &changes.unlinked_manifests {
-            unlinked |= links.unlink_manifest(&mut batch, repository, digest)?;
+            unlinked |= links.remove(&mut batch, repository, Link::Manifest(digest))?;
         }
         batch.commit()?;
         let mut batch = Batch::new(&self.layout);
         for digest in &changes.unlinked_blobs {
-            unlinked |= links.unlink_blob(&mut batch, repository, digest)?;
+            unlinked |= links.remove(&mut batch, repository, Link::Blob(digest))?;
         }
         for (digest, size) in &changes.blobs {
-            links.link_blob(&mut batch, repository, digest, *size)?;
+            links.write(&mut batch, repository, Link::Blob(digest), &BlobLink { size: *size })?;
         }
         batch.commit()?;
         for (digest, manifest) in &changes.manifests {
@@ -78,7 +78,7 @@ impl Folder {
         }
         self.blobs.put(&[(*digest, manifest.bytes().clone())])?;
         let mut batch = Batch::new(&self.layout);
-        self.links.link_manifest(&mut batch, repository, digest, &link)?;
+        self.links.write(&mut batch, repository, Link::Manifest(digest), &link)?;
         batch.commit()
     }
 
@@ -92,7 +92,7 @@ impl Folder {
             }
             let sequence = self.sequence.next()?;
             let link = TagLink { digest: *digest, sequence, at: now(), provenance: by.clone() };
-            self.links.link_tag(&mut batch, repository, tag, &link)?;
+            self.links.write(&mut batch, repository, Link::Tag(tag), &link)?;
         }
         batch.commit()
     }
@@ -143,8 +143,8 @@ impl Folder {
         let mut rows = Rows::default();
         for (ManifestName { repository, digest }, manifest, linked) in &fresh {
             let link = linked.clone().unwrap_or_else(|| link_of(manifest, true));
-            self.links.link_manifest(&mut batch, repository, digest, &link)?;
-            rows.add_manifest(repository, digest, manifest);
+            self.links.write(&mut batch, repository, Link::Manifest(digest), &link)?;
+            rows.manifest(repository, digest, manifest, true);
         }
         batch.commit()?;
         index.apply(rows)?;
@@ -174,10 +174,7 @@ impl Folder {
         self.log.commit(record)?;
         let mut rows = Rows::default();
         for TagChange { repository, tag, after, .. } in &record.changes {
-            match after {
-                Some(link) => rows.add_tag(repository, tag, &link.digest),
-                None => rows.remove_tag(repository, tag),
-            }
+            rows.tag(repository, tag, after.as_ref().map(|link| &link.digest));
         }
         // From here every read finds all of it: first by name, then in the lists.
         *self.settling.write() = Settling::of(record);
@@ -219,14 +216,14 @@ impl Folder {
             };
             match after {
                 _ if later => {}
-                Some(link) => self.links.link_tag(&mut batch, repository, tag, link)?,
-                None => drop(self.links.unlink_tag(&mut batch, repository, tag)?),
+                Some(link) => self.links.write(&mut batch, repository, Link::Tag(tag), link)?,
+                None => drop(self.links.remove(&mut batch, repository, Link::Tag(tag))?),
             }
         }
         batch.commit()?;
         let mut batch = Batch::new(&self.layout);
         for ManifestName { repository, digest } in &release.unlinked {
-            self.links.unlink_manifest(&mut batch, repository, digest)?;
+            self.links.remove(&mut batch, repository, Link::Manifest(digest))?;
         }
         batch.commit()?;
         if let ReleaseKind::Removal { of } = release.kind {
@@ -242,15 +239,12 @@ fn link_of(manifest: &Manifest, ingested: bool) -> ManifestLink {
 
 fn rows(changes: &Changes) -> Rows {
     let (mut rows, repository) = (Rows::default(), &changes.repository);
-    changes.unlinked_tags.iter().for_each(|tag| rows.remove_tag(repository, tag));
-    for (digest, manifest) in &changes.unlinked_manifests {
-        rows.remove_manifest(repository, digest, manifest);
+    changes.unlinked_tags.iter().for_each(|tag| rows.tag(repository, tag, None));
+    changes.unlinked_blobs.iter().for_each(|digest| rows.blob(repository, digest, false));
+    changes.blobs.iter().for_each(|(digest, _)| rows.blob(repository, digest, true));
+    for (manifests, are_linked) in [(&changes.unlinked_manifests, false), (&changes.manifests, true)] {
+        manifests.iter().for_each(|(digest, manifest)| rows.manifest(repository, digest, manifest, are_linked));
     }
-    changes.unlinked_blobs.iter().for_each(|digest| rows.remove_blob(repository, digest));
-    changes.blobs.iter().for_each(|(digest, _)| rows.add_blob(repository, digest));
-    for (digest, manifest) in &changes.manifests {
-        rows.add_manifest(repository, digest, manifest);
-    }
-    changes.tags.iter().for_each(|(tag, digest, _)| rows.add_tag(repository, tag, digest));
+    changes.tags.iter().for_each(|(tag, digest, _)| rows.tag(repository, tag, Some(digest)));
     rows
 }

@@ -53,8 +53,8 @@ impl Folder {
     pub(super) fn open(layout: Layout, blobs: blobs::Files, caches: Arc<Caches>) -> Result<Self, DiskError> {
         let folder = Self {
             blobs,
-            links: Links::new(layout.clone()),
-            log: ReleaseLog::new(layout.clone()),
+            links: Links { layout: layout.clone() },
+            log: ReleaseLog { layout: layout.clone() },
             sequence: Sequence::open(&layout)?,
             layout,
             caches,

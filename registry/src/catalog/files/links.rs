@@ -27,23 +27,27 @@ pub struct ManifestLink {
 }
 
 /// A blob was pushed to, or mounted in, a repository.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct BlobLink {
+#[derive(Serialize, Deserialize)]
+pub(super) struct BlobLink {
     /// Its size in bytes.
-    size: u64,
+    pub(super) size: u64,
+}
+
+/// Which link of a repository.
+#[derive(Clone, Copy)]
+pub(crate) enum Link<'a> {
+    Blob(&'a Digest),
+    Manifest(&'a Digest),
+    Tag(&'a Tag),
 }
 
 /// Reads the links of a data folder.
 #[derive(Clone, Debug)]
 pub(crate) struct Links {
-    layout: Layout,
+    pub(super) layout: Layout,
 }
 
 impl Links {
-    pub(crate) const fn new(layout: Layout) -> Self {
-        Self { layout }
-    }
-
     pub(crate) fn tag(&self, name: &RepositoryName, tag: &Tag) -> Result<Option<TagLink>, DiskError> {
         read(&self.layout.tag_link(name, tag))
     }
@@ -100,61 +104,33 @@ impl Links {
         Ok(found)
     }
 
-    pub(crate) fn link_manifest(
+    /// Writes a link, replacing the one that is there.
+    pub(crate) fn write(
         &self,
         batch: &mut Batch<'_>,
         name: &RepositoryName,
-        digest: &Digest,
-        manifest: &ManifestLink,
+        link: Link<'_>,
+        record: &impl Serialize,
     ) -> Result<(), DiskError> {
-        batch.write(&self.layout.manifest_link(name, digest), &render(manifest))
+        batch.write(&self.path(name, link), &render(record))
     }
 
-    pub(crate) fn link_blob(
+    /// Removes a link; says whether there was one.
+    pub(crate) fn remove(
         &self,
         batch: &mut Batch<'_>,
         name: &RepositoryName,
-        digest: &Digest,
-        size: u64,
-    ) -> Result<(), DiskError> {
-        batch.write(&self.layout.blob_link(name, digest), &render(&BlobLink { size }))
-    }
-
-    pub(crate) fn link_tag(
-        &self,
-        batch: &mut Batch<'_>,
-        name: &RepositoryName,
-        tag: &Tag,
-        target: &TagLink,
-    ) -> Result<(), DiskError> {
-        batch.write(&self.layout.tag_link(name, tag), &render(target))
-    }
-
-    pub(crate) fn unlink_manifest(
-        &self,
-        batch: &mut Batch<'_>,
-        name: &RepositoryName,
-        digest: &Digest,
+        link: Link<'_>,
     ) -> Result<bool, DiskError> {
-        batch.remove(&self.layout.manifest_link(name, digest))
+        batch.remove(&self.path(name, link))
     }
 
-    pub(crate) fn unlink_blob(
-        &self,
-        batch: &mut Batch<'_>,
-        name: &RepositoryName,
-        digest: &Digest,
-    ) -> Result<bool, DiskError> {
-        batch.remove(&self.layout.blob_link(name, digest))
-    }
-
-    pub(crate) fn unlink_tag(
-        &self,
-        batch: &mut Batch<'_>,
-        name: &RepositoryName,
-        tag: &Tag,
-    ) -> Result<bool, DiskError> {
-        batch.remove(&self.layout.tag_link(name, tag))
+    fn path(&self, name: &RepositoryName, link: Link<'_>) -> PathBuf {
+        match link {
+            Link::Blob(digest) => self.layout.blob_link(name, digest),
+            Link::Manifest(digest) => self.layout.manifest_link(name, digest),
+            Link::Tag(tag) => self.layout.tag_link(name, tag),
+        }
     }
 }
 

@@ -16,14 +16,10 @@ pub(crate) const MAX_RECORD: u64 = 256 << 20;
 /// The entries of a data folder.
 #[derive(Clone, Debug)]
 pub(crate) struct ReleaseLog {
-    layout: Layout,
+    pub(super) layout: Layout,
 }
 
 impl ReleaseLog {
-    pub(crate) const fn new(layout: Layout) -> Self {
-        Self { layout }
-    }
-
     /// Commits an entry. After this its tags are the truth, whatever their links still say.
     ///
     /// # Durability

@@ -104,17 +104,14 @@ impl Folder {
     fn add_settling(&self, rows: &mut Rows, of: impl Fn(&RepositoryName) -> bool) {
         let settling = self.settling.read();
         for ((repository, tag), link) in settling.tags.iter().filter(|((repository, _), _)| of(repository)) {
-            match link {
-                Some(link) => rows.add_tag(repository, tag, &link.digest),
-                None => rows.remove_tag(repository, tag),
-            }
+            rows.tag(repository, tag, link.as_ref().map(|link| &link.digest));
         }
     }
 
     fn rows_of(&self, repository: &RepositoryName, report: &mut RebuildReport) -> Result<Rows, Error> {
         let mut rows = Rows::default();
         // Their sizes are read when they are asked for.
-        self.links.blobs(repository)?.iter().for_each(|digest| rows.add_blob(repository, digest));
+        self.links.blobs(repository)?.iter().for_each(|digest| rows.blob(repository, digest, true));
         let linked = self.linked_manifests(repository)?;
         for (digest, link) in linked.manifests {
             let Some(link) = link else { continue };
@@ -128,13 +125,13 @@ impl Folder {
             match bytes.and_then(|bytes| Manifest::parse(bytes, Some(link.media_type)).ok()) {
                 Some(manifest) => {
                     report.manifests += 1;
-                    rows.add_manifest(repository, &digest, &manifest);
+                    rows.manifest(repository, &digest, &manifest, true);
                 }
                 None => report.problems.push(format!("manifest `{digest}` of `{repository}` is linked and not there")),
             }
         }
         report.tags += linked.tags.len();
-        linked.tags.iter().for_each(|(tag, link)| rows.add_tag(repository, tag, &link.digest));
+        linked.tags.iter().for_each(|(tag, link)| rows.tag(repository, tag, Some(&link.digest)));
         report.problems.extend(linked.damaged.iter().map(ToString::to_string));
         Ok(rows)
     }

@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use sled::{Batch, Db};
 
 use crate::disk::{DiskError, Layout};
-use crate::oci::{Digest, RepositoryName, Tag};
+use crate::oci::{Digest, Manifest, RepositoryName, Tag};
 use keys::Table;
 
 /// Cache of the database in bytes. More than the data it will hold: with less, its memory grows without bound
@@ -291,41 +291,30 @@ impl Index {
 }
 
 impl Rows {
-    pub(crate) fn add_blob(&mut self, name: &RepositoryName, digest: &Digest) {
-        self.0.insert(keys::with_digest(Table::Blob, name, digest), Some(Vec::new()));
+    /// Says whether a blob was pushed to, or mounted in, a repository.
+    pub(crate) fn blob(&mut self, name: &RepositoryName, digest: &Digest, is_linked: bool) {
+        self.set(keys::with_digest(Table::Blob, name, digest), is_linked, Vec::new());
     }
 
-    pub(crate) fn remove_blob(&mut self, name: &RepositoryName, digest: &Digest) {
-        self.0.insert(keys::with_digest(Table::Blob, name, digest), None);
+    /// Says where a tag points.
+    pub(crate) fn tag(&mut self, name: &RepositoryName, tag: &Tag, target: Option<&Digest>) {
+        self.0.insert(keys::with_tag(name, tag), target.map(keys::digest_bytes));
     }
 
-    pub(crate) fn add_tag(&mut self, name: &RepositoryName, tag: &Tag, digest: &Digest) {
-        self.0.insert(keys::with_tag(name, tag), Some(keys::digest_bytes(digest)));
-    }
-
-    pub(crate) fn remove_tag(&mut self, name: &RepositoryName, tag: &Tag) {
-        self.0.insert(keys::with_tag(name, tag), None);
-    }
-
-    pub(crate) fn add_manifest(&mut self, name: &RepositoryName, digest: &Digest, manifest: &crate::oci::Manifest) {
-        self.0.insert(keys::with_digest(Table::Manifest, name, digest), Some(Vec::new()));
+    /// Says whether a manifest is in a repository, and with it what it names.
+    pub(crate) fn manifest(&mut self, name: &RepositoryName, digest: &Digest, manifest: &Manifest, is_linked: bool) {
+        self.set(keys::with_digest(Table::Manifest, name, digest), is_linked, Vec::new());
         for blob in manifest.blobs() {
-            let size = blob.size.to_be_bytes().to_vec();
-            self.0.insert(keys::with_pair(Table::Use, name, &blob.digest, digest), Some(size));
+            let key = keys::with_pair(Table::Use, name, &blob.digest, digest);
+            self.set(key, is_linked, blob.size.to_be_bytes().to_vec());
         }
         if let Some(subject) = manifest.subject() {
-            self.0.insert(keys::with_pair(Table::Referrer, name, &subject.digest, digest), Some(Vec::new()));
+            self.set(keys::with_pair(Table::Referrer, name, &subject.digest, digest), is_linked, Vec::new());
         }
     }
 
-    pub(crate) fn remove_manifest(&mut self, name: &RepositoryName, digest: &Digest, manifest: &crate::oci::Manifest) {
-        self.0.insert(keys::with_digest(Table::Manifest, name, digest), None);
-        for blob in manifest.blobs() {
-            self.0.insert(keys::with_pair(Table::Use, name, &blob.digest, digest), None);
-        }
-        if let Some(subject) = manifest.subject() {
-            self.0.insert(keys::with_pair(Table::Referrer, name, &subject.digest, digest), None);
-        }
+    fn set(&mut self, key: Vec<u8>, is_there: bool, value: Vec<u8>) {
+        self.0.insert(key, is_there.then_some(value));
     }
 }
 
@@ -362,9 +351,9 @@ mod tests {
         let index = Index::create(&Layout::new(folder.to_owned())).unwrap();
         let mut changes = Rows::default();
         for tag in wanted {
-            changes.add_tag(&name("a"), &tag.parse().unwrap(), &Algorithm::Sha256.digest(b"x"));
+            changes.tag(&name("a"), &tag.parse().unwrap(), Some(&Algorithm::Sha256.digest(b"x")));
         }
-        changes.add_tag(&name("a/b"), &"other".parse().unwrap(), &Algorithm::Sha256.digest(b"x"));
+        changes.tag(&name("a/b"), &"other".parse().unwrap(), Some(&Algorithm::Sha256.digest(b"x")));
         index.apply(changes).unwrap();
         index
     }
@@ -423,12 +412,11 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let index = Index::create(&Layout::new(folder.path().to_owned())).unwrap();
         let manifest =
-            crate::oci::Manifest::parse(bytes::Bytes::from_static(br#"{"schemaVersion":2,"manifests":[]}"#), None)
-                .unwrap();
+            Manifest::parse(bytes::Bytes::from_static(br#"{"schemaVersion":2,"manifests":[]}"#), None).unwrap();
         let mut changes = Rows::default();
         for repository in ["b", "a", "a/b", "a-b"] {
             for content in [b"1", b"2"] {
-                changes.add_manifest(&name(repository), &Algorithm::Sha256.digest(content), &manifest);
+                changes.manifest(&name(repository), &Algorithm::Sha256.digest(content), &manifest, true);
             }
         }
         index.apply(changes).unwrap();

@@ -1,0 +1,69 @@
+//! What a pull costs in hops to threads that may block.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::{PutReference, Repository, pull};
+use crate::catalog::Provenance;
+use crate::core::Core;
+use crate::disk::threads::HOPS;
+use crate::names::{self, RequestedName};
+use crate::oci::{Algorithm, Digest, Manifest, TagOrDigest};
+use crate::settings::Settings;
+
+/// How many hops `question` makes.
+async fn hops<T>(question: impl Future<Output = T>) -> (usize, T) {
+    let before = HOPS.get();
+    let answer = question.await;
+    (HOPS.get() - before, answer)
+}
+
+async fn with_image(repository: &str) -> (tempfile::TempDir, Arc<Core>, Digest) {
+    let folder = tempfile::tempdir().unwrap();
+    let core = Core::open(Settings { data: folder.path().join("data"), ..Settings::default() }).unwrap();
+    let core = Arc::new(core);
+    let repository = Repository::new(core.clone(), repository.parse().unwrap());
+    let config = Algorithm::Sha256.digest(b"{}");
+    let mut upload = repository.start_upload(Algorithm::Sha256).await.unwrap();
+    upload.append(Bytes::from_static(b"{}")).await.unwrap();
+    upload.finish(config).await.unwrap();
+    let text = format!(
+        r#"{{"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json","config":{{"mediaType":"application/vnd.oci.image.config.v1+json","digest":"{config}","size":2}},"layers":[]}}"#
+    );
+    let manifest = Manifest::parse(text.into(), None).unwrap();
+    let by = Provenance::Pushed { by: "a test".into() };
+    repository.put_manifest(PutReference::Tag("1".parse().unwrap()), manifest, by).await.unwrap();
+    (folder, core, config)
+}
+
+fn asked(core: &Core, name: &str) -> RequestedName {
+    names::resolve(&core.settings.names, name.parse().unwrap(), None)
+}
+
+#[tokio::test]
+async fn a_cold_manifest_is_one_hop_whatever_its_name_may_mean_and_a_warm_one_is_none() {
+    let (_folder, core, _) = with_image("docker.io/library/alpine").await;
+    let reference = TagOrDigest::Tag("1".parse().unwrap());
+    // An internal name, one of Docker Hub's, and the same below `library/`.
+    let name = asked(&core, "alpine");
+    assert_eq!(name.candidates().count(), 3);
+    for expected in [1, 0] {
+        let (hops, found) = hops(pull::manifest(&core, &name, &reference)).await;
+        assert_eq!((hops, found.is_ok()), (expected, true));
+    }
+    for expected in [1, 0] {
+        let absent = TagOrDigest::Tag("absent".parse().unwrap());
+        let (hops, found) = hops(pull::manifest(&core, &name, &absent)).await;
+        assert_eq!((hops, found.is_err()), (expected, true), "absence is cached, too");
+    }
+}
+
+#[tokio::test]
+async fn a_cold_blob_is_one_hop_and_a_warm_one_is_none() {
+    let (_folder, core, config) = with_image("a").await;
+    for expected in [1, 0] {
+        let (hops, found) = hops(pull::blob(&core, &asked(&core, "a"), &config)).await;
+        assert_eq!((hops, found.is_ok()), (expected, true));
+    }
+}
