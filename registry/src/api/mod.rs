@@ -135,7 +135,7 @@ where
         Ok(endpoint) => {
             namespace = endpoint.name().and_then(|name| name.ns.clone());
             // Authorisation belongs here, on `endpoint.access()`: no handler has run yet.
-            handle(shared, endpoint, &parts, &arrival, &mut body).await
+            handle(shared, &endpoint, &parts, &arrival, &mut body).await
         }
         Err(refused) => Err(Error::Request(refused)),
     };
@@ -159,7 +159,7 @@ where
 /// of a push.
 async fn handle(
     shared: &Shared,
-    endpoint: Endpoint,
+    endpoint: &Endpoint,
     parts: &Parts,
     arrival: &Arrival,
     body: &mut RequestBody,
@@ -169,33 +169,33 @@ async fn handle(
     let (name, action) = match endpoint {
         Endpoint::In(name, action) => (name, action),
         Endpoint::Check => return Ok(check()),
-        Endpoint::ListRepositories(page) => return Box::pin(lists::repositories(registry, &page)).await,
+        Endpoint::ListRepositories(page) => return Box::pin(lists::repositories(registry, page)).await,
         Endpoint::ChartIndex => return Box::pin(charts::index(registry, fields)).await,
         Endpoint::PullChart { archive, provenance } => {
-            return Box::pin(charts::pull(registry, fields, arrival, &archive, provenance)).await;
+            return Box::pin(charts::pull(registry, fields, arrival, archive, *provenance)).await;
         }
     };
     match action {
-        Action::PullBlob(digest) => blobs::pull(registry, fields, arrival, &name, &digest).await,
-        Action::PullManifest(reference) => manifests::pull(registry, fields, &name, &reference).await,
-        Action::ListTags(page) => Box::pin(lists::tags(registry, &name, &page)).await,
+        Action::PullBlob(digest) => blobs::pull(registry, fields, arrival, name, digest).await,
+        Action::PullManifest(reference) => manifests::pull(registry, fields, name, reference).await,
+        Action::ListTags(page) => Box::pin(lists::tags(registry, name, page)).await,
         Action::ListReferrers { subject, artifact_types, after } => {
-            Box::pin(lists::referrers(registry, &name, &subject, &artifact_types, after.as_ref())).await
+            Box::pin(lists::referrers(registry, name, subject, artifact_types, after.as_ref())).await
         }
-        Action::StartUpload(algorithm) => Box::pin(uploads::start(&target(&name), algorithm)).await,
-        Action::PushBlob(digest) => Box::pin(uploads::push(&target(&name), fields, digest, body)).await,
-        Action::MountBlob(digest, from) => Box::pin(uploads::mount(&target(&name), &digest, &from)).await,
-        Action::AppendToUpload(id) => Box::pin(uploads::append(&target(&name), fields, id, None, body)).await,
+        Action::StartUpload(algorithm) => Box::pin(uploads::start(&target(name), *algorithm)).await,
+        Action::PushBlob(digest) => Box::pin(uploads::push(&target(name), fields, *digest, body)).await,
+        Action::MountBlob(digest, from) => Box::pin(uploads::mount(&target(name), digest, from)).await,
+        Action::AppendToUpload(id) => Box::pin(uploads::append(&target(name), fields, *id, None, body)).await,
         Action::FinishUpload(id, digest) => {
-            Box::pin(uploads::append(&target(&name), fields, id, Some(digest), body)).await
+            Box::pin(uploads::append(&target(name), fields, *id, Some(*digest), body)).await
         }
-        Action::UploadStatus(id) => Box::pin(uploads::status(&target(&name), id)).await,
-        Action::CancelUpload(id) => Box::pin(uploads::cancel(&target(&name), id)).await,
+        Action::UploadStatus(id) => Box::pin(uploads::status(&target(name), *id)).await,
+        Action::CancelUpload(id) => Box::pin(uploads::cancel(&target(name), *id)).await,
         Action::PushManifest(reference) => {
-            Box::pin(manifests::push(shared, fields, &target(&name), reference, body)).await
+            Box::pin(manifests::push(shared, fields, &target(name), reference.clone(), body)).await
         }
-        Action::DeleteManifest(reference) => Box::pin(manifests::delete(&target(&name), &reference)).await,
-        Action::DeleteBlob(digest) => Box::pin(blobs::delete(&target(&name), &digest)).await,
+        Action::DeleteManifest(reference) => Box::pin(manifests::delete(&target(name), reference)).await,
+        Action::DeleteBlob(digest) => Box::pin(blobs::delete(&target(name), digest)).await,
     }
 }
 
