@@ -23,9 +23,11 @@ pub(super) type WrittenBlobs = Arc<Mutex<HashMap<Digest, (u64, Lease)>>>;
 #[derive(Debug)]
 pub(super) struct Syncer {
     writing: WriteBehind,
-    /// The queue, and the thread that ends with it and returns whether any blob was new.
-    work: Option<(SyncSender<Sealed>, JoinHandle<Result<bool, DiskError>>)>,
+    work: Option<(SyncSender<Sealed>, Syncing)>,
 }
+
+/// The thread ends when its queue is closed and empty, and returns whether any blob was new.
+type Syncing = JoinHandle<Result<bool, DiskError>>;
 
 /// One blob of a release being written. If it is dropped before it is committed, its bytes are discarded.
 #[derive(Debug)]
