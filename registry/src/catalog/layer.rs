@@ -5,16 +5,9 @@ use std::fmt::Debug;
 use bytes::Bytes;
 
 use super::binding::Binding;
+use super::page::Page;
 use crate::blobs::Answer;
 use crate::oci::{Digest, InvalidManifest, Manifest, MediaType, RepositoryName, Tag};
-
-/// Part of a list, in bytewise order.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Page<T> {
-    pub(crate) entries: Vec<T>,
-    /// Whether there are more after the last.
-    pub(crate) more: bool,
-}
 
 /// A manifest as it is served: the bytes that were pushed, and what they were pushed as.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -10,6 +10,7 @@ mod changes;
 mod files;
 mod layer;
 mod mount;
+mod page;
 mod precedence;
 pub(crate) mod release;
 mod view;

@@ -7,7 +7,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use super::binding::{Binding, Origin};
-use super::layer::{Layer, Page, ServedManifest};
+use super::layer::{Layer, ServedManifest};
+use super::page::Page;
 use crate::blobs::Answer;
 use crate::oci::{Digest, Manifest, RepositoryName, Tag};
 

@@ -9,8 +9,9 @@ use parking_lot::RwLock;
 use super::binding::{self, Binding};
 use super::caches::Caches;
 use super::files::Files;
-use super::layer::{Layer, Page, ServedManifest};
+use super::layer::{Layer, ServedManifest};
 use super::mount::MountedNames;
+use super::page::{Page, merged};
 use super::release::Releases;
 use crate::blobs;
 use crate::disk::threads::composed;
@@ -265,16 +266,6 @@ impl Catalog {
     }
 }
 
-/// The first `limit` entries of several lists, each once.
-fn merged<T: Ord>(mut pages: Vec<Page<T>>, limit: usize) -> Page<T> {
-    if pages.len() == 1 {
-        return pages.remove(0);
-    }
-    let more = pages.iter().any(|page| page.more);
-    let all: BTreeSet<T> = pages.into_iter().flat_map(|page| page.entries).collect();
-    Page { more: more || all.len() > limit, entries: all.into_iter().take(limit).collect() }
-}
-
 /// The text with everything replaced that a header may not hold.
 fn visible_ascii(text: &str) -> Bytes {
     // A bundle is named after its file, which may have any characters.
@@ -293,16 +284,5 @@ mod tests {
         let text = stored(Provenance::Ingested { bundle, release: Some(7) });
         assert_eq!(text, "ingested from b?ndel??Set-Cookie: a=b; release=7");
         assert_eq!(stored(Provenance::Pushed { by: "anonymous".into() }), "pushed by anonymous");
-    }
-
-    #[test]
-    fn a_page_of_two_lists_is_the_first_of_both_in_order() {
-        let page = |entries: &[&'static str], more| Page { entries: entries.to_vec(), more };
-        let merged = |one, other, limit| merged(vec![one, other], limit);
-        assert_eq!(merged(page(&["a", "c"], false), page(&["b", "c"], false), 10), page(&["a", "b", "c"], false));
-        assert_eq!(merged(page(&["a", "c"], true), page(&["b"], false), 2), page(&["a", "b"], true));
-        assert_eq!(merged(page(&["x", "y"], true), page(&[], false), 2), page(&["x", "y"], true));
-        assert_eq!(merged(page(&[], false), page(&["a"], true), 1), page(&["a"], true));
-        assert_eq!(merged(page(&[], false), page(&[], true), 0), page(&[], true));
     }
 }

@@ -23,7 +23,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::oci::{Algorithm, Digest, RepositoryName, UploadId};
+use crate::oci::{Algorithm, Digest, RepositoryName, Tag, UploadId};
 
 /// The paths of one data folder. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -107,6 +107,10 @@ impl Layout {
 
     pub(crate) fn tag_links(&self, name: &RepositoryName) -> PathBuf {
         self.repository(name).join(TAGS)
+    }
+
+    pub(crate) fn tag_link(&self, name: &RepositoryName, tag: &Tag) -> PathBuf {
+        self.tag_links(name).join(tag.as_str())
     }
 
     pub(crate) fn releases(&self) -> PathBuf {

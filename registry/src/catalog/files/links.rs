@@ -107,7 +107,7 @@ impl Links {
         match link {
             Link::Blob(digest) => self.layout.digest_link(name, BLOBS, digest),
             Link::Manifest(digest) => self.layout.digest_link(name, MANIFESTS, digest),
-            Link::Tag(tag) => self.layout.tag_links(name).join(tag.as_str()),
+            Link::Tag(tag) => self.layout.tag_link(name, tag),
         }
     }
 

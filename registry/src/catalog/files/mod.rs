@@ -31,7 +31,8 @@ use write::{Locks, Right};
 
 use super::binding::Binding;
 use super::caches::Caches;
-use super::layer::{Layer, Page, ServedManifest};
+use super::layer::{Layer, ServedManifest};
+use super::page::Page;
 use crate::blobs::{self, Answer};
 use crate::disk::threads::blocking;
 use crate::disk::{DiskError, Layout};

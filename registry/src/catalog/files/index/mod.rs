@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use sled::{Batch, Db};
 
-use crate::catalog::layer::Page;
+use crate::catalog::page::Page;
 use crate::disk::{DiskError, Layout};
 use crate::oci::{Digest, Manifest, RepositoryName, Tag};
 use keys::Table;
