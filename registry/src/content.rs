@@ -1,7 +1,7 @@
 //! Where content goes: a reader of archives or of registries pushes blobs, manifests and tags into a [`Sink`] and
 //! does not know whether that is a release, a mounted medium, a count or a bundle being written.
 //!
-//! Both traits block. They are called from a thread that may block, inside a tokio runtime.
+//! Both traits block. Call them from a thread that may block, inside a tokio runtime.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -13,16 +13,13 @@ use crate::catalog::release::{ReleaseImage, ReleaseSignature};
 use crate::error::Error;
 use crate::oci::{Algorithm, Digest, Hasher, Manifest, RepositoryName, Tag};
 
-/// Takes in content. Nothing becomes visible before [`Sink::finish`]; dropped before that, a sink leaves no trace but
-/// blobs that nothing names.
+/// Receives content. Nothing becomes visible before [`Sink::finish`]; a sink that is dropped before that leaves nothing
+/// but blobs that no manifest names.
 pub trait Sink: Send {
-    /// The size of a blob that the sink has or that need not be brought.
+    /// The size of a blob that the sink has, or does not need.
     fn has(&self, digest: &Digest) -> Option<u64>;
 
-    /// Reads back a blob that the sink has. `None` when it cannot be read back, or not yet.
-    ///
-    /// # Errors
-    /// When the disk refuses.
+    /// Reads back a blob that the sink has. `None` if it cannot, or not yet.
     fn read(&self, _digest: &Digest) -> Result<Option<Box<dyn Read>>, Error> {
         Ok(None)
     }
@@ -35,26 +32,20 @@ pub trait Sink: Send {
         Ok(())
     }
 
-    /// Whether blobs are only located and never copied. Compressed archives and pipes are of no use to such a sink.
+    /// Whether blobs are only located and never copied. Such a sink cannot use compressed archives and pipes.
     fn locates_only(&self) -> bool {
         false
     }
 
-    /// Bytes that the sink holds in memory, if it does so; the caller bounds them.
+    /// How many bytes the sink holds in memory, if it holds any; the caller bounds them.
     fn held(&self) -> Option<u64> {
         None
     }
 
     /// Begins a blob. A sink that stores nothing hashes it, as [`HashedBlob`] does.
-    ///
-    /// # Errors
-    /// When the disk refuses.
     fn blob(&mut self, algorithm: Algorithm) -> Result<Box<dyn BlobSink>, Error>;
 
-    /// Takes a small blob that is in memory.
-    ///
-    /// # Errors
-    /// As for [`Sink::blob`] and [`BlobSink::finish`].
+    /// Adds a small blob that is in memory.
     fn put(&mut self, bytes: &[u8], digest: Digest) -> Result<(), Error> {
         let mut blob = self.blob(digest.algorithm())?;
         blob.write(bytes)?;
@@ -62,7 +53,7 @@ pub trait Sink: Send {
     }
 
     /// Offers a blob where it is stored; `verified` if its bytes have just been hashed. `false`: it has to be written.
-    /// A blob may be offered at several places: the first one found counts, the others are there for when it fails.
+    /// A blob may be offered at several places: the first one counts, the others are tried when it fails.
     ///
     /// # Errors
     /// When the file cannot be examined.
@@ -70,8 +61,8 @@ pub trait Sink: Send {
         Ok(false)
     }
 
-    /// Offers a compressed layer whose digest is unknown until it has been read. `true` if the sink does not need the
-    /// digest and is content with what the layer unpacks to.
+    /// Offers a compressed layer whose digest is unknown until it has been read. `true` if the sink does not need it, and
+    /// counts what the layer unpacks to instead.
     fn estimate(&mut self, _diff_id: Digest, _size: u64) -> bool {
         false
     }
@@ -96,12 +87,9 @@ pub trait Sink: Send {
     fn finish(self: Box<Self>) -> Result<Committed, Error>;
 }
 
-/// A blob being written. Dropped before it is finished, it is gone.
+/// A blob being written. If it is dropped before it is finished, its bytes are discarded.
 pub trait BlobSink: Send {
-    /// Takes the next piece. 64 KiB to 1 MiB are best.
-    ///
-    /// # Errors
-    /// When the disk refuses.
+    /// Adds the next piece. 64 KiB to 1 MiB are best.
     fn write(&mut self, piece: &[u8]) -> Result<(), Error>;
 
     /// Bytes written so far.
@@ -135,7 +123,7 @@ pub struct FileRange<'a> {
 pub struct Committed {
     /// The number of the release it became, if it became one.
     pub release: Option<u64>,
-    /// Every tag and what became of it.
+    /// Every tag and what happened to it.
     pub tags: Vec<TagOutcome>,
     /// Whether anything was written.
     pub wrote: bool,
@@ -169,10 +157,36 @@ impl BlobSink for HashedBlob {
 
     fn finish(self: Box<Self>, expected: Option<Digest>) -> Result<(Digest, u64), Error> {
         let found = self.hasher.finish();
-        match expected {
-            Some(expected) if expected != found => Err(Error::DigestMismatch { expected, found }),
-            _ => Ok((found, self.size)),
+        check_digest(expected.unwrap_or(found), found)?;
+        Ok((found, self.size))
+    }
+}
+
+/// Whether content has the digest it is to have.
+pub(crate) fn check_digest(expected: Digest, found: Digest) -> Result<(), Error> {
+    if expected == found { Ok(()) } else { Err(Error::DigestMismatch { expected, found }) }
+}
+
+/// Whether a manifest's required blobs are there and have its sizes. `sizes` are those found, in the same order.
+pub(crate) fn check_blobs(
+    repository: &RepositoryName,
+    manifest: &Manifest,
+    sizes: impl IntoIterator<Item = Option<u64>>,
+) -> Result<(), Error> {
+    let mut missing = Vec::new();
+    for (blob, found) in manifest.required_blobs().zip(sizes) {
+        match found {
+            Some(found) if found != blob.size => {
+                return Err(Error::SizeInvalid { digest: blob.digest, stated: blob.size, found });
+            }
+            Some(_) => {}
+            None => missing.push(blob.digest),
         }
+    }
+    if missing.is_empty() {
+        Ok(())
+    } else {
+        Err(Error::ManifestBlobUnknown { repository: repository.clone(), missing })
     }
 }
 

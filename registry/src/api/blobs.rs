@@ -4,12 +4,11 @@ use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 
 use super::Arrival;
 use super::body::{Body, multipart};
-use super::conditional::{not_modified, ranges_apply};
 use super::error::Error;
-use super::headers::{empty, identify, insert};
+use super::headers::{empty, identify, insert, not_modified, ranges_apply};
 use crate::names::RequestedName;
 use crate::oci::{ByteRange, Digest, MediaType, RangeSet, RequestedRanges};
-use crate::{Blob, Registry};
+use crate::{Registry, Repository};
 
 pub(super) async fn pull(
     registry: &Registry,
@@ -39,7 +38,12 @@ pub(super) async fn pull(
                 insert(&mut response, header::CONTENT_RANGE, range.content_range(size));
                 response
             }
-            _ => several(blob, &parts, arrival),
+            _ => {
+                let (body, boundary) = multipart(blob, &parts, arrival.windows.clone());
+                let mut response = send(StatusCode::PARTIAL_CONTENT, body);
+                insert(&mut response, header::CONTENT_TYPE, format!("multipart/byteranges; boundary={boundary}"));
+                response
+            }
         },
     };
     response.headers_mut().insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
@@ -47,12 +51,8 @@ pub(super) async fn pull(
     Ok(response)
 }
 
-pub(super) async fn delete(
-    registry: &Registry,
-    name: &RequestedName,
-    digest: &Digest,
-) -> Result<Response<Body>, Error> {
-    registry.repository(name.write_target().clone()).delete_blob(digest).await?;
+pub(super) async fn delete(repository: &Repository, digest: &Digest) -> Result<Response<Body>, Error> {
+    repository.delete_blob(digest).await?;
     Ok(empty(StatusCode::ACCEPTED))
 }
 
@@ -71,14 +71,6 @@ fn ranges(headers: &HeaderMap, digest: &Digest, size: u64) -> RangeSet {
         }
         ranges => ranges,
     }
-}
-
-/// One part per range, in the requested order: podman relies on it.
-fn several(blob: Blob, parts: &[ByteRange], arrival: &Arrival) -> Response<Body> {
-    let (body, boundary) = multipart(blob, parts, arrival);
-    let mut response = send(StatusCode::PARTIAL_CONTENT, body);
-    insert(&mut response, header::CONTENT_TYPE, format!("multipart/byteranges; boundary={boundary}"));
-    response
 }
 
 fn send(status: StatusCode, body: Body) -> Response<Body> {

@@ -6,9 +6,8 @@ use http::{HeaderMap, HeaderValue, Response, header};
 use super::Arrival;
 use super::blobs;
 use super::body::Body;
-use super::conditional::not_modified;
 use super::error::Error;
-use super::headers::{content, identify};
+use super::headers::{content, identify, not_modified};
 use crate::Registry;
 use crate::names::RequestedName;
 
@@ -30,8 +29,7 @@ pub(super) async fn pull(
     provenance: bool,
 ) -> Result<Response<Body>, Error> {
     let index = registry.charts().await?;
-    let file = index.file(archive);
-    let found = file.and_then(|file| {
+    let found = index.files.get(archive).and_then(|file| {
         let digest = if provenance { file.provenance? } else { file.archive };
         Some((RequestedName::bare(file.repository.clone()), digest))
     });

@@ -34,7 +34,7 @@ pub(super) enum Error {
     MediaType(#[from] InvalidMediaType),
     #[error(transparent)]
     ContentRange(#[from] InvalidContentRange),
-    #[error("the body is not the {} bytes that `Content-Range: {}-{}` announces", .0.len(), .0.start, .0.last)]
+    #[error("the body is not the {} bytes that `Content-Range: {}-{}` announces", .0.size(), .0.start, .0.last)]
     NotAsAnnounced(ContentRange),
     #[error("the upload has {size} bytes and another request may be adding to it; go on where `Range` says it ends")]
     OutOfOrder { repository: RepositoryName, id: UploadId, size: u64 },
@@ -48,7 +48,8 @@ impl Error {
     pub(super) fn into_response(self, request: Option<RequestId>) -> Response<Body> {
         let (status, code) = self.meaning();
         if status.is_server_error() {
-            log(&self, request);
+            let id = request.map(|request| request.to_string());
+            tracing::error!(request = id, error = causes(&self), "a request failed");
             let mut response = match &self {
                 // Only an operator with the medium can fix this, so the response names the file on it.
                 Self::Registry(RegistryError::Medium(problem)) => body(status, code, &problem.to_string(), None),
@@ -59,7 +60,7 @@ impl Error {
             }
             return response;
         }
-        tracing::debug!(status = status.as_u16(), code = code.as_str(), error = %self, "refused");
+        tracing::debug!(status = status.as_u16(), code = code.to_string(), error = %self, "refused");
         let mut response = body(status, code, &self.to_string(), self.detail());
         match &self {
             Self::Request(InvalidRequest::Method(allowed)) => {
@@ -163,11 +164,6 @@ pub(crate) fn failure(status: StatusCode, code: ErrorCode, request: Option<Reque
     body(status, code, message, detail)
 }
 
-fn log(error: &Error, request: Option<RequestId>) {
-    let request = request.map(|request| request.to_string());
-    tracing::error!(request, error = causes(error), "a request failed");
-}
-
 /// An error and its chain of causes, in one line.
 fn causes(error: &dyn StdError) -> String {
     let mut text = error.to_string();
@@ -180,7 +176,7 @@ fn causes(error: &dyn StdError) -> String {
 }
 
 fn body(status: StatusCode, code: ErrorCode, message: &str, detail: Option<Value>) -> Response<Body> {
-    let mut error = json!({ "code": code.as_str(), "message": message });
+    let mut error = json!({ "code": code, "message": message });
     if let Some(detail) = detail {
         error["detail"] = detail;
     }

@@ -1,6 +1,7 @@
 //! The header fields of the OCI and Docker specifications, and how their values are written. Locations and links are
 //! absolute paths without a host: every client resolves them against the address it used, so neither `Host` nor a
-//! proxy's headers are ever read.
+//! proxy's headers are ever read. Content addressed by digest never changes, so its digest is a strong `ETag` for
+//! conditional requests (RFC 9110, 13).
 
 use std::fmt::{Display, Write as _};
 
@@ -20,15 +21,11 @@ pub(super) const OCI_NAMESPACE: HeaderName = HeaderName::from_static("oci-namesp
 pub(super) const OCI_SUBJECT: HeaderName = HeaderName::from_static("oci-subject");
 pub(super) const OCI_TAG: HeaderName = HeaderName::from_static("oci-tag");
 pub(super) const AIRDOCK_PROVENANCE: HeaderName = HeaderName::from_static("airdock-provenance");
-const DOCKER_DISTRIBUTION_API_VERSION: HeaderName = HeaderName::from_static("docker-distribution-api-version");
+pub(super) const DOCKER_DISTRIBUTION_API_VERSION: HeaderName =
+    HeaderName::from_static("docker-distribution-api-version");
 
 /// Everything but RFC 3986's unreserved characters is percent-encoded in a query value.
 const QUERY_VALUE: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
-
-/// Adds the header that every response has.
-pub(super) fn complete(headers: &mut HeaderMap) {
-    headers.insert(DOCKER_DISTRIBUTION_API_VERSION, HeaderValue::from_static("registry/2.0"));
-}
 
 /// Sets a header to text made of names, tags, digests and numbers, which are always valid in a header.
 pub(super) fn insert(response: &mut Response<Body>, name: HeaderName, value: impl Into<String>) {
@@ -72,12 +69,6 @@ pub(super) fn identify(response: &mut Response<Body>, digest: &Digest) {
     response.headers_mut().insert(DOCKER_CONTENT_DIGEST, digest);
 }
 
-/// Adds where the tag came from.
-pub(super) fn provenance(response: &mut Response<Body>, provenance: Bytes) {
-    let value = HeaderValue::from_maybe_shared(provenance).expect("the registry writes it in visible ASCII");
-    response.headers_mut().insert(AIRDOCK_PROVENANCE, value);
-}
-
 /// A manifest's media type; the common ones without an allocation.
 pub(super) fn media_type(media_type: &MediaType) -> HeaderValue {
     for known in
@@ -90,25 +81,39 @@ pub(super) fn media_type(media_type: &MediaType) -> HeaderValue {
     HeaderValue::try_from(media_type.as_str()).expect("a media type is visible ASCII")
 }
 
-pub(super) fn blob_location(repository: &RepositoryName, digest: &Digest) -> String {
-    format!("/v2/{repository}/blobs/{digest}")
-}
-
-pub(super) fn manifest_location(repository: &RepositoryName, digest: &Digest) -> String {
-    format!("/v2/{repository}/manifests/{digest}")
-}
-
-/// The same for every response about an upload: it carries no progress, so a client may use an old one.
-fn upload_location(repository: &RepositoryName, id: UploadId) -> String {
-    format!("/v2/{repository}/blobs/uploads/{id}")
-}
-
-/// How far an upload has come and where it continues.
+/// How far an upload has come and where it continues. The location is the same for every response about an upload: it
+/// carries no progress, so a client may use an old one.
 pub(super) fn upload_progress(response: &mut Response<Body>, repository: &RepositoryName, id: UploadId, size: u64) {
-    insert(response, header::LOCATION, upload_location(repository, id));
+    insert(response, header::LOCATION, format!("/v2/{repository}/blobs/uploads/{id}"));
     insert(response, DOCKER_UPLOAD_UUID, id.to_string());
     // The offset of the last byte. Docker expects `0-0` for an empty upload too.
     insert(response, header::RANGE, format!("0-{}", size.saturating_sub(1)));
+}
+
+/// A 304 if the client already has `digest`.
+pub(super) fn not_modified(headers: &HeaderMap, digest: &Digest) -> Option<Response<Body>> {
+    if !headers.contains_key(header::IF_NONE_MATCH) {
+        return None;
+    }
+    let text = digest.to_string();
+    let known = headers.get_all(header::IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok()).any(|value| {
+        value.split(',').map(str::trim).any(|tag| tag == "*" || unquoted(tag.strip_prefix("W/").unwrap_or(tag)) == text)
+    });
+    known.then(|| {
+        let mut response = empty(StatusCode::NOT_MODIFIED);
+        identify(&mut response, digest);
+        response
+    })
+}
+
+/// Whether `Range` applies to this content. `If-Range` with another tag, a weak tag or a date asks for the whole.
+pub(super) fn ranges_apply(headers: &HeaderMap, digest: &Digest) -> bool {
+    headers.get(header::IF_RANGE).is_none_or(|value| value.to_str().is_ok_and(|tag| tag == format!("\"{digest}\"")))
+}
+
+/// Docker clients also send the digest without quotes.
+fn unquoted(tag: &str) -> &str {
+    tag.strip_prefix('"').and_then(|tag| tag.strip_suffix('"')).unwrap_or(tag)
 }
 
 /// Builds the `Link` to the next page of a list: the path so far, and the separator of the next parameter.
@@ -147,6 +152,7 @@ impl Next {
 mod tests {
     use super::*;
     use crate::names;
+    use crate::oci::Algorithm;
 
     #[test]
     fn a_link_repeats_the_name_and_encodes_its_values() {
@@ -167,5 +173,38 @@ mod tests {
     fn a_204_has_no_content_length_and_a_202_has_one() {
         assert!(!empty(StatusCode::NO_CONTENT).headers().contains_key(header::CONTENT_LENGTH));
         assert_eq!(empty(StatusCode::ACCEPTED).headers()[header::CONTENT_LENGTH], "0");
+    }
+
+    fn asked(name: HeaderName, value: &str) -> HeaderMap {
+        HeaderMap::from_iter([(name, value.parse().unwrap())])
+    }
+
+    #[test]
+    fn h23_a_tag_that_matches_in_any_spelling_is_not_modified() {
+        let digest = Algorithm::Sha256.digest(b"x");
+        let other = Algorithm::Sha256.digest(b"y");
+        for known in [
+            format!("\"{digest}\""),
+            format!("W/\"{digest}\""),
+            digest.to_string(),
+            "*".into(),
+            format!("\"{other}\", \"{digest}\""),
+        ] {
+            let response = not_modified(&asked(header::IF_NONE_MATCH, &known), &digest).unwrap();
+            assert_eq!(response.status(), 304);
+            assert_eq!(response.headers()[header::ETAG], format!("\"{digest}\""));
+        }
+        assert!(not_modified(&asked(header::IF_NONE_MATCH, &format!("\"{other}\"")), &digest).is_none());
+        assert!(not_modified(&HeaderMap::new(), &digest).is_none());
+    }
+
+    #[test]
+    fn ranges_are_ignored_for_another_version() {
+        let digest = Algorithm::Sha256.digest(b"x");
+        assert!(ranges_apply(&HeaderMap::new(), &digest));
+        assert!(ranges_apply(&asked(header::IF_RANGE, &format!("\"{digest}\"")), &digest));
+        for other in ["\"x\"".to_owned(), format!("W/\"{digest}\""), "Wed, 21 Oct 2015 07:28:00 GMT".into()] {
+            assert!(!ranges_apply(&asked(header::IF_RANGE, &other), &digest), "{other}");
+        }
     }
 }

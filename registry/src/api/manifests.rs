@@ -2,19 +2,19 @@
 //! would change the digest.
 
 use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, Response, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 
 use super::Shared;
 use super::body::Body;
-use super::conditional::not_modified;
 use super::error::Error;
 use super::headers::{
-    self, DOCKER_CONTENT_DIGEST, OCI_SUBJECT, OCI_TAG, content, empty, identify, insert, manifest_location,
+    self, AIRDOCK_PROVENANCE, DOCKER_CONTENT_DIGEST, OCI_SUBJECT, OCI_TAG, content, empty, identify, insert,
+    not_modified,
 };
 use super::request_body::RequestBody;
 use crate::names::RequestedName;
-use crate::oci::{InvalidManifest, MAX_MANIFEST_SIZE, Manifest, MediaType, Tag, TagOrDigest};
-use crate::{Provenance, PutReference, Registry};
+use crate::oci::{InvalidManifest, MAX_MANIFEST_SIZE, Manifest, Tag, TagOrDigest};
+use crate::{Provenance, PutReference, Registry, Repository};
 
 /// The share of the manifest memory that the largest manifest takes, in KiB.
 pub(super) const LARGEST_KIB: u32 = (MAX_MANIFEST_SIZE / 1024) as u32;
@@ -38,7 +38,8 @@ pub(super) async fn pull(
         }
     };
     if let Some(provenance) = manifest.provenance {
-        headers::provenance(&mut response, provenance);
+        let value = HeaderValue::from_maybe_shared(provenance).expect("the registry writes it in visible ASCII");
+        response.headers_mut().insert(AIRDOCK_PROVENANCE, value);
     }
     Ok(response)
 }
@@ -46,31 +47,29 @@ pub(super) async fn pull(
 pub(super) async fn push(
     shared: &Shared,
     headers: &HeaderMap,
-    name: &RequestedName,
+    repository: &Repository,
     reference: PutReference,
     body: &mut RequestBody,
 ) -> Result<Response<Body>, Error> {
-    let media_type = media_type(headers)?;
-    let _held;
-    let bytes = {
-        if body.length().is_some_and(|length| length > MAX_MANIFEST_SIZE as u64) {
-            return Err(InvalidManifest::TooLarge.into());
-        }
-        // Reserved in one step before the first byte is read, so that concurrent pushes cannot deadlock.
-        let size = body.length().map_or(LARGEST_KIB, |length| (length / 1024 + 1) as u32).min(LARGEST_KIB);
-        _held = shared.manifest_memory.acquire_many(size).await.expect("the semaphore is never closed");
-        receive(body).await?
-    };
+    // An invalid one is refused rather than guessed.
+    let media_type = headers.get(header::CONTENT_TYPE).map(|value| String::from_utf8_lossy(value.as_bytes()).parse());
+    let media_type = media_type.transpose()?;
+    if body.length.is_some_and(|length| length > MAX_MANIFEST_SIZE as u64) {
+        return Err(InvalidManifest::TooLarge.into());
+    }
+    // Reserved in one step before the first byte is read, so that concurrent pushes cannot deadlock.
+    let size = body.length.map_or(LARGEST_KIB, |length| (length / 1024 + 1) as u32).min(LARGEST_KIB);
+    let _held = shared.manifest_memory.acquire_many(size).await.expect("the semaphore is never closed");
+    let bytes = receive(body).await?;
     let manifest = if bytes.len() < PARSE_ELSEWHERE {
         Manifest::parse(bytes, media_type)
     } else {
         tokio::task::spawn_blocking(|| Manifest::parse(bytes, media_type)).await.map_err(|_| Error::Panicked)?
     }?;
     let by_digest = matches!(reference, PutReference::Digest(..));
-    let repository = shared.registry.repository(name.write_target().clone());
     let put = repository.put_manifest(reference, manifest, Provenance::Pushed { by: "anonymous".into() }).await?;
     let mut response = empty(StatusCode::CREATED);
-    insert(&mut response, header::LOCATION, manifest_location(repository.name(), &put.digest));
+    insert(&mut response, header::LOCATION, format!("/v2/{}/manifests/{}", repository.name(), put.digest));
     insert(&mut response, DOCKER_CONTENT_DIGEST, put.digest.to_string());
     if let Some(subject) = put.subject {
         // Without this header clients push the referrers fallback tag themselves.
@@ -82,20 +81,9 @@ pub(super) async fn push(
     Ok(response)
 }
 
-pub(super) async fn delete(
-    registry: &Registry,
-    name: &RequestedName,
-    reference: &TagOrDigest,
-) -> Result<Response<Body>, Error> {
-    registry.repository(name.write_target().clone()).delete_manifest(reference).await?;
+pub(super) async fn delete(repository: &Repository, reference: &TagOrDigest) -> Result<Response<Body>, Error> {
+    repository.delete_manifest(reference).await?;
     Ok(empty(StatusCode::ACCEPTED))
-}
-
-/// The media type the client gives. An invalid one is refused rather than guessed.
-fn media_type(headers: &HeaderMap) -> Result<Option<MediaType>, Error> {
-    let Some(value) = headers.get(header::CONTENT_TYPE) else { return Ok(None) };
-    let text = String::from_utf8_lossy(value.as_bytes());
-    Ok(Some(text.parse()?))
 }
 
 /// The whole body, with its size checked as it arrives: a chunked body does not announce its length.

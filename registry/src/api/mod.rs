@@ -5,23 +5,19 @@
 //! every response (JSON for every failure, path-only locations, exact lengths), nothing is compressed, and no body is
 //! read without a size limit and a deadline. Knows neither sockets nor TLS nor where content is stored.
 
-mod arrival;
-mod base;
 mod blobs;
 pub mod body;
-mod catalog;
 mod charts;
-mod conditional;
 mod endpoint;
 mod error;
 mod headers;
+mod lists;
 mod manifests;
-mod referrers;
 mod request_body;
-mod tags;
 mod uploads;
 
 use std::convert::Infallible;
+use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -32,14 +28,39 @@ use http::request::Parts;
 use http::{HeaderValue, Method, Request, Response, Version, header};
 use tokio::sync::Semaphore;
 
-pub use arrival::{Arrival, RequestId};
 pub use body::Body;
-pub use endpoint::{Access, Endpoint, InvalidRequest, MountSource, Page};
+pub use endpoint::{Access, Action, Endpoint, InvalidRequest, MountSource, Page};
 pub(crate) use error::failure;
 
 use crate::Registry;
+use crate::names::RequestedName;
+use body::FileWindows;
 use error::Error;
 use request_body::RequestBody;
+
+/// What the server knows of a request's connection, passed as a request extension. Every field is optional.
+#[derive(Clone, Debug, Default)]
+pub struct Arrival {
+    /// Identifies the request in logs and in error bodies.
+    pub request: Option<RequestId>,
+    /// Set when the connection can send ranges of files itself; without it, bodies are read into memory.
+    pub windows: Option<Arc<FileWindows>>,
+}
+
+/// Identifies one request in logs: `<connection>-<request>`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RequestId {
+    /// The number of the connection, counted since the process started.
+    pub connection: u64,
+    /// The number of the request on that connection.
+    pub request: u64,
+}
+
+impl fmt::Display for RequestId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}", self.connection, self.request)
+    }
+}
 
 /// An error from the transport of a request body.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -86,8 +107,7 @@ impl Api {
 
 impl<B> tower::Service<Request<B>> for Api
 where
-    B: http_body::Body<Data = Bytes> + Send + 'static,
-    B::Error: Into<BoxError>,
+    B: http_body::Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
 {
     type Response = Response<Body>;
     type Error = Infallible;
@@ -105,8 +125,7 @@ where
 
 async fn answer<B>(shared: &Shared, request: Request<B>) -> Response<Body>
 where
-    B: http_body::Body<Data = Bytes> + Send + 'static,
-    B::Error: Into<BoxError>,
+    B: http_body::Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
 {
     let (mut parts, body) = request.into_parts();
     let arrival = parts.extensions.remove::<Arrival>().unwrap_or_default();
@@ -116,7 +135,7 @@ where
         Ok(endpoint) => {
             namespace = endpoint.name().and_then(|name| name.ns.clone());
             // Authorisation belongs here, on `endpoint.access()`: no handler has run yet.
-            handle(shared, endpoint, &parts, &arrival, &mut body).await
+            handle(shared, &endpoint, &parts, &arrival, &mut body).await
         }
         Err(refused) => Err(Error::Request(refused)),
     };
@@ -125,7 +144,8 @@ where
         // HTTP/1.1 would read the rest of the body as the next request.
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
-    headers::complete(response.headers_mut());
+    let version = HeaderValue::from_static("registry/2.0");
+    response.headers_mut().insert(headers::DOCKER_DISTRIBUTION_API_VERSION, version);
     if let Some(namespace) = namespace.filter(|_| !response.status().is_client_error()) {
         headers::insert(&mut response, headers::OCI_NAMESPACE, namespace.to_string());
     }
@@ -139,40 +159,52 @@ where
 /// of a push.
 async fn handle(
     shared: &Shared,
-    endpoint: Endpoint,
+    endpoint: &Endpoint,
     parts: &Parts,
     arrival: &Arrival,
     body: &mut RequestBody,
 ) -> Result<Response<Body>, Error> {
     let (registry, fields) = (&shared.registry, &parts.headers);
-    match endpoint {
-        Endpoint::Check => Ok(base::check()),
-        Endpoint::PullBlob { name, digest } => blobs::pull(registry, fields, arrival, &name, &digest).await,
-        Endpoint::PullManifest { name, reference } => manifests::pull(registry, fields, &name, &reference).await,
-        Endpoint::ListRepositories { page } => Box::pin(catalog::list(registry, &page)).await,
-        Endpoint::ChartIndex => Box::pin(charts::index(registry, fields)).await,
+    let target = |name: &RequestedName| registry.repository(name.write_target().clone());
+    let (name, action) = match endpoint {
+        Endpoint::In(name, action) => (name, action),
+        Endpoint::Check => return Ok(check()),
+        Endpoint::ListRepositories(page) => return Box::pin(lists::repositories(registry, page)).await,
+        Endpoint::ChartIndex => return Box::pin(charts::index(registry, fields)).await,
         Endpoint::PullChart { archive, provenance } => {
-            Box::pin(charts::pull(registry, fields, arrival, &archive, provenance)).await
+            return Box::pin(charts::pull(registry, fields, arrival, archive, *provenance)).await;
         }
-        Endpoint::ListTags { name, page } => Box::pin(tags::list(registry, &name, &page)).await,
-        Endpoint::ListReferrers { name, subject, artifact_types, after } => {
-            Box::pin(referrers::list(registry, &name, &subject, &artifact_types, after.as_ref())).await
+    };
+    match action {
+        Action::PullBlob(digest) => blobs::pull(registry, fields, arrival, name, digest).await,
+        Action::PullManifest(reference) => manifests::pull(registry, fields, name, reference).await,
+        Action::ListTags(page) => Box::pin(lists::tags(registry, name, page)).await,
+        Action::ListReferrers { subject, artifact_types, after } => {
+            Box::pin(lists::referrers(registry, name, subject, artifact_types, after.as_ref())).await
         }
-        Endpoint::StartUpload { name, algorithm } => Box::pin(uploads::start(registry, &name, algorithm)).await,
-        Endpoint::PushBlob { name, digest } => Box::pin(uploads::push(registry, fields, &name, digest, body)).await,
-        Endpoint::MountBlob { name, digest, from } => Box::pin(uploads::mount(registry, &name, &digest, &from)).await,
-        Endpoint::AppendToUpload { name, id } => Box::pin(uploads::append(registry, fields, &name, id, body)).await,
-        Endpoint::FinishUpload { name, id, digest } => {
-            Box::pin(uploads::finish(registry, fields, &name, id, digest, body)).await
+        Action::StartUpload(algorithm) => Box::pin(uploads::start(&target(name), *algorithm)).await,
+        Action::PushBlob(digest) => Box::pin(uploads::push(&target(name), fields, *digest, body)).await,
+        Action::MountBlob(digest, from) => Box::pin(uploads::mount(&target(name), digest, from)).await,
+        Action::AppendToUpload(id) => Box::pin(uploads::append(&target(name), fields, *id, None, body)).await,
+        Action::FinishUpload(id, digest) => {
+            Box::pin(uploads::append(&target(name), fields, *id, Some(*digest), body)).await
         }
-        Endpoint::UploadStatus { name, id } => Box::pin(uploads::status(registry, &name, id)).await,
-        Endpoint::CancelUpload { name, id } => Box::pin(uploads::cancel(registry, &name, id)).await,
-        Endpoint::PushManifest { name, reference } => {
-            Box::pin(manifests::push(shared, fields, &name, reference, body)).await
+        Action::UploadStatus(id) => Box::pin(uploads::status(&target(name), *id)).await,
+        Action::CancelUpload(id) => Box::pin(uploads::cancel(&target(name), *id)).await,
+        Action::PushManifest(reference) => {
+            Box::pin(manifests::push(shared, fields, &target(name), reference.clone(), body)).await
         }
-        Endpoint::DeleteManifest { name, reference } => Box::pin(manifests::delete(registry, &name, &reference)).await,
-        Endpoint::DeleteBlob { name, digest } => Box::pin(blobs::delete(registry, &name, &digest)).await,
+        Action::DeleteManifest(reference) => Box::pin(manifests::delete(&target(name), reference)).await,
+        Action::DeleteBlob(digest) => Box::pin(blobs::delete(&target(name), digest)).await,
     }
+}
+
+/// end-1: the response that identifies a registry.
+fn check() -> Response<Body> {
+    let mut response = headers::json(b"{}".as_slice().into());
+    // Docker may ask through caching proxies.
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    response
 }
 
 #[cfg(test)]

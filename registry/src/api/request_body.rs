@@ -19,7 +19,8 @@ const DRAIN_TIME: Duration = Duration::from_secs(2);
 pub(super) struct RequestBody {
     // `None` after the last frame, or after an error.
     body: Option<UnsyncBoxBody<Bytes, BoxError>>,
-    length: Option<u64>,
+    /// The length of the body in bytes, if the client announced it.
+    pub(super) length: Option<u64>,
     // The client waits for `100 Continue`, which hyper sends when the body is first polled.
     awaits_continue: bool,
     broken: bool,
@@ -67,11 +68,6 @@ impl RequestBody {
             in_window: 0,
             settings: settings.clone(),
         }
-    }
-
-    /// The length of the body in bytes, if the client announced it.
-    pub(super) const fn length(&self) -> Option<u64> {
-        self.length
     }
 
     /// The next bytes, or `None` at the end. Only time spent waiting for the client counts against the deadline, not

@@ -6,53 +6,43 @@ use http::{HeaderMap, Response, StatusCode, header};
 use super::body::Body;
 use super::endpoint::MountSource;
 use super::error::Error;
-use super::headers::{DOCKER_CONTENT_DIGEST, blob_location, empty, insert, upload_progress};
+use super::headers::{DOCKER_CONTENT_DIGEST, empty, insert, upload_progress};
 use super::request_body::RequestBody;
-use crate::names::RequestedName;
-use crate::oci::{Algorithm, ContentRange, Digest, RepositoryName, UploadId};
-use crate::{Error as RegistryError, Registry, Repository, Upload};
+use crate::oci::{Algorithm, ContentRange, Digest, UploadId};
+use crate::{Error as RegistryError, Repository, Upload};
 
-pub(super) async fn start(
-    registry: &Registry,
-    name: &RequestedName,
-    algorithm: Option<Algorithm>,
-) -> Result<Response<Body>, Error> {
-    let repository = registry.repository(name.write_target().clone());
+pub(super) async fn start(repository: &Repository, algorithm: Option<Algorithm>) -> Result<Response<Body>, Error> {
     let upload = repository.start_upload(algorithm.unwrap_or(Algorithm::Sha256)).await?;
-    Ok(progress(StatusCode::ACCEPTED, repository.name(), upload.id(), upload.size()))
+    Ok(progress(StatusCode::ACCEPTED, repository, upload.id(), upload.size()))
 }
 
 pub(super) async fn mount(
-    registry: &Registry,
-    name: &RequestedName,
+    repository: &Repository,
     digest: &Digest,
     from: &MountSource,
 ) -> Result<Response<Body>, Error> {
-    let repository = registry.repository(name.write_target().clone());
     let mounted = match from {
         MountSource::Anywhere => repository.mount_blob(digest, None).await?,
         MountSource::Repository(from) => repository.mount_blob(digest, Some(from)).await?,
         MountSource::Nowhere => false,
     };
     if mounted {
-        return Ok(created(repository.name(), digest));
+        return Ok(created(repository, digest));
     }
     // Absent, or not visible to this client: either way it uploads the blob.
-    start(registry, name, Some(digest.algorithm())).await
+    start(repository, Some(digest.algorithm())).await
 }
 
 pub(super) async fn push(
-    registry: &Registry,
+    repository: &Repository,
     headers: &HeaderMap,
-    name: &RequestedName,
     digest: Digest,
     body: &mut RequestBody,
 ) -> Result<Response<Body>, Error> {
-    let repository = registry.repository(name.write_target().clone());
     let mut upload = repository.start_upload(digest.algorithm()).await?;
     let id = upload.id();
     let pushed = async {
-        receive(&repository, &mut upload, headers, body).await?;
+        receive(repository, &mut upload, headers, body).await?;
         Ok(upload.finish(digest).await?)
     };
     if let Err(error) = pushed.await {
@@ -62,45 +52,30 @@ pub(super) async fn push(
         }
         return Err(error);
     }
-    Ok(created(repository.name(), &digest))
+    Ok(created(repository, &digest))
 }
 
+/// Appends the body, and finishes the upload if the client gives its digest.
 pub(super) async fn append(
-    registry: &Registry,
+    repository: &Repository,
     headers: &HeaderMap,
-    name: &RequestedName,
     id: UploadId,
+    digest: Option<Digest>,
     body: &mut RequestBody,
 ) -> Result<Response<Body>, Error> {
-    let repository = registry.repository(name.write_target().clone());
-    let mut upload = take(&repository, id).await?;
-    receive(&repository, &mut upload, headers, body).await?;
-    Ok(progress(StatusCode::ACCEPTED, repository.name(), id, upload.size()))
-}
-
-pub(super) async fn finish(
-    registry: &Registry,
-    headers: &HeaderMap,
-    name: &RequestedName,
-    id: UploadId,
-    digest: Digest,
-    body: &mut RequestBody,
-) -> Result<Response<Body>, Error> {
-    let repository = registry.repository(name.write_target().clone());
-    let mut upload = take(&repository, id).await?;
-    receive(&repository, &mut upload, headers, body).await?;
+    let mut upload = take(repository, id).await?;
+    receive(repository, &mut upload, headers, body).await?;
+    let Some(digest) = digest else { return Ok(progress(StatusCode::ACCEPTED, repository, id, upload.size())) };
     upload.finish(digest).await?;
-    Ok(created(repository.name(), &digest))
+    Ok(created(repository, &digest))
 }
 
-pub(super) async fn status(registry: &Registry, name: &RequestedName, id: UploadId) -> Result<Response<Body>, Error> {
-    let repository = registry.repository(name.write_target().clone());
-    let size = repository.upload_size(id).await?;
-    Ok(progress(StatusCode::NO_CONTENT, repository.name(), id, size))
+pub(super) async fn status(repository: &Repository, id: UploadId) -> Result<Response<Body>, Error> {
+    Ok(progress(StatusCode::NO_CONTENT, repository, id, repository.upload_size(id).await?))
 }
 
-pub(super) async fn cancel(registry: &Registry, name: &RequestedName, id: UploadId) -> Result<Response<Body>, Error> {
-    registry.repository(name.write_target().clone()).cancel_upload(id).await?;
+pub(super) async fn cancel(repository: &Repository, id: UploadId) -> Result<Response<Body>, Error> {
+    repository.cancel_upload(id).await?;
     Ok(empty(StatusCode::NO_CONTENT))
 }
 
@@ -123,42 +98,40 @@ async fn receive(
     headers: &HeaderMap,
     body: &mut RequestBody,
 ) -> Result<(), Error> {
-    let announced = match headers.get(header::CONTENT_RANGE) {
-        Some(value) => Some(String::from_utf8_lossy(value.as_bytes()).parse::<ContentRange>()?),
-        None => None,
-    };
+    let announced = headers.get(header::CONTENT_RANGE).map(|value| String::from_utf8_lossy(value.as_bytes()).parse());
+    let announced: Option<ContentRange> = announced.transpose()?;
     if let Some(range) = announced {
         if range.start != upload.size() {
             let (repository, id, size) = (repository.name().clone(), upload.id(), upload.size());
             return Err(Error::OutOfOrder { repository, id, size });
         }
-        if body.length().is_some_and(|length| length != range.len()) {
+        if body.length.is_some_and(|length| length != range.size()) {
             return Err(Error::NotAsAnnounced(range));
         }
     }
     let mut received = 0;
     while let Some(bytes) = body.next().await? {
         received += bytes.len() as u64;
-        if let Some(range) = announced.filter(|range| received > range.len()) {
+        if let Some(range) = announced.filter(|range| received > range.size()) {
             return Err(Error::NotAsAnnounced(range));
         }
         upload.append(bytes).await?;
     }
     match announced {
-        Some(range) if range.len() != received => Err(Error::NotAsAnnounced(range)),
+        Some(range) if range.size() != received => Err(Error::NotAsAnnounced(range)),
         _ => Ok(()),
     }
 }
 
-fn progress(status: StatusCode, repository: &RepositoryName, id: UploadId, size: u64) -> Response<Body> {
+fn progress(status: StatusCode, repository: &Repository, id: UploadId, size: u64) -> Response<Body> {
     let mut response = empty(status);
-    upload_progress(&mut response, repository, id, size);
+    upload_progress(&mut response, repository.name(), id, size);
     response
 }
 
-fn created(repository: &RepositoryName, digest: &Digest) -> Response<Body> {
+fn created(repository: &Repository, digest: &Digest) -> Response<Body> {
     let mut response = empty(StatusCode::CREATED);
-    insert(&mut response, header::LOCATION, blob_location(repository, digest));
+    insert(&mut response, header::LOCATION, format!("/v2/{}/blobs/{digest}", repository.name()));
     insert(&mut response, DOCKER_CONTENT_DIGEST, digest.to_string());
     response
 }

@@ -1,8 +1,8 @@
 //! The charts below `charts/` as a classic Helm repository: an index, and a file for each version.
 //!
-//! Derived from the tags there, and made anew only when one of them changed; what is known of a manifest is kept, since a
-//! manifest never changes. Invariants: a file's name leads to one chart, because the name in a chart must be its
-//! repository's and its version the tag's; the index is bounded.
+//! Derived from the tags there, and only when one of them changed; what was read from a manifest is kept, since manifests
+//! never change. Invariants: a file name leads to one chart, because the name in a chart must be its repository's and its
+//! version the tag's; the index is bounded.
 
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, HashMap};
@@ -15,63 +15,58 @@ use serde_json::{Map, Value};
 use crate::catalog::{Binding, CHARTS, Origin};
 use crate::core::Core;
 use crate::error::Error;
-use crate::oci::{Algorithm, Digest, MediaType, RepositoryName, Tag};
+use crate::oci::{self, Algorithm, Digest, MediaType, RepositoryName, Tag};
 
-/// Versions listed, and the bytes of what they say of themselves; what is beyond is left out and logged.
+/// The most versions listed, and the most bytes of their metadata. The rest is left out and logged.
 const MAX_VERSIONS: usize = 10_000;
 const MAX_INDEX: usize = 16 * 1024 * 1024;
 
-/// Largest chart metadata read, in bytes.
+/// The largest chart metadata read, in bytes.
 const MAX_CONFIG: usize = 256 * 1024;
 
-/// When a chart was made, by the manifest.
-const CREATED: &str = crate::oci::annotation::CREATED;
-
-/// The repository's index and what its files are.
+/// The index of the repository, and its files.
 #[derive(Debug)]
 pub struct ChartIndex {
-    /// `index.yaml`, written so that it is JSON as well.
+    /// `index.yaml`, which is also valid JSON.
     pub yaml: Bytes,
     /// Its digest.
     pub digest: Digest,
-    files: HashMap<String, ChartFile>,
+    /// Where each chart's archive is, by its path in the repository: `zenml-0.93.2.tgz`.
+    pub files: HashMap<String, ChartFile>,
 }
 
 /// Where a chart's archive is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ChartFile {
-    /// The repository it may be read from.
+    /// A repository it can be read from.
     pub repository: RepositoryName,
     /// The archive.
     pub archive: Digest,
-    /// Its provenance file, when it has one.
+    /// Its provenance file, if it has one.
     pub provenance: Option<Digest>,
 }
 
-/// What was made last, and of which names.
+/// The latest index, and what is known of the charts in it.
 #[derive(Debug, Default)]
-pub(crate) struct Charts(tokio::sync::Mutex<Made>);
+pub(crate) struct Charts(tokio::sync::Mutex<Latest>);
 
 #[derive(Debug, Default)]
-struct Made {
-    of: Option<Generation>,
-    index: Option<Arc<ChartIndex>>,
+struct Latest {
+    /// With the generation of the tags and the number of media that it was made from.
+    index: Option<((u64, usize), Arc<ChartIndex>)>,
     known: KnownCharts,
 }
 
-/// By manifest; `None` for what is no chart.
+/// By manifest; `None` for one that is not a chart's.
 type KnownCharts = HashMap<(RepositoryName, Digest), Option<Arc<Known>>>;
 
-/// Changes of the tags, and how many media are mounted.
-type Generation = (u64, usize);
-
-/// What a manifest says of a chart.
+/// What a manifest says about a chart.
 #[derive(Debug)]
 struct Known {
     name: String,
     version: String,
     metadata: Map<String, Value>,
-    /// How much that is, as JSON.
+    /// The size of the metadata as JSON, in bytes.
     size: usize,
     created: Option<Timestamp>,
     file: ChartFile,
@@ -84,27 +79,19 @@ struct Line {
     created: Timestamp,
 }
 
-impl ChartIndex {
-    /// The chart whose archive has this path in the repository: `zenml-0.93.2.tgz`.
-    #[must_use]
-    pub fn file(&self, path: &str) -> Option<&ChartFile> {
-        self.files.get(path)
-    }
-}
-
 impl Charts {
     /// See [`Registry::charts`](crate::Registry::charts).
     pub(crate) async fn index(&self, core: &Arc<Core>) -> Result<Arc<ChartIndex>, Error> {
-        // Held while it is made: others wait for the same one rather than making it too.
-        let mut made = self.0.lock().await;
-        // Read first: a change that comes in meanwhile is noticed the next time.
+        // Held while the index is made: concurrent requests wait for it instead of making it too.
+        let mut latest = self.0.lock().await;
+        // Read first: a change during the making is noticed at the next request.
         let now = core.catalog.chart_generation().await?;
-        if let Some(index) = made.index.as_ref().filter(|_| made.of == Some(now)) {
+        if let Some((_, index)) = latest.index.as_ref().filter(|(of, _)| *of == now) {
             return Ok(index.clone());
         }
-        let known = std::mem::take(&mut made.known);
+        let known = std::mem::take(&mut latest.known);
         let (index, known) = core.run(async move |core| make(&core, known).await).await?;
-        *made = Made { of: Some(now), index: Some(index.clone()), known };
+        *latest = Latest { index: Some((now, index.clone())), known };
         Ok(index)
     }
 }
@@ -146,7 +133,7 @@ async fn chart_tags(core: &Core) -> Result<Vec<(RepositoryName, Tag)>, Error> {
     Ok(found)
 }
 
-/// What a manifest says, when it is a chart's. What is damaged is no chart: it does not hide the others.
+/// What a manifest says about a chart, if it is a chart's. A damaged one is left out and does not hide the others.
 async fn chart(core: &Core, repository: &RepositoryName, digest: &Digest) -> Option<Known> {
     let manifest = core.catalog.parsed(repository, digest).await.ok()??;
     let config = manifest.config().filter(|config| config.media_type.as_str() == MediaType::HELM_CONFIG)?;
@@ -154,13 +141,13 @@ async fn chart(core: &Core, repository: &RepositoryName, digest: &Digest) -> Opt
     let metadata = serde_json::from_slice::<Map<String, Value>>(&bytes).ok()?;
     let text = |key: &str| metadata.get(key).and_then(Value::as_str).map(str::to_owned);
     let (name, version) = (text("name")?, text("version")?);
-    // A client that may push to one repository must not put a chart into the index under another's name.
+    // A client that may push to one repository must not add a chart under the name of another.
     if repository.as_str().rsplit('/').next() != Some(name.as_str()) {
         return None;
     }
     let layer = |kind: &str| manifest.blobs().find(|blob| blob.media_type.as_str() == kind).map(|blob| blob.digest);
     let archive = layer(MediaType::HELM_CHART)?;
-    let created = manifest.annotations().and_then(|all| all.get(CREATED)?.parse().ok());
+    let created = manifest.annotations().and_then(|all| all.get(oci::annotation::CREATED)?.parse().ok());
     let provenance = layer(MediaType::HELM_PROVENANCE);
     let file = ChartFile { repository: repository.clone(), archive, provenance };
     Some(Known { name, version, metadata, size: bytes.len(), created, file })
@@ -168,7 +155,7 @@ async fn chart(core: &Core, repository: &RepositoryName, digest: &Digest) -> Opt
 
 fn line(repository: &RepositoryName, known: Arc<Known>, origin: &Origin) -> Line {
     let folder = repository.as_str().trim_start_matches(CHARTS).trim_end_matches(known.name.as_str());
-    // Relative to the index, so that it fits whatever address and proxy the client came by.
+    // Relative to the index, so that it works through any address and proxy.
     let url = format!("{folder}{}-{}.tgz", known.name, known.version);
     let linked = match origin {
         Origin::Stored { at, .. } => i64::try_from(*at).ok().and_then(|at| Timestamp::from_second(at).ok()),
@@ -181,24 +168,19 @@ fn line(repository: &RepositoryName, known: Arc<Known>, origin: &Origin) -> Line
 fn render(mut lines: BTreeMap<String, Vec<Line>>) -> ChartIndex {
     let mut files = HashMap::new();
     let mut generated = Timestamp::UNIX_EPOCH;
-    let mut yaml = String::from("{\"apiVersion\":\"v1\",\"entries\":{");
-    let mut first_name = true;
+    let mut charts = Vec::new();
     for (name, lines) in &mut lines {
         lines.sort_by(|one, other| newest_first(&one.known.version, &other.known.version));
-        // The same name and version in two folders: the first in order is the one.
+        // If two folders have the same name and version, the first folder counts.
         lines.dedup_by(|later, first| later.known.version == first.known.version);
-        let mut entries = String::new();
-        for line in lines.iter() {
-            entries += if entries.is_empty() { "\n" } else { ",\n" };
-            entries += &entry(line);
-            generated = generated.max(line.created);
-            files.insert(line.url.clone(), line.known.file.clone());
-        }
-        yaml += if std::mem::take(&mut first_name) { "\n" } else { ",\n" };
-        yaml += &format!("{}:[{entries}\n]", Value::from(name.as_str()));
+        generated = lines.iter().map(|line| line.created).fold(generated, Timestamp::max);
+        files.extend(lines.iter().map(|line| (line.url.clone(), line.known.file.clone())));
+        let entries = lines.iter().map(entry).collect::<Vec<_>>().join(",\n");
+        charts.push(format!("\n{}:[\n{entries}\n]", Value::from(name.as_str())));
     }
-    // Of the newest chart and not of now: the same charts are the same bytes, which clients need not load again.
-    yaml += &format!("}},\"generated\":{}}}\n", Value::from(generated.to_string()));
+    // The newest chart's time rather than now: the same charts give the same bytes, which clients need not load again.
+    let (charts, generated) = (charts.join(","), Value::from(generated.to_string()));
+    let yaml = format!("{{\"apiVersion\":\"v1\",\"entries\":{{{charts}}},\"generated\":{generated}}}\n");
     let yaml = Bytes::from(plain(&yaml));
     ChartIndex { digest: Algorithm::Sha256.digest(&yaml), yaml, files }
 }
@@ -208,7 +190,7 @@ fn entry(line: &Line) -> String {
     entry.insert("created".into(), line.created.to_string().into());
     entry.insert("urls".into(), vec![Value::from(line.url.as_str())].into());
     let archive = &line.known.file.archive;
-    // Helm compares it with SHA-256.
+    // Helm compares it with the SHA-256 of the archive.
     if archive.algorithm() == Algorithm::Sha256 {
         entry.insert("digest".into(), archive.encoded().into());
     } else {
@@ -217,7 +199,7 @@ fn entry(line: &Line) -> String {
     Value::Object(entry).to_string()
 }
 
-/// JSON is YAML but for characters that YAML wants written as escapes; all of them are in strings.
+/// Makes JSON valid YAML: some characters, which only occur in strings, must be escaped.
 fn plain(json: &str) -> String {
     let mut text = String::with_capacity(json.len());
     for c in json.chars() {
@@ -231,15 +213,9 @@ fn plain(json: &str) -> String {
     text
 }
 
-/// By semantic version, the newest first; what is none comes last, in order.
+/// By semantic version, the newest first; texts that are not versions come last, in their order.
 fn newest_first(one: &str, other: &str) -> Ordering {
-    match (Version::read(one), Version::read(other)) {
-        (Some(one), Some(other)) => other.cmp(&one),
-        (Some(_), None) => Ordering::Less,
-        (None, Some(_)) => Ordering::Greater,
-        (None, None) => Ordering::Equal,
-    }
-    .then_with(|| one.cmp(other))
+    Version::read(other).cmp(&Version::read(one)).then_with(|| one.cmp(other))
 }
 
 /// Ordered as SemVer 2.0.0, 11 says. A release goes after its prereleases.
@@ -257,7 +233,7 @@ enum Identifier {
 }
 
 impl Version {
-    /// As lenient as Helm: a leading `v`, and parts that are missing.
+    /// As lenient as Helm: a leading `v` and missing parts are accepted.
     fn read(text: &str) -> Option<Self> {
         let text = text.strip_prefix('v').unwrap_or(text);
         let text = text.split_once('+').map_or(text, |(version, _)| version);

@@ -1,54 +1,52 @@
-//! Re-hashing every blob of a medium once, beside the clients that are served: what is damaged is then known before a
-//! client needs it, and what is not goes out as fast as from the data folder.
+//! Re-hashes every blob of a medium once in the background: damage is known before a client asks for the blob, and a
+//! verified blob is served as fast as one in the data folder.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crate::blobs::{Medium, MediumBlob, MediumError, Trust, Unfinished, re_hash};
 
-/// Read at a time, in bytes: large and in a row, for media that are slow to seek.
+/// Bytes read at once: large sequential reads, for media that are slow to seek.
 const PIECE: usize = 1024 * 1024;
 
-/// How long it waits for an answer to end, and how often before a piece: clients that are slow, or never cease, must not
-/// keep the pass from coming to its end.
+/// How long to wait for a response to end, and how often before each piece: slow or endless clients must not keep the
+/// pass from finishing.
 const GIVE_WAY: Duration = Duration::from_millis(20);
 const PATIENCE: usize = 50;
 
-/// What reading all of a medium found.
+/// The result of reading all of a medium.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct MediumCheck {
-    /// Blobs that are what their digests say, and their bytes together.
+    /// How many blobs have their digest.
     pub verified: usize,
-    /// Their bytes.
+    /// The bytes of the verified blobs.
     pub bytes: u64,
-    /// Blobs that no place of the medium gives.
+    /// How many blobs cannot be read whole at any position of the medium.
     pub bad: usize,
-    /// What is wrong with each of their places.
+    /// The problem at each position of a bad blob.
     pub problems: Vec<MediumError>,
-    /// What is wrong with places of blobs that another place of the medium gives.
+    /// Problems at single positions of blobs that are whole at another one.
     pub elsewhere: Vec<MediumError>,
     /// Whether it was stopped before its end.
     pub stopped: bool,
 }
 
-/// Reads what was not re-hashed yet of a medium, one blob after the other, giving way while `is_served`.
+/// Reads the blobs of a medium that are not verified yet, one after the other, and pauses while `is_served`.
 pub(super) fn check(medium: &Medium, is_served: &dyn Fn() -> bool, stop: &AtomicBool) -> MediumCheck {
     let mut found = MediumCheck::default();
     let mut buffer = vec![0; PIECE];
     for blob in &medium.blobs {
         let mut problems = Vec::new();
-        let mut whole = false;
+        let mut positions = medium.positions(&blob.digest()).into_iter();
         // One whole position is enough: the others need not be read.
-        for position in medium.positions(&blob.digest()) {
+        let whole = loop {
+            let Some(position) = positions.next() else { break false };
             match one(&position, is_served, stop, &mut buffer) {
-                Ok(()) => whole = true,
+                Ok(()) => break true,
                 Err(Unfinished::Stopped) => return MediumCheck { stopped: true, ..found },
                 Err(Unfinished::Failed(problem)) => problems.push(problem),
             }
-            if whole {
-                break;
-            }
-        }
+        };
         if whole {
             found.verified += 1;
             found.bytes += blob.size();
@@ -77,7 +75,7 @@ fn one(
             }
             std::thread::sleep(GIVE_WAY);
         }
-        // A client may have read it to its end first.
+        // A client may have read all of it first.
         !stop.load(Ordering::Relaxed) && blob.trust() != Trust::Verified
     };
     match re_hash(blob, buffer, &mut go_on) {

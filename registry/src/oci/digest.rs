@@ -59,11 +59,8 @@ impl FromStr for Algorithm {
     type Err = InvalidDigest;
 
     fn from_str(text: &str) -> Result<Self, InvalidDigest> {
-        match text {
-            "sha256" => Ok(Self::Sha256),
-            "sha512" => Ok(Self::Sha512),
-            _ => Err(InvalidDigest::UnknownAlgorithm(excerpt(text))),
-        }
+        let known = Self::ALL.into_iter().find(|algorithm| algorithm.as_str() == text);
+        known.ok_or_else(|| InvalidDigest::UnknownAlgorithm(excerpt(text)))
     }
 }
 
@@ -114,14 +111,6 @@ impl Digest {
             text.push(HEX[usize::from(byte >> 4)] as char);
             text.push(HEX[usize::from(byte & 15)] as char);
         }
-        text
-    }
-
-    /// The first twelve hex characters, for display.
-    #[must_use]
-    pub fn short(&self) -> String {
-        let mut text = self.encoded();
-        text.truncate(12);
         text
     }
 }

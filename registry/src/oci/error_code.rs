@@ -1,8 +1,13 @@
 //! The error codes of the distribution specification (code-1 to code-14), and three of Docker's registry that clients
 //! know.
 
+use std::fmt;
+
+use serde::Serialize;
+
 /// The machine-readable reason of a failure. `api::error` chooses the HTTP status that goes with it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 #[allow(missing_docs, reason = "each variant is its code's name in the specification's table")]
 pub enum ErrorCode {
     BlobUnknown,
@@ -18,6 +23,7 @@ pub enum ErrorCode {
     Unauthorized,
     Denied,
     Unsupported,
+    #[serde(rename = "TOOMANYREQUESTS")]
     TooManyRequests,
     /// Docker: `n` of a list is not a number.
     PaginationNumberInvalid,
@@ -27,29 +33,10 @@ pub enum ErrorCode {
     Unknown,
 }
 
-impl ErrorCode {
+impl fmt::Display for ErrorCode {
     /// The code as written in the error body.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::BlobUnknown => "BLOB_UNKNOWN",
-            Self::BlobUploadInvalid => "BLOB_UPLOAD_INVALID",
-            Self::BlobUploadUnknown => "BLOB_UPLOAD_UNKNOWN",
-            Self::DigestInvalid => "DIGEST_INVALID",
-            Self::ManifestBlobUnknown => "MANIFEST_BLOB_UNKNOWN",
-            Self::ManifestInvalid => "MANIFEST_INVALID",
-            Self::ManifestUnknown => "MANIFEST_UNKNOWN",
-            Self::NameInvalid => "NAME_INVALID",
-            Self::NameUnknown => "NAME_UNKNOWN",
-            Self::SizeInvalid => "SIZE_INVALID",
-            Self::Unauthorized => "UNAUTHORIZED",
-            Self::Denied => "DENIED",
-            Self::Unsupported => "UNSUPPORTED",
-            Self::TooManyRequests => "TOOMANYREQUESTS",
-            Self::PaginationNumberInvalid => "PAGINATION_NUMBER_INVALID",
-            Self::Unavailable => "UNAVAILABLE",
-            Self::Unknown => "UNKNOWN",
-        }
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.serialize(f)
     }
 }
 
@@ -81,7 +68,7 @@ mod tests {
             Unsupported,
             TooManyRequests,
         ] {
-            let text = serde_json::Value::from(code.as_str());
+            let text = serde_json::Value::from(code.to_string());
             let read: oci_spec::distribution::ErrorCode = serde_json::from_value(text).unwrap();
             assert!(!spec.contains(&read), "{code:?}");
             spec.push(read);

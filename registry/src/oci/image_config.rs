@@ -28,9 +28,6 @@ impl ImageConfig {
     }
 
     /// Reads a config.
-    ///
-    /// # Errors
-    /// What the JSON parser says.
     pub fn parse(bytes: &[u8]) -> Result<Self, serde_json::Error> {
         serde_json::from_slice(bytes)
     }

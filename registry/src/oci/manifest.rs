@@ -36,7 +36,6 @@ pub struct Platform {
     /// Such as `linux`.
     pub os: String,
     /// Such as `v8`.
-    #[serde(default)]
     pub variant: Option<String>,
 }
 
@@ -88,10 +87,8 @@ impl Manifest {
         let media_type = raw.settle_type(content_type)?;
         let kind = media_type.manifest_kind();
         raw.check_shape(kind)?;
-        let mut references = Vec::new();
-        if let Some(config) = &raw.config {
-            references.push(Reference::Blob(config.descriptor()?));
-        }
+        let config = raw.config.as_ref().map(RawDescriptor::descriptor).transpose()?;
+        let mut references: Vec<_> = config.iter().cloned().map(Reference::Blob).collect();
         for layer in raw.layers.iter().chain(&raw.blobs).flatten() {
             let descriptor = layer.descriptor()?;
             let foreign = descriptor.media_type.is_non_distributable()
@@ -102,13 +99,13 @@ impl Manifest {
             references.push(Reference::Manifest(child.descriptor()?, child.platform.clone()));
         }
         Ok(Self {
-            config: raw.config.as_ref().map(RawDescriptor::descriptor).transpose()?,
             subject: raw.subject.as_ref().map(RawDescriptor::descriptor).transpose()?,
             artifact_type: raw.artifact_type.filter(|text| !text.is_empty()),
             annotations: raw.annotations,
             bytes,
             media_type,
             references,
+            config,
         })
     }
 
@@ -203,26 +200,17 @@ fn nests_deeper_than(json: &[u8], limit: usize) -> bool {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Raw {
-    #[serde(default)]
     schema_version: Option<u64>,
-    #[serde(default)]
     media_type: Option<MediaType>,
-    #[serde(default)]
     artifact_type: Option<String>,
-    #[serde(default)]
     config: Option<RawDescriptor>,
-    #[serde(default)]
     layers: Option<Vec<RawDescriptor>>,
-    #[serde(default)]
     blobs: Option<Vec<RawDescriptor>>,
-    #[serde(default)]
     manifests: Option<Vec<RawDescriptor>>,
-    #[serde(default)]
     subject: Option<RawDescriptor>,
-    #[serde(default)]
     annotations: Option<BTreeMap<String, String>>,
     // Only schema 1 has this field.
-    #[serde(default, rename = "fsLayers")]
+    #[serde(rename = "fsLayers")]
     fs_layers: Option<serde::de::IgnoredAny>,
 }
 
@@ -232,9 +220,7 @@ struct RawDescriptor {
     media_type: MediaType,
     digest: Digest,
     size: u64,
-    #[serde(default)]
     urls: Option<Vec<String>>,
-    #[serde(default)]
     platform: Option<Platform>,
 }
 

@@ -85,15 +85,10 @@ impl FromStr for MediaType {
     /// `; charset=utf-8` would make it a different type.
     fn from_str(text: &str) -> Result<Self, InvalidMediaType> {
         let essence = text.split(';').next().unwrap_or_default().trim();
-        let token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$&-^_.+".contains(&byte);
+        let legal = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$&-^_.+".contains(&byte);
+        let is_token = |text: &str| !text.is_empty() && text.bytes().all(legal);
         match essence.split_once('/') {
-            Some((kind, subtype))
-                if essence.len() <= MAX_LEN
-                    && !kind.is_empty()
-                    && !subtype.is_empty()
-                    && kind.bytes().all(token)
-                    && subtype.bytes().all(token) =>
-            {
+            Some((kind, subtype)) if essence.len() <= MAX_LEN && is_token(kind) && is_token(subtype) => {
                 Ok(Self(essence.into()))
             }
             _ => Err(InvalidMediaType(text.chars().take(MAX_LEN).collect())),

@@ -28,17 +28,3 @@ pub use upload_id::{InvalidUploadId, UploadId};
 pub mod annotation {
     pub use oci_spec::image::{ANNOTATION_CREATED as CREATED, ANNOTATION_REF_NAME as REF_NAME};
 }
-
-/// A [`Digest`] from a literal, for tests.
-///
-/// # Panics
-/// When the literal is not a digest.
-#[macro_export]
-macro_rules! digest {
-    ($text:literal) => {
-        match $text.parse::<$crate::oci::Digest>() {
-            Ok(digest) => digest,
-            Err(error) => panic!("{}: {error}", $text),
-        }
-    };
-}

@@ -120,16 +120,10 @@ pub struct ContentRange {
 }
 
 impl ContentRange {
-    /// Number of bytes.
+    /// Number of bytes, at least one.
     #[must_use]
-    pub const fn len(&self) -> u64 {
+    pub const fn size(&self) -> u64 {
         (self.last - self.start).saturating_add(1)
-    }
-
-    /// Always false: a chunk has at least one byte.
-    #[must_use]
-    pub const fn is_empty(&self) -> bool {
-        false
     }
 }
 

@@ -36,17 +36,11 @@ impl FromStr for Tag {
     type Err = InvalidTag;
 
     fn from_str(text: &str) -> Result<Self, InvalidTag> {
-        let tail = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-');
-        let bytes = text.as_bytes();
-        match bytes.first() {
-            Some(first)
-                if bytes.len() <= MAX_LEN
-                    && (first.is_ascii_alphanumeric() || *first == b'_')
-                    && bytes.iter().all(|byte| tail(*byte)) =>
-            {
-                Ok(Self(text.into()))
-            }
-            _ => Err(InvalidTag(text.chars().take(MAX_LEN + 1).collect())),
+        let legal = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-');
+        if (1..=MAX_LEN).contains(&text.len()) && !text.starts_with(['.', '-']) && text.bytes().all(legal) {
+            Ok(Self(text.into()))
+        } else {
+            Err(InvalidTag(text.chars().take(MAX_LEN + 1).collect()))
         }
     }
 }

@@ -1,16 +1,15 @@
-//! What a release brought, for its record: images, bytes, and the checksum that says whether two brought the same.
+//! What a release brought, for its record: images, bytes, and a checksum that is equal if two brought the same.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use crate::catalog::release::{ImageState, ReleaseImage};
+use crate::catalog::release::{ImageState, ManifestName, ReleaseImage};
 use crate::catalog::{Outcome, TagOutcome};
 use crate::oci::{Algorithm, Digest, Manifest, RepositoryName, Tag};
 
-/// The manifests of a release, by repository and digest.
-pub(super) type Manifests = BTreeMap<(RepositoryName, Digest), Arc<Manifest>>;
+type Manifests = BTreeMap<ManifestName, Arc<Manifest>>;
 
-/// Bytes of the manifests and of all they name, each once.
+/// The bytes of the manifests and of all blobs they name, each counted once.
 pub(super) fn bytes<'a>(manifests: impl IntoIterator<Item = (&'a Digest, &'a Arc<Manifest>)>) -> u64 {
     let mut sizes = HashMap::new();
     for (digest, manifest) in manifests {
@@ -23,7 +22,7 @@ pub(super) fn bytes<'a>(manifests: impl IntoIterator<Item = (&'a Digest, &'a Arc
 /// One line for each tag and each manifest, sorted, hashed.
 pub(super) fn checksum(tags: &BTreeMap<(RepositoryName, Tag), Digest>, manifests: &Manifests) -> Digest {
     let tags = tags.iter().map(|((repository, tag), digest)| format!("{repository}:{tag} {digest}\n"));
-    let manifests = manifests.keys().map(|(repository, digest)| format!("{repository} {digest}\n"));
+    let manifests = manifests.keys().map(|ManifestName { repository, digest }| format!("{repository} {digest}\n"));
     let mut hasher = Algorithm::Sha256.hasher();
     for line in tags.chain(manifests).collect::<BTreeSet<_>>() {
         hasher.update(line.as_bytes());
@@ -31,7 +30,7 @@ pub(super) fn checksum(tags: &BTreeMap<(RepositoryName, Tag), Digest>, manifests
     hasher.finish()
 }
 
-/// The images as they were described, and what became of their tags; each tag once.
+/// The images as they were described, and what happened to their tags; each tag once.
 pub(super) fn images(described: &[ReleaseImage], tags: &[TagOutcome], manifests: &Manifests) -> Vec<ReleaseImage> {
     let mut by_tag = HashMap::new();
     let mut by_digest = BTreeMap::new();
@@ -50,14 +49,12 @@ pub(super) fn images(described: &[ReleaseImage], tags: &[TagOutcome], manifests:
         };
         match by_tag.get(&(repository, tag, *digest)) {
             Some(image) => ReleaseImage { state, ..(*image).clone() },
-            None => ReleaseImage {
-                repository: repository.clone(),
-                tag: Some(tag.clone()),
-                digest: *digest,
-                size: manifests.get(&(repository.clone(), *digest)).map_or(0, |manifest| bytes([(digest, manifest)])),
-                platforms: Vec::new(),
-                state,
-            },
+            None => {
+                let (repository, digest) = (repository.clone(), *digest);
+                let name = ManifestName { repository: repository.clone(), digest };
+                let size = manifests.get(&name).map_or(0, |manifest| bytes([(&digest, manifest)]));
+                ReleaseImage { repository, tag: Some(tag.clone()), digest, size, platforms: Vec::new(), state }
+            }
         }
     });
     let untagged = by_digest.into_values().map(|image| ReleaseImage { state: ImageState::ByDigest, ..image.clone() });

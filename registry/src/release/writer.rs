@@ -1,34 +1,35 @@
-//! Blobs of a release: written as they are read, and synced and named beside the reading of the next ones.
+//! The blobs of a release: written as they are read, then synced and named while the next ones are read.
 
 use std::collections::HashMap;
 use std::sync::mpsc::{SyncSender, sync_channel};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use crate::blobs::{Adopted, Lease, Sealed, WriteBehind, Writer};
+use crate::content::{BlobSink, check_digest};
 use crate::core::Core;
 use crate::disk::DiskError;
 use crate::error::Error;
 use crate::oci::{Algorithm, Digest};
 
-/// Blobs whose content is written and that wait to be synced. More would keep more files open.
+/// How many written blobs may wait to be synced. More would keep more files open.
 const SYNC_QUEUE: usize = 16;
 
 /// The blobs written so far, with their sizes and the leases that keep them until the release is committed.
 pub(super) type WrittenBlobs = Arc<Mutex<HashMap<Digest, (u64, Lease)>>>;
 
-/// Writes, syncs and names blobs beside the reading of the next ones. Dropped, it waits until everything queued has its
-/// name: an ingest that was stopped goes on later from there, and nothing writes once it is said to be over.
+/// Writes, syncs and names blobs while the next ones are read. When dropped, it waits until every queued blob has its
+/// name: an ingest that was stopped can continue from there, and nothing writes after an ingest has ended.
 #[derive(Debug)]
 pub(super) struct Syncer {
     writing: WriteBehind,
     work: Option<(SyncSender<Sealed>, Syncing)>,
 }
 
-/// Ends when no more can be queued; says whether any blob was new.
+/// The thread ends when its queue is closed and empty, and returns whether any blob was new.
 type Syncing = JoinHandle<Result<bool, DiskError>>;
 
-/// One blob of a release being written. Dropped before it is committed, it is gone.
+/// One blob of a release being written. If it is dropped before it is committed, its bytes are discarded.
 #[derive(Debug)]
 pub struct BlobWriter {
     writer: Writer,
@@ -67,7 +68,7 @@ impl Syncer {
         Ok(Self { writing, work: Some((queue, thread)) })
     }
 
-    /// Begins a blob; what is written of it is noted in `written`.
+    /// Begins a blob, which is added to `written` once it is whole.
     pub(super) fn writer(
         &self,
         core: &Arc<Core>,
@@ -79,7 +80,7 @@ impl Syncer {
         Ok(BlobWriter { writer, core: core.clone(), queue: queue.clone(), written: written.clone() })
     }
 
-    /// Waits until everything queued has its name; says whether any blob is new.
+    /// Waits until every queued blob has its name. Returns whether any of them is new.
     pub(super) fn finish(mut self) -> Result<bool, Error> {
         match self.join() {
             Some(Ok(result)) => Ok(result?),
@@ -97,30 +98,15 @@ impl Syncer {
 
 impl Drop for Syncer {
     fn drop(&mut self) {
-        // What went wrong is of no consequence: the release is not committed.
+        // Its errors do not matter: the release is not committed.
         let _ = self.join();
     }
 }
 
 impl BlobWriter {
-    /// Takes in the next piece, hashing it while it is in the processor's cache: 64 KiB to 1 MiB are best.
-    ///
-    /// # Errors
-    /// When the disk refuses.
+    /// Adds the next piece, hashing it while it is in the CPU cache: 64 KiB to 1 MiB are best.
     pub fn write(&mut self, bytes: &[u8]) -> Result<(), Error> {
         Ok(self.writer.write(bytes)?)
-    }
-
-    /// Writes on the calling thread, however large the blob is: a caller that writes several blobs at once gains nothing
-    /// from a thread beside each.
-    pub fn write_inline(&mut self) {
-        self.writer.write_inline();
-    }
-
-    /// Bytes taken in so far.
-    #[must_use]
-    pub const fn size(&self) -> u64 {
-        self.writer.size()
     }
 
     /// Ends the blob, which must have the `expected` digest if there is one. It has its name, and is durable, once the
@@ -131,11 +117,9 @@ impl BlobWriter {
     pub fn commit(self, expected: Option<Digest>) -> Result<Written, Error> {
         let (sealed, lease) = self.writer.seal()?;
         let (digest, size) = (sealed.digest, sealed.size);
-        if let Some(expected) = expected.filter(|expected| *expected != digest) {
-            return Err(Error::DigestMismatch { expected, found: digest });
-        }
+        check_digest(expected.unwrap_or(digest), digest)?;
         let there = self.core.blobs.depot.size(&digest)? == Some(size);
-        let mut written = self.written.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
         let new = written.insert(digest, (size, lease)).is_none() && !there;
         drop(written);
         // The queue is closed only when the syncing thread met an error, which the commit of the release reports.
@@ -143,5 +127,23 @@ impl BlobWriter {
             tracing::debug!(%digest, "the blob cannot be synced");
         }
         Ok(Written { digest, size, new })
+    }
+}
+
+impl BlobSink for BlobWriter {
+    fn write(&mut self, piece: &[u8]) -> Result<(), Error> {
+        Self::write(self, piece)
+    }
+
+    fn size(&self) -> u64 {
+        self.writer.size()
+    }
+
+    fn write_inline(&mut self) {
+        self.writer.write_inline();
+    }
+
+    fn finish(self: Box<Self>, expected: Option<Digest>) -> Result<(Digest, u64), Error> {
+        self.commit(expected).map(|written| (written.digest, written.size))
     }
 }

@@ -12,10 +12,10 @@ use hyper_util::server::graceful::Watcher;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
 use tower::Service;
 
 use super::deadlines::{Activity, missed};
-use super::drain::Stop;
 use super::io::Watched;
 use super::sendfile::{SendfileStream, map};
 use super::settings::Limits;
@@ -27,63 +27,62 @@ use crate::api::body::FileWindows;
 /// How many bytes of one HTTP/2 response are buffered until the client takes them.
 const HTTP2_SEND_BUFFER: usize = 256 * 1024;
 
-/// What all connections of a server share.
-pub(super) struct Common<S> {
-    service: S,
-    tls: Option<TlsAcceptor>,
-    limits: Limits,
-    http: auto::Builder<TokioExecutor>,
-}
-
-impl<S> Common<S> {
-    pub(super) fn new(service: S, tls: Option<TlsAcceptor>, limits: Limits) -> Self {
-        let mut http = auto::Builder::new(TokioExecutor::new());
-        http.http1()
-            // The watchdog does this: hyper would set and clear a timer for every request.
-            .header_read_timeout(None)
-            .max_buf_size(limits.max_header_bytes.max(MINIMUM_BUFFER));
-        http.http2()
-            .timer(TokioTimer::new())
-            .keep_alive_interval(limits.idle / 3)
-            .keep_alive_timeout(limits.first_byte)
-            .max_concurrent_streams(limits.max_streams)
-            .max_send_buf_size(HTTP2_SEND_BUFFER)
-            .max_header_list_size(u32::try_from(limits.max_header_bytes).unwrap_or(u32::MAX));
-        Self { service, tls, limits, http }
-    }
-}
-
 /// The smallest buffer hyper accepts, in bytes.
 const MINIMUM_BUFFER: usize = 8192;
 
+/// What all connections of a server share.
+pub(super) struct Common<S> {
+    pub(super) service: S,
+    pub(super) tls: Option<TlsAcceptor>,
+    pub(super) limits: Limits,
+    pub(super) http: auto::Builder<TokioExecutor>,
+    /// Cancelled when the server accepts no more connections.
+    pub(super) stopping: CancellationToken,
+    /// Cancelled when the time to finish running requests is over.
+    pub(super) cut: CancellationToken,
+}
+
+/// HTTP/1.1 and HTTP/2 within `limits`.
+pub(super) fn http(limits: &Limits) -> auto::Builder<TokioExecutor> {
+    let mut http = auto::Builder::new(TokioExecutor::new());
+    http.http1()
+        // The watchdog does this: hyper would set and clear a timer for every request.
+        .header_read_timeout(None)
+        .max_buf_size(limits.max_header_bytes.max(MINIMUM_BUFFER));
+    http.http2()
+        .timer(TokioTimer::new())
+        .keep_alive_interval(limits.idle / 3)
+        .keep_alive_timeout(limits.first_byte)
+        .max_concurrent_streams(limits.max_streams)
+        .max_send_buf_size(HTTP2_SEND_BUFFER)
+        .max_header_list_size(u32::try_from(limits.max_header_bytes).unwrap_or(u32::MAX));
+    http
+}
+
 /// Serves one connection until it closes. Every way it can hang has a deadline.
-pub(super) async fn serve<S, B>(tcp: TcpStream, number: u64, common: Arc<Common<S>>, stop: Stop)
+pub(super) async fn serve<S, B>(tcp: TcpStream, number: u64, common: &Common<S>, watcher: Watcher)
 where
-    S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
-    S::Error: Into<BoxError>,
-    S::Future: Send,
-    B: http_body::Body<Data = Bytes> + Send + Unpin + 'static,
-    B::Error: Into<BoxError>,
+    S: Service<Request<Incoming>, Response = Response<B>, Error: Into<BoxError>, Future: Send> + Clone + Send + 'static,
+    B: http_body::Body<Data = Bytes, Error: Into<BoxError>> + Send + Unpin + 'static,
 {
     let activity = Arc::new(Activity::default());
     let (limits, watched) = (&common.limits, activity.clone());
-    let Stop { watcher, stopping, cut } = stop;
     let work = async {
         match &common.tls {
             None => {
                 let windows = Arc::new(FileWindows::new(map));
                 let stream = SendfileStream::new(tcp, windows.clone());
-                speak(stream, number, &common, activity, Some(windows), watcher).await;
+                speak(stream, number, common, activity, Some(windows), watcher).await;
             }
             Some(acceptor) => {
                 // Aborting a handshake loses nothing.
                 let handshake = tokio::time::timeout(limits.first_byte, tls::accept(acceptor, tcp));
                 let accepted = tokio::select! {
                     accepted = handshake => accepted,
-                    () = stopping.cancelled() => return,
+                    () = common.stopping.cancelled() => return,
                 };
                 match accepted {
-                    Ok(Ok(Some(stream))) => speak(stream, number, &common, activity, None, watcher).await,
+                    Ok(Ok(Some(stream))) => speak(stream, number, common, activity, None, watcher).await,
                     Ok(Ok(None)) => tracing::debug!(connection = number, "closed: the client does not speak TLS"),
                     Ok(Err(error)) => tracing::debug!(connection = number, %error, "closed: the TLS handshake failed"),
                     Err(_) => tracing::debug!(connection = number, "closed: the TLS handshake timed out"),
@@ -93,10 +92,8 @@ where
     };
     tokio::select! {
         () = work => {}
-        overdue = missed(&watched, limits) => {
-            tracing::debug!(connection = number, "closed: {}", overdue.reason());
-        }
-        () = cut.cancelled() => tracing::debug!(connection = number, "aborted: the server is stopping"),
+        reason = missed(&watched, limits) => tracing::debug!(connection = number, "closed: {reason}"),
+        () = common.cut.cancelled() => tracing::debug!(connection = number, "aborted: the server is stopping"),
     }
 }
 
@@ -109,11 +106,8 @@ async fn speak<I, S, B>(
     watcher: Watcher,
 ) where
     I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
-    S::Error: Into<BoxError>,
-    S::Future: Send,
-    B: http_body::Body<Data = Bytes> + Send + Unpin + 'static,
-    B::Error: Into<BoxError>,
+    S: Service<Request<Incoming>, Response = Response<B>, Error: Into<BoxError>, Future: Send> + Clone + Send + 'static,
+    B: http_body::Body<Data = Bytes, Error: Into<BoxError>> + Send + Unpin + 'static,
 {
     let stack = Stack { service: common.service.clone(), connection: number, activity: activity.clone(), windows };
     let io = TokioIo::new(Watched::new(stream, activity));

@@ -51,7 +51,7 @@ impl Activity {
         if http2 {
             self.http2.store(true, Relaxed);
         }
-        (self.requests.fetch_add(1, Relaxed), Working(self.clone()))
+        (self.requests.fetch_add(1, Relaxed), Working { activity: self.clone(), is_sending: false })
     }
 
     pub(super) fn leaves_body_unread(&self) {
@@ -63,31 +63,27 @@ impl Activity {
     }
 }
 
-/// A guard: a request is being handled.
+/// A guard: a request is being handled, or its response body is being sent.
 #[derive(Debug)]
-pub(super) struct Working(Arc<Activity>);
+pub(super) struct Working {
+    activity: Arc<Activity>,
+    is_sending: bool,
+}
 
 impl Working {
-    /// The handler is done; the response body is being sent until the returned guard is dropped.
-    pub(super) fn answered(self) -> Sending {
-        self.0.sending.fetch_add(1, Relaxed);
-        Sending(self.0.clone())
+    /// The handler is done; the response body is being sent until the guard is dropped.
+    pub(super) fn answered(mut self) -> Self {
+        self.activity.sending.fetch_add(1, Relaxed);
+        self.activity.working.fetch_sub(1, Relaxed);
+        self.is_sending = true;
+        self
     }
 }
 
 impl Drop for Working {
     fn drop(&mut self) {
-        self.0.working.fetch_sub(1, Relaxed);
-    }
-}
-
-/// A guard: a response body is being sent.
-#[derive(Debug)]
-pub(super) struct Sending(Arc<Activity>);
-
-impl Drop for Sending {
-    fn drop(&mut self) {
-        self.0.sending.fetch_sub(1, Relaxed);
+        let counter = if self.is_sending { &self.activity.sending } else { &self.activity.working };
+        counter.fetch_sub(1, Relaxed);
     }
 }
 
@@ -106,36 +102,16 @@ enum Phase {
     Idle,
 }
 
-/// The deadline that a connection missed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Overdue {
-    FirstByte,
-    Header,
-    Stalled,
-    Idle,
-}
-
-impl Overdue {
-    pub(super) const fn reason(self) -> &'static str {
-        match self {
-            Self::FirstByte => "the client sent nothing",
-            Self::Header => "the request header was not completed",
-            Self::Stalled => "the client does not read the response",
-            Self::Idle => "the connection was idle",
-        }
-    }
-}
-
-/// Returns when the connection has missed a deadline. It polls, so it may return late by up to a quarter of the shortest
-/// deadline, and by five seconds at most.
-pub(super) async fn missed(activity: &Activity, limits: &Limits) -> Overdue {
+/// Returns when the connection has missed a deadline, with the reason for the log. It polls, so it may return late by up
+/// to a quarter of the shortest deadline, and by five seconds at most.
+pub(super) async fn missed(activity: &Activity, limits: &Limits) -> &'static str {
     let shortest = limits.first_byte.min(limits.header).min(limits.idle).min(limits.stall);
     let tick = (shortest / 4).clamp(Duration::from_millis(5), Duration::from_secs(5));
     let mut watch = Watch::new(Instant::now());
     loop {
         tokio::time::sleep(tick).await;
-        if let Some(overdue) = watch.look(activity, limits, Instant::now()) {
-            return overdue;
+        if let Some(reason) = watch.look(activity, limits, Instant::now()) {
+            return reason;
         }
     }
 }
@@ -156,7 +132,7 @@ impl Watch {
         Self { phase: Phase::Silent, requests: 0, since: now, written: 0, read: 0 }
     }
 
-    fn look(&mut self, activity: &Activity, limits: &Limits, now: Instant) -> Option<Overdue> {
+    fn look(&mut self, activity: &Activity, limits: &Limits, now: Instant) -> Option<&'static str> {
         let requests = activity.requests.load(Relaxed);
         let (read, written) = (activity.read.load(Relaxed), activity.written.load(Relaxed));
         let phase = if activity.working.load(Relaxed) > 0 {
@@ -180,15 +156,15 @@ impl Watch {
         }
         let waited = now - self.since;
         match phase {
-            Phase::Silent => (waited >= limits.first_byte).then_some(Overdue::FirstByte),
-            Phase::Header => (waited >= limits.header).then_some(Overdue::Header),
-            Phase::Idle => (waited >= limits.idle).then_some(Overdue::Idle),
+            Phase::Silent => (waited >= limits.first_byte).then_some("the client sent nothing"),
+            Phase::Header => (waited >= limits.header).then_some("the request header was not completed"),
+            Phase::Idle => (waited >= limits.idle).then_some("the connection was idle"),
             Phase::Working => None,
             Phase::Sending if waited < limits.stall => None,
             Phase::Sending => {
                 let wanted = limits.minimum_rate.saturating_mul(limits.stall.as_secs()).max(1);
                 if written - self.written < wanted {
-                    return Some(Overdue::Stalled);
+                    return Some("the client does not read the response");
                 }
                 (self.since, self.written) = (now, written);
                 None
@@ -220,7 +196,7 @@ mod tests {
         watch: &mut Watch,
         now: &mut Instant,
         mut meanwhile: impl FnMut(u64),
-    ) -> (u64, Overdue) {
+    ) -> (u64, &'static str) {
         for second in 1..1000 {
             *now += SECOND;
             meanwhile(second);
@@ -235,27 +211,27 @@ mod tests {
     fn each_phase_has_its_own_deadline() {
         let activity = Arc::new(Activity::default());
         let mut now = Instant::now();
-        assert_eq!(seconds(&activity, &mut Watch::new(now), &mut now, |_| ()), (10, Overdue::FirstByte));
+        assert_eq!(seconds(&activity, &mut Watch::new(now), &mut now, |_| ()), (10, "the client sent nothing"));
 
         let mut watch = Watch::new(now);
         activity.came_in(5);
         assert_eq!(
             seconds(&activity, &mut watch, &mut now, |_| activity.came_in(1)),
-            (16, Overdue::Header),
+            (16, "the request header was not completed"),
             "trickled"
         );
 
         let mut watch = Watch::new(now);
         let (_, working) = activity.request(false);
         drop(working.answered());
-        assert_eq!(seconds(&activity, &mut watch, &mut now, |_| ()), (91, Overdue::Idle));
+        assert_eq!(seconds(&activity, &mut watch, &mut now, |_| ()), (91, "the connection was idle"));
         let mut watch = Watch::new(now);
         watch.look(&activity, &limits(), now);
         assert_eq!(
             seconds(&activity, &mut watch, &mut now, |second| if second > 20 {
                 activity.came_in(1)
             }),
-            (36, Overdue::Header),
+            (36, "the request header was not completed"),
             "the second request's header has a deadline too"
         );
     }
@@ -277,13 +253,13 @@ mod tests {
             assert_eq!(watch.look(&activity, &limits(), now), None, "at the minimum rate");
         }
         let (after, overdue) = seconds(&activity, &mut watch, &mut now, |_| activity.went_out(900));
-        assert_eq!(overdue, Overdue::Stalled);
+        assert_eq!(overdue, "the client does not read the response");
         assert!(after <= 120, "{after}");
         drop(sending);
         activity.found_no_room();
         assert_eq!(
             seconds(&activity, &mut watch, &mut now, |_| ()).1,
-            Overdue::Stalled,
+            "the client does not read the response",
             "also for what hyper has buffered"
         );
     }
@@ -294,6 +270,6 @@ mod tests {
         let mut now = Instant::now();
         let mut watch = Watch::new(now);
         drop(activity.request(true).1.answered());
-        assert_eq!(seconds(&activity, &mut watch, &mut now, |_| activity.came_in(17)), (91, Overdue::Idle));
+        assert_eq!(seconds(&activity, &mut watch, &mut now, |_| activity.came_in(17)), (91, "the connection was idle"));
     }
 }

@@ -6,7 +6,6 @@
 
 mod connection;
 mod deadlines;
-mod drain;
 mod error;
 mod io;
 mod listener;
@@ -22,10 +21,12 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use bytes::Bytes;
 use http::{Request, Response};
 use hyper::body::Incoming;
+use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 use tower::Service;
 
 pub use error::{ServerError, TlsError};
@@ -33,7 +34,6 @@ pub use settings::{Limits, Settings, TlsFiles};
 
 use crate::api::BoxError;
 use connection::Common;
-use drain::Drain;
 
 #[cfg(test)]
 mod tests;
@@ -90,33 +90,43 @@ impl Server {
     /// If dropped, it stops listening and aborts every connection at once.
     pub async fn serve<S, B>(self, service: S, shutdown: CancellationToken) -> Result<(), ServerError>
     where
-        S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + Sync + 'static,
-        S::Error: Into<BoxError>,
-        S::Future: Send,
-        B: http_body::Body<Data = Bytes> + Send + Unpin + 'static,
-        B::Error: Into<BoxError>,
+        S: Service<Request<Incoming>, Response = Response<B>, Error: Into<BoxError>, Future: Send>
+            + Clone
+            + Send
+            + Sync
+            + 'static,
+        B: http_body::Body<Data = Bytes, Error: Into<BoxError>> + Send + Unpin + 'static,
     {
         let Self { listeners, tls, limits, .. } = self;
-        // Stops the listeners when this future is dropped, too.
-        let stopping = shutdown.child_token();
-        let _dropped = stopping.clone().drop_guard();
-        let drain = Drain::new(stopping.clone());
+        let (stopping, cut) = (shutdown.child_token(), CancellationToken::new());
+        // If this future is dropped, the listeners stop and every connection is aborted.
+        let _dropped = (stopping.clone().drop_guard(), cut.clone().drop_guard());
+        let (graceful, connections) = (GracefulShutdown::new(), TaskTracker::new());
         let permits = Arc::new(Semaphore::new(limits.connections.min(Semaphore::MAX_PERMITS)));
-        let wait = limits.drain;
-        let common = Arc::new(Common::new(service, tls, limits));
+        let (drain, http) = (limits.drain, connection::http(&limits));
+        let common = Arc::new(Common { service, tls, limits, http, stopping: stopping.clone(), cut: cut.clone() });
         let taking = listeners.into_iter().map(|listener| {
-            let (common, drain) = (&common, &drain);
-            listener::accept(listener, permits.clone(), stopping.clone(), move |tcp, permit| {
-                let (common, stop) = (common.clone(), drain.stop());
+            listener::accept(listener, permits.clone(), stopping.clone(), |tcp, permit| {
+                let (common, watcher) = (common.clone(), graceful.watcher());
                 let number = CONNECTIONS.fetch_add(1, Relaxed);
-                drain.connections().spawn(async move {
-                    connection::serve(tcp, number, common, stop).await;
+                connections.spawn(async move {
+                    connection::serve(tcp, number, &common, watcher).await;
                     drop(permit);
                 });
             })
         });
         futures_util::future::join_all(taking).await;
-        drain.finish(wait).await;
+        connections.close();
+        let finished = async {
+            graceful.shutdown().await;
+            // Connections that never reached HTTP.
+            connections.wait().await;
+        };
+        if tokio::time::timeout(drain, finished).await.is_err() {
+            tracing::warn!(connections = connections.len(), "aborting connections that did not finish in time");
+            cut.cancel();
+            connections.wait().await;
+        }
         Ok(())
     }
 }

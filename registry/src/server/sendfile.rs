@@ -191,29 +191,16 @@ fn is_in_memory(blob: &Blob, offset: u64) -> bool {
 }
 
 /// Whether sending failed because of the socket rather than the file.
-const fn is_of_the_socket(kind: io::ErrorKind) -> bool {
+fn is_of_the_socket(kind: io::ErrorKind) -> bool {
     use io::ErrorKind::{
         BrokenPipe, ConnectionAborted, ConnectionReset, HostUnreachable, NetworkDown, NetworkUnreachable, NotConnected,
         TimedOut, WouldBlock,
     };
-    matches!(
-        kind,
-        BrokenPipe
-            | ConnectionAborted
-            | ConnectionReset
-            | HostUnreachable
-            | NetworkDown
-            | NetworkUnreachable
-            | NotConnected
-            | TimedOut
-            | WouldBlock
-    )
+    let of_connection = [BrokenPipe, ConnectionAborted, ConnectionReset, NotConnected, TimedOut, WouldBlock];
+    of_connection.contains(&kind) || [HostUnreachable, NetworkDown, NetworkUnreachable].contains(&kind)
 }
 
-/// Reads a window into the page cache and starts reading ahead.
-///
-/// # Errors
-/// When it cannot be read. The failure is recorded with the blob.
+/// Reads a window into the page cache and starts reading ahead. A failure is recorded with the blob.
 fn read_ahead(blob: &Blob, offset: u64, len: usize) -> io::Result<()> {
     // Only a hint: the reads below do the work if it fails.
     let _ = fadvise(blob.file(), offset, std::num::NonZeroU64::new(READ_AHEAD), Advice::WillNeed);

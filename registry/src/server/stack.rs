@@ -19,11 +19,12 @@ use bytes::Bytes;
 use futures_util::FutureExt;
 use http::{HeaderValue, Request, Response, StatusCode, Version, header};
 use http_body::{Frame, SizeHint};
+use http_body_util::Either;
 use hyper::body::Incoming;
 use tower::{Service, ServiceExt};
 use tracing::Level;
 
-use super::deadlines::{Activity, Sending};
+use super::deadlines::{Activity, Working};
 use crate::api::body::FileWindows;
 use crate::api::{self, Arrival, BoxError, RequestId};
 use crate::oci::ErrorCode;
@@ -39,11 +40,8 @@ pub(super) struct Stack<S> {
 
 impl<S, B> hyper::service::Service<Request<Incoming>> for Stack<S>
 where
-    S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
-    S::Error: Into<BoxError>,
-    S::Future: Send,
-    B: http_body::Body<Data = Bytes> + Send + Unpin + 'static,
-    B::Error: Into<BoxError>,
+    S: Service<Request<Incoming>, Response = Response<B>, Error: Into<BoxError>, Future: Send> + Clone + Send + 'static,
+    B: http_body::Body<Data = Bytes, Error: Into<BoxError>> + Send + Unpin + 'static,
 {
     type Response = Response<CountedBody<B>>;
     type Error = Infallible;
@@ -62,7 +60,7 @@ where
             // `oneshot` is inside, so that a panic in `poll_ready` or `call` is caught too.
             let answered = AssertUnwindSafe(async { service.oneshot(request).await }).catch_unwind().await;
             let response = match answered {
-                Ok(Ok(response)) => response.map(ServiceOrFailure::Service),
+                Ok(Ok(response)) => response.map(Either::Left),
                 Ok(Err(error)) => {
                     tracing::error!(request = %id, error = %error.into(), "a service failed");
                     failure(id)
@@ -76,7 +74,7 @@ where
             if let Some((method, uri)) = line {
                 tracing::debug!(request = %id, %method, %uri, status = response.status().as_u16(), "answered");
             }
-            if closes(&response) {
+            if response.headers().get(header::CONNECTION) == Some(&HeaderValue::from_static("close")) {
                 activity.leaves_body_unread();
             }
             let sending = working.answered();
@@ -85,56 +83,36 @@ where
     }
 }
 
-fn closes<B>(response: &Response<B>) -> bool {
-    response.headers().get(header::CONNECTION) == Some(&HeaderValue::from_static("close"))
-}
-
-fn failure<B>(id: RequestId) -> Response<ServiceOrFailure<B>> {
+fn failure<B>(id: RequestId) -> Response<Either<B, api::Body>> {
     let mut response = api::failure(StatusCode::INTERNAL_SERVER_ERROR, ErrorCode::Unknown, Some(id));
     // It is unknown how much of the request's body was read.
     response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
-    response.map(ServiceOrFailure::Failure)
+    response.map(Either::Right)
 }
 
 /// A response body, counted as being sent until hyper has taken all of it.
 #[derive(Debug)]
 pub(super) struct CountedBody<B> {
-    body: ServiceOrFailure<B>,
-    _sending: Sending,
-}
-
-#[derive(Debug)]
-enum ServiceOrFailure<B> {
-    Service(B),
-    Failure(api::Body),
+    body: Either<B, api::Body>,
+    _sending: Working,
 }
 
 impl<B> http_body::Body for CountedBody<B>
 where
-    B: http_body::Body<Data = Bytes> + Unpin,
-    B::Error: Into<BoxError>,
+    B: http_body::Body<Data = Bytes, Error: Into<BoxError>> + Unpin,
 {
     type Data = Bytes;
     type Error = BoxError;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        match &mut self.body {
-            ServiceOrFailure::Service(body) => Pin::new(body).poll_frame(cx).map_err(Into::into),
-            ServiceOrFailure::Failure(body) => Pin::new(body).poll_frame(cx).map_err(Into::into),
-        }
+        Pin::new(&mut self.body).poll_frame(cx)
     }
 
     fn is_end_stream(&self) -> bool {
-        match &self.body {
-            ServiceOrFailure::Service(body) => body.is_end_stream(),
-            ServiceOrFailure::Failure(body) => body.is_end_stream(),
-        }
+        self.body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        match &self.body {
-            ServiceOrFailure::Service(body) => body.size_hint(),
-            ServiceOrFailure::Failure(body) => body.size_hint(),
-        }
+        self.body.size_hint()
     }
 }

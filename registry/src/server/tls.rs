@@ -56,9 +56,6 @@ fn key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
 }
 
 /// Performs the handshake. `None` if the client does not speak TLS.
-///
-/// # Errors
-/// When the client closes the connection, or the handshake fails.
 pub(super) async fn accept(acceptor: &TlsAcceptor, mut tcp: TcpStream) -> io::Result<Option<TlsStream<TcpStream>>> {
     let mut first = [0];
     if tcp.peek(&mut first).await? == 1 && first[0] != HANDSHAKE {

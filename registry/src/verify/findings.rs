@@ -1,58 +1,37 @@
-//! What is wrong so far, and what cannot be pulled because of it. Bounded, whatever a disk or a medium is like.
+//! The problems found so far, and what cannot be pulled because of them. Bounded, however damaged a disk or a medium is.
 
 use std::collections::BTreeMap;
 
 use super::report::{Finding, MediumPlace};
-use crate::oci::Digest;
 
-/// Findings kept; what is beyond is counted.
+/// How many findings are kept; more are counted.
 const FINDINGS: usize = 10_000;
 
-/// Names of what a finding breaks that are kept.
+/// How many names are kept of what one finding breaks.
 const BREAKS: usize = 50;
 
-/// What something is wrong with.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Subject {
-    what: String,
-    place: Option<MediumPlace>,
+/// What has a problem: a blob, link or tag, and its position if it is on a medium.
+pub(super) type Subject = (String, Option<MediumPlace>);
+
+/// A blob of the data folder, or something else there.
+pub(super) fn stored(what: &impl ToString) -> Subject {
+    (what.to_string(), None)
 }
 
-impl Subject {
-    /// A blob of the data folder, or something else there.
-    pub(super) fn stored(what: &impl ToString) -> Self {
-        Self { what: what.to_string(), place: None }
-    }
-
-    /// A blob at one place of a medium.
-    pub(super) fn mounted(digest: &Digest, place: MediumPlace) -> Self {
-        Self { what: digest.to_string(), place: Some(place) }
-    }
-}
-
-/// What is wrong so far, by what it is wrong with.
 #[derive(Default)]
 pub(super) struct Findings {
-    found: BTreeMap<Subject, Finding>,
+    pub(super) found: BTreeMap<Subject, Finding>,
     more: u64,
 }
 
 impl Findings {
-    pub(super) fn is_empty(&self) -> bool {
-        self.found.is_empty()
-    }
-
-    pub(super) fn has(&self, subject: &Subject) -> bool {
-        self.found.contains_key(subject)
-    }
-
-    /// The finding about something; the first problem that was found with it stays.
+    /// The finding about a subject. Its first problem stays.
     pub(super) fn of(&mut self, subject: Subject, problem: String) -> Option<&mut Finding> {
         if !self.found.contains_key(&subject) && self.found.len() == FINDINGS {
             self.more += 1;
             return None;
         }
-        let Subject { what, place } = subject.clone();
+        let (what, place) = subject.clone();
         let new = || Finding { subject: what, place, problem, breaks: Vec::new(), more: 0, removed: false };
         Some(self.found.entry(subject).or_insert_with(new))
     }
@@ -67,7 +46,7 @@ impl Findings {
         }
     }
 
-    /// All of them, and how many more there are.
+    /// All findings, and how many more there are.
     pub(super) fn end(self) -> (Vec<Finding>, u64) {
         (self.found.into_values().collect(), self.more)
     }

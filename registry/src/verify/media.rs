@@ -1,27 +1,78 @@
-//! Reading what mounted media hold, at every position. Nothing of a medium is ever changed.
+//! Reads the blobs of mounted media, at every position. Nothing on a medium is ever changed.
 
-use super::findings::Subject;
-use super::pass::Pass;
-use super::position::Position;
-use super::report::MediumRead;
-use crate::blobs::{MediumError, Unfinished, re_hash};
+use std::sync::Arc;
+
+use super::Pass;
+use super::findings::{Subject, stored};
+use super::report::{MediumPlace, MediumRead};
+use crate::blobs::{Medium, MediumBlob, MediumError, Unfinished, re_hash};
+use crate::core::Core;
 use crate::oci::{Digest, RepositoryName};
 
-/// Read at once, in bytes.
-const PIECE: usize = 1024 * 1024;
+/// One blob of a medium at one position.
+#[derive(Clone, Debug)]
+pub(super) struct Position {
+    medium: Arc<Medium>,
+    blob: Arc<MediumBlob>,
+}
+
+impl Position {
+    fn new(medium: &Arc<Medium>, blob: Arc<MediumBlob>) -> Self {
+        Self { medium: medium.clone(), blob }
+    }
+
+    /// Every position of a blob that media show in a repository.
+    pub(super) fn shown(core: &Core, repository: &RepositoryName, digest: &Digest) -> Vec<Self> {
+        let (names, media) = (core.catalog.mounted(), core.blobs.media());
+        // Both lists hold the same media in the same order; one that is just being mounted may be in the first alone.
+        let shows = |medium: &&Arc<Medium>| {
+            names.iter().any(|names| names.medium == medium.name && names.shows(repository, digest))
+        };
+        let shown = media.iter().filter(shows);
+        shown.flat_map(|medium| medium.positions(digest).into_iter().map(|blob| Self::new(medium, blob))).collect()
+    }
+
+    /// Every position of every blob of all media.
+    pub(super) fn all(core: &Core) -> Vec<Self> {
+        let media = core.blobs.media();
+        media
+            .iter()
+            .flat_map(|medium| medium.every_position().into_iter().map(|blob| Self::new(medium, blob)))
+            .collect()
+    }
+
+    /// As a finding names it.
+    fn subject(&self) -> Subject {
+        let (file, offset) = self.blob.position();
+        let place = MediumPlace { medium: self.medium.name.clone(), file: file.to_owned(), offset };
+        (self.blob.digest().to_string(), Some(place))
+    }
+}
+
+/// Each position once, in the order in which they are read.
+pub(super) fn in_order(mut positions: Vec<Position>) -> Vec<Position> {
+    positions.sort_by_key(|position| Arc::as_ptr(&position.blob));
+    positions.dedup_by_key(|position| Arc::as_ptr(&position.blob));
+    positions.sort_by(|a, b| a.blob.position().cmp(&b.blob.position()));
+    positions
+}
+
+/// How many bytes there are to read at these positions.
+pub(super) fn bytes_of(positions: &[Position]) -> u64 {
+    positions.iter().filter(|position| !position.blob.is_in_memory()).map(|position| position.blob.size()).sum()
+}
 
 impl Pass<'_> {
     /// Reads blobs of media, each at one position.
     pub(super) fn positions(&mut self, positions: &[Position]) {
-        let mut buffer = if positions.is_empty() { Vec::new() } else { vec![0; PIECE] };
         for position in positions {
             if self.report.stopped {
                 return;
             }
             let before = self.report.bytes;
-            let read = self.position(position, &mut buffer);
+            let read = self.position(position);
             let bytes = self.report.bytes - before;
-            let (media, name) = (&mut self.report.media, &position.medium().name);
+            let (media, name) = (&mut self.report.media, &position.medium.name);
             let index = media.iter().position(|medium| medium.name == *name).unwrap_or_else(|| {
                 media.push(MediumRead { name: name.clone(), blobs: 0, bytes: 0 });
                 media.len() - 1
@@ -31,14 +82,17 @@ impl Pass<'_> {
         }
     }
 
-    /// Whether it was read: what is in memory is not the medium's any more.
-    fn position(&mut self, position: &Position, buffer: &mut [u8]) -> bool {
-        let blob = position.blob();
+    /// Reads one blob. Returns whether it was read: bytes in memory are not read from the medium again.
+    fn position(&mut self, position: &Position) -> bool {
+        let blob = &position.blob;
         if blob.is_in_memory() {
             return false;
         }
         self.report.blobs += 1;
-        let problem = match re_hash(blob, buffer, &mut |bytes| self.advance(bytes)) {
+        let mut buffer = std::mem::take(&mut self.buffer);
+        let read = re_hash(blob, &mut buffer, &mut |bytes| self.advance(bytes));
+        self.buffer = buffer;
+        let problem = match read {
             Ok(()) => return true,
             Err(Unfinished::Stopped) => return false,
             Err(Unfinished::Failed(MediumError::Unreadable { reason, .. })) => {
@@ -49,26 +103,26 @@ impl Pass<'_> {
             }
             Err(Unfinished::Failed(MediumError::Damaged { .. })) => "its content does not have its digest".to_owned(),
         };
-        self.findings.of(Subject::mounted(&blob.digest(), position.place()), problem);
+        self.findings.of(position.subject(), problem);
         true
     }
 
-    /// Because of which findings a blob that this repository shows cannot be pulled from there.
+    /// The findings because of which a blob that is visible in this repository cannot be pulled from it.
     pub(super) fn lost(&self, repository: &RepositoryName, digest: &Digest, is_stored: bool) -> Vec<Subject> {
-        if self.findings.is_empty() {
+        if self.findings.found.is_empty() {
             return Vec::new();
         }
-        let stored = Subject::stored(digest);
-        if self.findings.has(&stored) {
+        let stored = stored(digest);
+        if self.findings.found.contains_key(&stored) {
             return vec![stored];
         }
         if is_stored {
             return Vec::new();
         }
         let positions = Position::shown(self.core, repository, digest);
-        let subject = |position: &Position| Subject::mounted(digest, position.place());
-        let lost: Vec<_> = positions.iter().map(subject).filter(|subject| self.findings.has(subject)).collect();
-        // One position that gives it is enough.
+        let lost: Vec<_> =
+            positions.iter().map(Position::subject).filter(|at| self.findings.found.contains_key(at)).collect();
+        // One whole position is enough.
         if lost.len() == positions.len() { lost } else { Vec::new() }
     }
 }

@@ -1,16 +1,16 @@
-//! Whether each manifest has what it names, and which tags cannot be pulled because one has not.
+//! Whether everything is there that each manifest names, and which tags cannot be pulled because something is not.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::findings::Subject;
-use super::pass::Pass;
+use super::Pass;
+use super::findings::{Subject, stored};
 use crate::blobs::Place;
 use crate::catalog::{Linked, TagLink};
 use crate::disk::DiskError;
 use crate::error::Error;
 use crate::oci::{Digest, Manifest, Reference, RepositoryName, Tag};
 
-/// What cannot be pulled from a repository, and because of which findings.
+/// The manifests that cannot be pulled from a repository, with the findings that are the reason.
 type Broken = BTreeMap<Digest, Vec<Subject>>;
 
 impl Pass<'_> {
@@ -22,7 +22,7 @@ impl Pass<'_> {
         self.names(repository, linked, &|_| true).await
     }
 
-    /// Looks at the manifests and tags of a repository that are wanted, and at what they name.
+    /// Checks the wanted manifests and tags of a repository, and what they name.
     pub(super) async fn names(
         &mut self,
         repository: &RepositoryName,
@@ -32,15 +32,15 @@ impl Pass<'_> {
         linked.damaged.iter().for_each(|error| self.link(error));
         let mut broken = Broken::new();
         let mut indexes = Vec::new();
-        let mounted = self.core.catalog.mounted();
-        let mounted = mounted.iter().filter_map(|names| names.repositories.get(repository));
-        let stored: BTreeSet<Digest> = linked.manifests.iter().map(|(digest, _)| *digest).collect();
-        let mounted = mounted.flat_map(|names| names.manifests.keys().copied());
-        let manifests: BTreeSet<Digest> = mounted.chain(stored.iter().copied()).collect();
+        let linked_here: BTreeSet<Digest> = linked.manifests.iter().map(|(digest, _)| *digest).collect();
+        let mut manifests = linked_here.clone();
+        for names in self.core.catalog.mounted().iter() {
+            manifests.extend(names.repositories.get(repository).into_iter().flat_map(|names| names.manifests.keys()));
+        }
         for digest in manifests.into_iter().filter(wanted) {
             self.report.manifests += 1;
             let Some(manifest) = self.manifest(repository, &digest).await? else {
-                broken.insert(digest, vec![Subject::stored(&digest)]);
+                broken.insert(digest, vec![stored(&digest)]);
                 continue;
             };
             let mut because = Vec::new();
@@ -59,7 +59,7 @@ impl Pass<'_> {
                 broken.insert(digest, because);
             }
         }
-        // An index is broken by its manifests; several levels are as many rounds.
+        // An index is broken by its manifests. Each nested level of indexes takes another round.
         let mut again = !broken.is_empty();
         while again {
             again = false;
@@ -73,11 +73,11 @@ impl Pass<'_> {
                 }
             }
         }
-        self.tags(repository, &linked.tags, broken, &|digest| wanted(digest) && !stored.contains(digest));
+        self.tags(repository, &linked.tags, broken, &|digest| wanted(digest) && !linked_here.contains(digest));
         Ok(())
     }
 
-    /// Which tags point at what is broken; a broken manifest without a tag is named by its digest.
+    /// Adds the tags of broken manifests to the findings. A broken manifest without a tag is named by its digest.
     fn tags(
         &mut self,
         repository: &RepositoryName,
@@ -90,7 +90,7 @@ impl Pass<'_> {
             if broken.contains_key(&link.digest) {
                 tagged.entry(link.digest).or_default().insert(tag.clone());
             } else if dangles(&link.digest) {
-                let subject = Subject::stored(&format!("tag {repository}:{tag}"));
+                let subject = stored(&format!("tag {repository}:{tag}"));
                 self.findings.of(subject, format!("it points at `{}`, which is not there", link.digest));
             }
         }
@@ -112,7 +112,7 @@ impl Pass<'_> {
         }
     }
 
-    /// A manifest of the repository, or nothing and a finding.
+    /// A manifest of the repository, or `None` and a finding.
     pub(super) async fn manifest(
         &mut self,
         repository: &RepositoryName,
@@ -123,32 +123,32 @@ impl Pass<'_> {
             Ok(Some(manifest)) => return Ok(Some(manifest)),
             Ok(None) => {
                 if catalog.is_stored(repository, digest).await.unwrap_or(false) {
-                    self.findings.of(Subject::stored(digest), "it is not there".to_owned());
+                    self.findings.of(stored(digest), "it is not there".to_owned());
                 }
             }
-            // A link's damage is the link's; the content's is found when it is read, and said once.
+            // Only damage of the link is reported here: damage of the content is found when the blob is read.
             Err(Error::Disk(error @ DiskError::Damaged { .. })) => {
                 if catalog.is_stored(repository, digest).await.is_err() {
                     self.link(&error);
                 }
             }
             Err(Error::ManifestInvalid(error)) => {
-                self.findings.of(Subject::stored(digest), error.to_string());
+                self.findings.of(stored(digest), error.to_string());
             }
             Err(error) => return Err(error),
         }
         Ok(None)
     }
 
-    /// A link or a manifest gives a blob this size. Says whether the data folder has it.
+    /// Checks a blob of which a link or a manifest states the size. Returns whether the data folder has it.
     async fn named(&mut self, digest: &Digest, size: u64, may_be_absent: bool) -> Result<bool, Error> {
         let found = self.core.blobs.depot.sizes(std::slice::from_ref(digest)).await?[0];
         match found {
-            Some(found) if found != size && !self.findings.has(&Subject::stored(digest)) => {
-                self.findings.of(Subject::stored(digest), format!("it has {found} bytes where {size} belong"));
+            Some(found) if found != size && !self.findings.found.contains_key(&stored(digest)) => {
+                self.findings.of(stored(digest), format!("it has {found} bytes where {size} belong"));
             }
             None if !may_be_absent => {
-                self.findings.of(Subject::stored(digest), "it is not there".to_owned());
+                self.findings.of(stored(digest), "it is not there".to_owned());
             }
             _ => {}
         }
@@ -159,6 +159,6 @@ impl Pass<'_> {
         let DiskError::Damaged { path, reason } = error else { return };
         let path = path.strip_prefix(self.core.folder.layout.root()).unwrap_or(path);
         let problem = format!("{reason}; push or ingest again what it names");
-        self.findings.of(Subject::stored(&format!("link {}", path.display())), problem);
+        self.findings.of(stored(&format!("link {}", path.display())), problem);
     }
 }

@@ -15,7 +15,7 @@ use crate::oci::{ByteRange, Hasher};
 #[derive(Debug)]
 pub(super) struct Checked {
     blob: Blob,
-    left: ByteRange,
+    pub(super) left: ByteRange,
     reader: Reader,
     // Taken when the last bytes are checked.
     hasher: Option<Hasher>,
@@ -26,10 +26,6 @@ impl Checked {
     pub(super) fn new(blob: Blob) -> Self {
         let (left, hasher) = (ByteRange { start: 0, end: blob.size() }, blob.digest().algorithm().hasher());
         Self { blob, left, reader: Reader::default(), hasher: Some(hasher) }
-    }
-
-    pub(super) const fn left(&self) -> u64 {
-        self.left.len()
     }
 
     pub(super) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<io::Result<Bytes>>> {

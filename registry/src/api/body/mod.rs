@@ -8,7 +8,6 @@
 
 mod checked;
 mod multipart;
-mod pool;
 mod reader;
 mod windows;
 
@@ -69,9 +68,9 @@ impl Body {
     pub fn length(&self) -> u64 {
         match &self.0 {
             Content::Bytes(bytes) => bytes.len() as u64,
-            Content::Blob(range) => range.left(),
-            Content::Checked(checked) => checked.left(),
-            Content::Multipart(parts) => parts.left(),
+            Content::Blob(range) => range.left.len(),
+            Content::Checked(checked) => checked.left.len(),
+            Content::Multipart(parts) => parts.left,
         }
     }
 }
@@ -112,10 +111,6 @@ struct BlobRange {
 impl BlobRange {
     fn new(blob: Blob, range: ByteRange, windows: Option<Arc<FileWindows>>) -> Self {
         Self { blob, left: range, windows: windows.filter(|_| range.len() > SMALL), reader: Reader::default() }
-    }
-
-    const fn left(&self) -> u64 {
-        self.left.len()
     }
 
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<io::Result<Bytes>>> {

@@ -1,4 +1,4 @@
-//! Several ranges of one blob (RFC 9110, 14.6): one part per range, in the requested order.
+//! Several ranges of one blob (RFC 9110, 14.6): one part per range, in the requested order: podman relies on it.
 
 use std::io;
 use std::sync::Arc;
@@ -9,7 +9,6 @@ use bytes::Bytes;
 
 use super::{BlobRange, Body, Content, FileWindows};
 use crate::Blob;
-use crate::api::Arrival;
 use crate::oci::{ByteRange, MediaType};
 
 /// The parts left to send, each with the header before it.
@@ -21,11 +20,12 @@ pub(super) struct Multipart {
     current: Option<BlobRange>,
     /// The closing boundary.
     tail: Bytes,
-    left: u64,
+    /// How many bytes are left to send.
+    pub(super) left: u64,
 }
 
 /// A body of several ranges, and the boundary that separates them.
-pub(in crate::api) fn multipart(blob: Blob, ranges: &[ByteRange], arrival: &Arrival) -> (Body, String) {
+pub(in crate::api) fn multipart(blob: Blob, ranges: &[ByteRange], windows: Option<Arc<FileWindows>>) -> (Body, String) {
     // Random, so that content cannot contain it; a plain token, so that it needs no quotes.
     let boundary = uuid::Uuid::new_v4().simple().to_string();
     let size = blob.size();
@@ -44,16 +44,11 @@ pub(in crate::api) fn multipart(blob: Blob, ranges: &[ByteRange], arrival: &Arri
         .collect();
     let tail = Bytes::from(format!("\r\n--{boundary}--\r\n"));
     let left = parts.iter().map(|(head, range)| head.len() as u64 + range.len()).sum::<u64>() + tail.len() as u64;
-    let windows = arrival.windows.clone();
     let parts = Multipart { blob, windows, parts: parts.into_iter(), current: None, tail, left };
     (Body(Content::Multipart(Box::new(parts))), boundary)
 }
 
 impl Multipart {
-    pub(super) const fn left(&self) -> u64 {
-        self.left
-    }
-
     pub(super) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<io::Result<Bytes>>> {
         let next = std::task::ready!(self.poll_piece(cx));
         if let Some(Ok(bytes)) = &next {

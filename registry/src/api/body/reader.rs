@@ -7,12 +7,61 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
+use parking_lot::Mutex;
 use rustix::io::{Errno, ReadWriteFlags, preadv2};
 use tokio::task::JoinHandle;
 
-use super::pool::{BUFFER, Buffer};
 use crate::Blob;
 use crate::oci::ByteRange;
+
+/// Size of a buffer in bytes: large enough to amortise system calls, small enough to stay in the CPU cache.
+const BUFFER: usize = 64 * 1024;
+
+/// The most unused buffers kept: 2 MiB in total.
+const KEPT: usize = 32;
+
+/// Reused: allocating fresh pages costs more than the read.
+static POOL: Mutex<Vec<Box<[u8]>>> = Mutex::new(Vec::new());
+
+/// A buffer of the pool, of which the first `len` bytes are filled. Returns to the pool when dropped.
+#[derive(Debug)]
+struct Buffer {
+    // Empty only while it is being returned.
+    bytes: Box<[u8]>,
+    len: usize,
+}
+
+impl Buffer {
+    fn take() -> Self {
+        let bytes = POOL.lock().pop().unwrap_or_else(|| vec![0; BUFFER].into_boxed_slice());
+        Self { bytes, len: 0 }
+    }
+
+    /// The whole buffer, to read into.
+    fn space(&mut self) -> &mut [u8] {
+        &mut self.bytes
+    }
+
+    fn filled(mut self, len: usize) -> Self {
+        self.len = len.min(self.bytes.len());
+        self
+    }
+}
+
+impl AsRef<[u8]> for Buffer {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes[..self.len]
+    }
+}
+
+impl Drop for Buffer {
+    fn drop(&mut self) {
+        let mut pool = POOL.lock();
+        if pool.len() < KEPT {
+            pool.push(std::mem::take(&mut self.bytes));
+        }
+    }
+}
 
 /// Reads one buffer at a time.
 #[derive(Debug, Default)]
@@ -21,13 +70,8 @@ pub(super) struct Reader {
 }
 
 impl Reader {
-    /// The first bytes of `range`, at least one.
-    ///
-    /// # Errors
-    /// When the disk fails, or the file is shorter than its blob.
-    ///
-    /// # Cancel safety
-    /// If dropped while a blocking thread reads, the thread finishes and its buffer returns to the pool.
+    /// The first bytes of `range`, at least one. If dropped while a blocking thread reads, the thread finishes and its
+    /// buffer returns to the pool.
     pub(super) fn poll_read(&mut self, cx: &mut Context<'_>, blob: &Blob, range: ByteRange) -> Poll<io::Result<Bytes>> {
         let read = std::task::ready!(self.poll_piece(cx, blob, range));
         if let Err(error) = &read

@@ -49,20 +49,6 @@ pub enum InvalidRequest {
     },
 }
 
-impl InvalidRequest {
-    pub(super) fn no_endpoint(path: &str) -> Self {
-        Self::NoEndpoint(excerpt(path))
-    }
-
-    pub(super) fn no_manifest(reference: &str) -> Self {
-        Self::NoManifest(excerpt(reference))
-    }
-
-    pub(super) fn number(text: &str) -> Self {
-        Self::Number(excerpt(text))
-    }
-}
-
-fn excerpt(text: &str) -> String {
+pub(super) fn excerpt(text: &str) -> String {
     text.chars().take(EXCERPT).collect()
 }

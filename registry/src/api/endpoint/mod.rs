@@ -20,17 +20,16 @@ pub use query::Page;
 
 use crate::PutReference;
 use crate::names::{self, RequestedName};
-use crate::oci::{Algorithm, Digest, InvalidName, RepositoryName, Tag, TagOrDigest, UploadId};
+use crate::oci::{Algorithm, Digest, InvalidName, InvalidTagOrDigest, RepositoryName, TagOrDigest, UploadId};
+use error::excerpt;
 use query::Query;
 
-/// The most tags one manifest push may set. More are refused with 414, as the specification allows (end-7b).
-const MAX_TAGS: usize = 100;
+/// The most tags one manifest push may set, and the most artifact types one referrers list may be filtered by. More are
+/// refused with 414, as the specification allows (end-7b).
+const MAX_REPEATED: usize = 100;
 
 /// The longest chart path, in bytes: a repository name, a version, the separators and the extension.
 const MAX_CHART: usize = 255 + 128 + 8;
-
-/// The most artifact types one referrers list may be filtered by.
-const MAX_ARTIFACT_TYPES: usize = 100;
 
 /// One request, by what it asks for. `end-N` refers to the endpoint table of the OCI distribution specification.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,10 +37,7 @@ pub enum Endpoint {
     /// end-1: whether this server is a registry.
     Check,
     /// Docker's `_catalog`: the names of all repositories.
-    ListRepositories {
-        /// Which part of the list.
-        page: Page,
-    },
+    ListRepositories(Page),
     /// The classic Helm repository's `index.yaml`.
     ChartIndex,
     /// A file of the classic Helm repository: `/charts/zenml-0.93.2.tgz`, or the same with `.prov`.
@@ -51,91 +47,37 @@ pub enum Endpoint {
         /// Whether the request is for the archive's provenance file.
         provenance: bool,
     },
+    /// A request about one repository, as the client names it.
+    In(RequestedName, Action),
+}
+
+/// What is asked of one repository.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
     /// end-2: a blob, or ranges of it.
-    PullBlob {
-        /// Where it is looked for.
-        name: RequestedName,
-        /// Which blob.
-        digest: Digest,
-    },
+    PullBlob(Digest),
     /// end-3: a manifest.
-    PullManifest {
-        /// Where it is looked for.
-        name: RequestedName,
-        /// Which manifest.
-        reference: TagOrDigest,
-    },
-    /// end-4a, end-4c: start an upload.
-    StartUpload {
-        /// Where it goes.
-        name: RequestedName,
-        /// The algorithm of the digest the client will finish it with, if it said so (end-4c).
-        algorithm: Option<Algorithm>,
-    },
-    /// end-4b: a whole blob in one request.
-    PushBlob {
-        /// Where it goes.
-        name: RequestedName,
-        /// What it must hash to.
-        digest: Digest,
-    },
+    PullManifest(TagOrDigest),
+    /// end-4a, end-4c: start an upload. With the algorithm of its digest, if the client said so (end-4c).
+    StartUpload(Option<Algorithm>),
+    /// end-4b: a whole blob in one request, and what it must hash to.
+    PushBlob(Digest),
     /// end-5: append a chunk to an upload.
-    AppendToUpload {
-        /// Where it goes.
-        name: RequestedName,
-        /// Which upload.
-        id: UploadId,
-    },
-    /// end-6: finish an upload, optionally with a last chunk.
-    FinishUpload {
-        /// Where it goes.
-        name: RequestedName,
-        /// Which upload.
-        id: UploadId,
-        /// What it must hash to.
-        digest: Digest,
-    },
+    AppendToUpload(UploadId),
+    /// end-6: finish an upload, optionally with a last chunk. The whole must hash to the digest.
+    FinishUpload(UploadId, Digest),
     /// end-7a by tag or digest, end-7b by digest with tags.
-    PushManifest {
-        /// Where it goes.
-        name: RequestedName,
-        /// The tag, or the digest and its tags.
-        reference: PutReference,
-    },
-    /// end-8a, end-8b: the tags of a repository.
-    ListTags {
-        /// Which repository.
-        name: RequestedName,
-        /// Which part of the list.
-        page: Page,
-    },
+    PushManifest(PutReference),
+    /// end-8a, end-8b: the tags of the repository.
+    ListTags(Page),
     /// end-9: delete a tag, or a manifest with all its tags.
-    DeleteManifest {
-        /// Where it is.
-        name: RequestedName,
-        /// Which manifest or tag.
-        reference: TagOrDigest,
-    },
-    /// end-10: delete a blob from a repository.
-    DeleteBlob {
-        /// Where it is.
-        name: RequestedName,
-        /// Which blob.
-        digest: Digest,
-    },
+    DeleteManifest(TagOrDigest),
+    /// end-10: delete a blob from the repository.
+    DeleteBlob(Digest),
     /// end-11: mount a blob from another repository.
-    MountBlob {
-        /// Where it goes.
-        name: RequestedName,
-        /// Which blob.
-        digest: Digest,
-        /// Where it may be mounted from.
-        from: MountSource,
-    },
+    MountBlob(Digest, MountSource),
     /// end-12a, end-12b: the manifests that have `subject` as their subject.
     ListReferrers {
-        /// Which repository.
-        name: RequestedName,
         /// The digest they refer to.
         subject: Digest,
         /// Only those of these types; all when empty.
@@ -144,19 +86,9 @@ pub enum Endpoint {
         after: Option<Digest>,
     },
     /// end-13: how many bytes of an upload have arrived.
-    UploadStatus {
-        /// Where it goes.
-        name: RequestedName,
-        /// Which upload.
-        id: UploadId,
-    },
+    UploadStatus(UploadId),
     /// end-14: cancel an upload.
-    CancelUpload {
-        /// The repository it was for.
-        name: RequestedName,
-        /// Which upload.
-        id: UploadId,
-    },
+    CancelUpload(UploadId),
 }
 
 /// The repositories a blob may be mounted from (end-11).
@@ -193,13 +125,13 @@ impl Endpoint {
     /// # Errors
     /// [`InvalidRequest`] when there is no such endpoint, or its names or parameters are not valid.
     pub fn parse(method: &Method, uri: &Uri, names: &names::Settings) -> Result<Self, InvalidRequest> {
-        let no_endpoint = || InvalidRequest::no_endpoint(uri.path());
+        let no_endpoint = || InvalidRequest::NoEndpoint(excerpt(uri.path()));
         let query = Query::of(uri);
         let path = match uri.path() {
             "/v2" | "/v2/" => return reading(method).map(|()| Self::Check),
             "/v2/_catalog" => {
                 reading(method)?;
-                return Ok(Self::ListRepositories { page: query.page()? });
+                return query.page().map(Self::ListRepositories);
             }
             path => match path.strip_prefix("/charts/") {
                 Some(file) => return chart(method, file).ok_or_else(no_endpoint)?,
@@ -209,33 +141,34 @@ impl Endpoint {
         let (path, last) = path.rsplit_once('/').ok_or_else(no_endpoint)?;
         let (path, keyword) = path.rsplit_once('/').ok_or_else(no_endpoint)?;
         let last = decoded(last);
-        match keyword {
-            "manifests" => manifest(method, requested(path, query, names)?, &last, query),
-            "blobs" if last == "uploads" => start(method, path, query, names),
-            "blobs" => blob(method, requested(path, query, names)?, &last),
+        let name = || requested(path, query, names);
+        Ok(match keyword {
+            "manifests" => Self::In(name()?, manifest(method, &last, query)?),
+            "blobs" if last == "uploads" => start(method, path, query, names)?,
+            "blobs" => Self::In(name()?, blob(method, &last)?),
             "uploads" => {
                 let (path, keyword) = path.rsplit_once('/').ok_or_else(no_endpoint)?;
                 match keyword {
-                    "blobs" if last.is_empty() => start(method, path, query, names),
-                    "blobs" => upload(method, requested(path, query, names)?, &last, query),
-                    _ => Err(no_endpoint()),
+                    "blobs" if last.is_empty() => start(method, path, query, names)?,
+                    "blobs" => Self::In(requested(path, query, names)?, upload(method, &last, query)?),
+                    _ => return Err(no_endpoint()),
                 }
             }
             "tags" if last == "list" => {
                 reading(method)?;
-                Ok(Self::ListTags { name: requested(path, query, names)?, page: query.page()? })
+                Self::In(name()?, Action::ListTags(query.page()?))
             }
             "referrers" => {
                 reading(method)?;
-                Ok(Self::ListReferrers {
-                    name: requested(path, query, names)?,
-                    subject: last.parse()?,
-                    artifact_types: artifact_types(query)?,
-                    after: query.last().map(|digest| digest.parse()).transpose()?,
-                })
+                let (name, subject) = (name()?, last.parse()?);
+                let types = query.all("artifactType").filter(|kind| !kind.is_empty());
+                let artifact_types = bounded("artifactType", types).map(|kind| Ok(kind?.into_owned()));
+                let artifact_types = artifact_types.collect::<Result<_, InvalidRequest>>()?;
+                let after = query.last().map(|digest| digest.parse()).transpose()?;
+                Self::In(name, Action::ListReferrers { subject, artifact_types, after })
             }
-            _ => Err(no_endpoint()),
-        }
+            _ => return Err(no_endpoint()),
+        })
     }
 
     /// What the request does, and to which repository.
@@ -243,45 +176,31 @@ impl Endpoint {
     pub fn access(&self) -> Access<'_> {
         match self {
             Self::Check => Access::Check,
-            Self::ListRepositories { .. } => Access::Catalog,
+            Self::ListRepositories(_) => Access::Catalog,
             Self::ChartIndex | Self::PullChart { .. } => Access::Charts,
-            Self::PullBlob { name, .. }
-            | Self::PullManifest { name, .. }
-            | Self::ListTags { name, .. }
-            | Self::ListReferrers { name, .. } => Access::Read(name),
-            Self::StartUpload { name, .. }
-            | Self::PushBlob { name, .. }
-            | Self::AppendToUpload { name, .. }
-            | Self::FinishUpload { name, .. }
-            | Self::PushManifest { name, .. }
-            | Self::MountBlob { name, .. }
-            | Self::UploadStatus { name, .. }
-            // A client that may push may also cancel: kaniko's permission check does both.
-            | Self::CancelUpload { name, .. } => Access::Write(name.write_target()),
-            Self::DeleteManifest { name, .. } | Self::DeleteBlob { name, .. } => Access::Delete(name.write_target()),
+            Self::In(name, action) => match action {
+                Action::PullBlob(_)
+                | Action::PullManifest(_)
+                | Action::ListTags(_)
+                | Action::ListReferrers { .. } => Access::Read(name),
+                Action::DeleteManifest(_) | Action::DeleteBlob(_) => Access::Delete(name.write_target()),
+                Action::StartUpload(_)
+                | Action::PushBlob(_)
+                | Action::AppendToUpload(_)
+                | Action::FinishUpload(..)
+                | Action::PushManifest(_)
+                | Action::MountBlob(..)
+                | Action::UploadStatus(_)
+                // A client that may push may also cancel: kaniko's permission check does both.
+                | Action::CancelUpload(_) => Access::Write(name.write_target()),
+            },
         }
     }
 
     /// The repository the request names, as it named it.
     #[must_use]
     pub const fn name(&self) -> Option<&RequestedName> {
-        match self {
-            Self::Check | Self::ListRepositories { .. } | Self::ChartIndex | Self::PullChart { .. } => None,
-            Self::PullBlob { name, .. }
-            | Self::PullManifest { name, .. }
-            | Self::ListTags { name, .. }
-            | Self::ListReferrers { name, .. }
-            | Self::StartUpload { name, .. }
-            | Self::PushBlob { name, .. }
-            | Self::AppendToUpload { name, .. }
-            | Self::FinishUpload { name, .. }
-            | Self::PushManifest { name, .. }
-            | Self::MountBlob { name, .. }
-            | Self::UploadStatus { name, .. }
-            | Self::CancelUpload { name, .. }
-            | Self::DeleteManifest { name, .. }
-            | Self::DeleteBlob { name, .. } => Some(name),
-        }
+        if let Self::In(name, _) = self { Some(name) } else { None }
     }
 }
 
@@ -302,33 +221,32 @@ fn chart(method: &Method, file: &str) -> Option<Result<Endpoint, InvalidRequest>
     Some(reading(method).map(|()| Endpoint::PullChart { archive: archive.to_owned(), provenance }))
 }
 
-fn manifest(method: &Method, name: RequestedName, text: &str, query: Query<'_>) -> Result<Endpoint, InvalidRequest> {
-    let absent = |_| InvalidRequest::no_manifest(text);
+fn manifest(method: &Method, text: &str, query: Query<'_>) -> Result<Action, InvalidRequest> {
+    let absent = || InvalidRequest::NoManifest(excerpt(text));
     match *method {
         // Nothing can be stored under an invalid tag: 404, which the conformance suite expects for
         // `.INVALID_MANIFEST_NAME`. A malformed digest is a client error and gets 400.
-        Method::GET | Method::HEAD if text.contains(':') => {
-            Ok(Endpoint::PullManifest { name, reference: TagOrDigest::Digest(text.parse()?) })
-        }
-        Method::GET | Method::HEAD => {
-            Ok(Endpoint::PullManifest { name, reference: TagOrDigest::Tag(text.parse().map_err(absent)?) })
-        }
+        Method::GET | Method::HEAD => match TagOrDigest::parse(text) {
+            Ok(reference) => Ok(Action::PullManifest(reference)),
+            Err(InvalidTagOrDigest::Digest(error)) => Err(error.into()),
+            Err(InvalidTagOrDigest::Tag(_)) => Err(absent()),
+        },
         Method::PUT if text.contains(':') => {
-            Ok(Endpoint::PushManifest { name, reference: PutReference::Digest(text.parse()?, tags(query)?) })
+            let digest = text.parse()?;
+            let tags = bounded("tag", query.all("tag")).map(|tag| Ok(tag?.parse()?));
+            Ok(Action::PushManifest(PutReference::Digest(digest, tags.collect::<Result<_, InvalidRequest>>()?)))
         }
-        Method::PUT => Ok(Endpoint::PushManifest { name, reference: PutReference::Tag(text.parse()?) }),
+        Method::PUT => Ok(Action::PushManifest(PutReference::Tag(text.parse()?))),
         // 404 for an invalid reference: at 400 the conformance suite concludes that deleting is not supported.
-        Method::DELETE => TagOrDigest::parse(text)
-            .map(|reference| Endpoint::DeleteManifest { name, reference })
-            .map_err(|_| InvalidRequest::no_manifest(text)),
+        Method::DELETE => TagOrDigest::parse(text).map(Action::DeleteManifest).map_err(|_| absent()),
         _ => Err(InvalidRequest::Method("GET, HEAD, PUT, DELETE")),
     }
 }
 
-fn blob(method: &Method, name: RequestedName, text: &str) -> Result<Endpoint, InvalidRequest> {
+fn blob(method: &Method, text: &str) -> Result<Action, InvalidRequest> {
     match *method {
-        Method::GET | Method::HEAD => Ok(Endpoint::PullBlob { name, digest: text.parse()? }),
-        Method::DELETE => Ok(Endpoint::DeleteBlob { name, digest: text.parse()? }),
+        Method::GET | Method::HEAD => Ok(Action::PullBlob(text.parse()?)),
+        Method::DELETE => Ok(Action::DeleteBlob(text.parse()?)),
         _ => Err(InvalidRequest::Method("GET, HEAD, DELETE")),
     }
 }
@@ -338,35 +256,32 @@ fn start(method: &Method, path: &str, query: Query<'_>, names: &names::Settings)
         return Err(InvalidRequest::Method("POST"));
     }
     let name = requested(path, query, names)?;
-    if let Some(digest) = query.first("mount") {
-        let from = match query.first("from") {
+    let action = if let Some(digest) = query.first("mount") {
+        let from = match query.first("from").map(|from| from.parse()) {
             None => MountSource::Anywhere,
-            Some(from) => match from.parse() {
-                // Clients of a mirror name the source in the same upstream as the target.
-                Ok(path) => MountSource::Repository(names::resolve(names, path, name.ns.clone())),
-                Err(_) => MountSource::Nowhere,
-            },
+            // Clients of a mirror name the source in the same upstream as the target.
+            Some(Ok(path)) => MountSource::Repository(names::resolve(names, path, name.ns.clone())),
+            Some(Err(_)) => MountSource::Nowhere,
         };
-        return Ok(Endpoint::MountBlob { name, digest: digest.parse()?, from });
-    }
-    if let Some(digest) = query.first("digest") {
-        return Ok(Endpoint::PushBlob { name, digest: digest.parse()? });
-    }
-    let algorithm = query.first("digest-algorithm").map(|text| text.parse()).transpose()?;
-    Ok(Endpoint::StartUpload { name, algorithm })
+        Action::MountBlob(digest.parse()?, from)
+    } else if let Some(digest) = query.first("digest") {
+        Action::PushBlob(digest.parse()?)
+    } else {
+        Action::StartUpload(query.first("digest-algorithm").map(|text| text.parse()).transpose()?)
+    };
+    Ok(Endpoint::In(name, action))
 }
 
-fn upload(method: &Method, name: RequestedName, id: &str, query: Query<'_>) -> Result<Endpoint, InvalidRequest> {
+fn upload(method: &Method, id: &str, query: Query<'_>) -> Result<Action, InvalidRequest> {
     let id = || id.parse().map_err(|_| InvalidRequest::Upload);
     match *method {
-        Method::GET | Method::HEAD => Ok(Endpoint::UploadStatus { name, id: id()? }),
-        Method::PATCH => Ok(Endpoint::AppendToUpload { name, id: id()? }),
+        Method::GET | Method::HEAD => Ok(Action::UploadStatus(id()?)),
+        Method::PATCH => Ok(Action::AppendToUpload(id()?)),
         Method::PUT => {
             let id = id()?;
-            let digest = query.first("digest").ok_or(InvalidRequest::NoDigest)?.parse()?;
-            Ok(Endpoint::FinishUpload { name, id, digest })
+            Ok(Action::FinishUpload(id, query.first("digest").ok_or(InvalidRequest::NoDigest)?.parse()?))
         }
-        Method::DELETE => Ok(Endpoint::CancelUpload { name, id: id()? }),
+        Method::DELETE => Ok(Action::CancelUpload(id()?)),
         _ => Err(InvalidRequest::Method("GET, HEAD, PATCH, PUT, DELETE")),
     }
 }
@@ -403,24 +318,11 @@ fn decoded(text: &str) -> Cow<'_, str> {
     percent_encoding::percent_decode_str(text).decode_utf8_lossy()
 }
 
-fn tags(query: Query<'_>) -> Result<Vec<Tag>, InvalidRequest> {
-    let mut tags = Vec::new();
-    for tag in query.all("tag") {
-        if tags.len() == MAX_TAGS {
-            return Err(InvalidRequest::TooMany { parameter: "tag", limit: MAX_TAGS });
-        }
-        tags.push(tag.parse()?);
-    }
-    Ok(tags)
-}
-
-fn artifact_types(query: Query<'_>) -> Result<Vec<String>, InvalidRequest> {
-    let mut types = Vec::new();
-    for kind in query.all("artifactType").filter(|kind| !kind.is_empty()) {
-        if types.len() == MAX_ARTIFACT_TYPES {
-            return Err(InvalidRequest::TooMany { parameter: "artifactType", limit: MAX_ARTIFACT_TYPES });
-        }
-        types.push(kind.into_owned());
-    }
-    Ok(types)
+/// The values of a parameter that may be repeated, and an error in place of the first beyond the limit.
+fn bounded<'a>(
+    parameter: &'static str,
+    values: impl Iterator<Item = Cow<'a, str>>,
+) -> impl Iterator<Item = Result<Cow<'a, str>, InvalidRequest>> {
+    let too_many = InvalidRequest::TooMany { parameter, limit: MAX_REPEATED };
+    values.enumerate().map(move |(index, value)| if index < MAX_REPEATED { Ok(value) } else { Err(too_many.clone()) })
 }

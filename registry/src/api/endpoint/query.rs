@@ -4,7 +4,8 @@ use std::borrow::Cow;
 
 use http::Uri;
 
-use super::{InvalidRequest, decoded};
+use super::decoded;
+use super::error::{InvalidRequest, excerpt};
 
 /// The most entries in one list response. A client that asks for more gets this many and a `Link` to the rest.
 const MAX_PAGE: usize = 10_000;
@@ -50,7 +51,7 @@ impl<'a> Query<'a> {
             Some(n) if !n.is_empty() && n.bytes().all(|byte| byte.is_ascii_digit()) => {
                 n.parse().map_or(MAX_PAGE, |n: usize| n.min(MAX_PAGE))
             }
-            Some(n) => return Err(InvalidRequest::number(&n)),
+            Some(n) => return Err(InvalidRequest::Number(excerpt(&n))),
         };
         Ok(Page { limit, after: self.last().map(Cow::into_owned) })
     }

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::digest;
+use crate::oci::Tag;
 
 const SHA256: &str = "sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a";
 const ID: &str = "7b4ae0c9-9a1c-4c0e-8f5d-111111111111";
@@ -30,151 +30,107 @@ fn page(limit: usize, after: Option<&str>) -> Page {
 
 #[test]
 fn every_endpoint_of_the_specification_is_parsed_with_the_access_it_needs() {
-    let digest = digest!("sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a");
+    let digest = SHA256.parse().unwrap();
     let (id, tag) = (ID.parse().unwrap(), "v1".parse::<Tag>().unwrap());
     let n = name("a/b");
     let read = || Access::Read(&n);
     let write = || Access::Write(&n.path);
     let delete = || Access::Delete(&n.path);
+    let of = |action| Endpoint::In(n.clone(), action);
     let chart = |archive: &str, provenance| Endpoint::PullChart { archive: archive.into(), provenance };
     let table = [
         ("end-1", "GET", "/v2/".to_owned(), Endpoint::Check, Access::Check),
         ("end-1", "HEAD", "/v2".into(), Endpoint::Check, Access::Check),
-        ("end-2", "GET", format!("/v2/a/b/blobs/{SHA256}"), Endpoint::PullBlob { name: n.clone(), digest }, read()),
+        ("end-2", "GET", format!("/v2/a/b/blobs/{SHA256}"), of(Action::PullBlob(digest)), read()),
         (
             "end-2, encoded",
             "HEAD",
             format!("/v2/a/b/blobs/{}", SHA256.replace(':', "%3A")),
-            Endpoint::PullBlob { name: n.clone(), digest },
+            of(Action::PullBlob(digest)),
             read(),
         ),
         (
             "end-3 by tag",
             "GET",
             "/v2/a/b/manifests/v1".into(),
-            Endpoint::PullManifest { name: n.clone(), reference: TagOrDigest::Tag(tag.clone()) },
+            of(Action::PullManifest(TagOrDigest::Tag(tag.clone()))),
             read(),
         ),
         (
             "end-3 by digest",
             "HEAD",
             format!("/v2/a/b/manifests/{SHA256}"),
-            Endpoint::PullManifest { name: n.clone(), reference: TagOrDigest::Digest(digest) },
+            of(Action::PullManifest(TagOrDigest::Digest(digest))),
             read(),
         ),
-        (
-            "end-4a",
-            "POST",
-            "/v2/a/b/blobs/uploads/".into(),
-            Endpoint::StartUpload { name: n.clone(), algorithm: None },
-            write(),
-        ),
-        (
-            "end-4a without its slash",
-            "POST",
-            "/v2/a/b/blobs/uploads".into(),
-            Endpoint::StartUpload { name: n.clone(), algorithm: None },
-            write(),
-        ),
-        (
-            "end-4b",
-            "POST",
-            format!("/v2/a/b/blobs/uploads/?digest={SHA256}"),
-            Endpoint::PushBlob { name: n.clone(), digest },
-            write(),
-        ),
+        ("end-4a", "POST", "/v2/a/b/blobs/uploads/".into(), of(Action::StartUpload(None)), write()),
+        ("end-4a without its slash", "POST", "/v2/a/b/blobs/uploads".into(), of(Action::StartUpload(None)), write()),
+        ("end-4b", "POST", format!("/v2/a/b/blobs/uploads/?digest={SHA256}"), of(Action::PushBlob(digest)), write()),
         (
             "end-4c",
             "POST",
             "/v2/a/b/blobs/uploads/?digest-algorithm=sha512".into(),
-            Endpoint::StartUpload { name: n.clone(), algorithm: Some(Algorithm::Sha512) },
+            of(Action::StartUpload(Some(Algorithm::Sha512))),
             write(),
         ),
-        (
-            "end-5",
-            "PATCH",
-            format!("/v2/a/b/blobs/uploads/{ID}"),
-            Endpoint::AppendToUpload { name: n.clone(), id },
-            write(),
-        ),
+        ("end-5", "PATCH", format!("/v2/a/b/blobs/uploads/{ID}"), of(Action::AppendToUpload(id)), write()),
         (
             "end-6",
             "PUT",
             format!("/v2/a/b/blobs/uploads/{ID}?digest=sha256%3A{}", &SHA256[7..]),
-            Endpoint::FinishUpload { name: n.clone(), id, digest },
+            of(Action::FinishUpload(id, digest)),
             write(),
         ),
         (
             "end-7a",
             "PUT",
             "/v2/a/b/manifests/v1".into(),
-            Endpoint::PushManifest { name: n.clone(), reference: PutReference::Tag(tag.clone()) },
+            of(Action::PushManifest(PutReference::Tag(tag.clone()))),
             write(),
         ),
         (
             "end-7b",
             "PUT",
             format!("/v2/a/b/manifests/{SHA256}?tag=v1&tag=v2"),
-            Endpoint::PushManifest {
-                name: n.clone(),
-                reference: PutReference::Digest(digest, vec![tag.clone(), "v2".parse().unwrap()]),
-            },
+            of(Action::PushManifest(PutReference::Digest(digest, vec![tag.clone(), "v2".parse().unwrap()]))),
             write(),
         ),
-        (
-            "end-8a",
-            "GET",
-            "/v2/a/b/tags/list".into(),
-            Endpoint::ListTags { name: n.clone(), page: page(10_000, None) },
-            read(),
-        ),
-        (
-            "end-8b",
-            "GET",
-            "/v2/a/b/tags/list?n=2&last=v1".into(),
-            Endpoint::ListTags { name: n.clone(), page: page(2, Some("v1")) },
-            read(),
-        ),
+        ("end-8a", "GET", "/v2/a/b/tags/list".into(), of(Action::ListTags(page(10_000, None))), read()),
+        ("end-8b", "GET", "/v2/a/b/tags/list?n=2&last=v1".into(), of(Action::ListTags(page(2, Some("v1")))), read()),
         (
             "end-9 by tag",
             "DELETE",
             "/v2/a/b/manifests/v1".into(),
-            Endpoint::DeleteManifest { name: n.clone(), reference: TagOrDigest::Tag(tag) },
+            of(Action::DeleteManifest(TagOrDigest::Tag(tag))),
             delete(),
         ),
-        (
-            "end-10",
-            "DELETE",
-            format!("/v2/a/b/blobs/{SHA256}"),
-            Endpoint::DeleteBlob { name: n.clone(), digest },
-            delete(),
-        ),
+        ("end-10", "DELETE", format!("/v2/a/b/blobs/{SHA256}"), of(Action::DeleteBlob(digest)), delete()),
         (
             "end-11",
             "POST",
             format!("/v2/a/b/blobs/uploads/?mount={SHA256}&from=c/d&origin=x"),
-            Endpoint::MountBlob { name: n.clone(), digest, from: MountSource::Repository(name("c/d")) },
+            of(Action::MountBlob(digest, MountSource::Repository(name("c/d")))),
             write(),
         ),
         (
             "end-11 without a source",
             "POST",
             format!("/v2/a/b/blobs/uploads/?mount={SHA256}"),
-            Endpoint::MountBlob { name: n.clone(), digest, from: MountSource::Anywhere },
+            of(Action::MountBlob(digest, MountSource::Anywhere)),
             write(),
         ),
         (
             "end-11 from what is no name (H20)",
             "POST",
             format!("/v2/a/b/blobs/uploads/?mount={SHA256}&from=../x"),
-            Endpoint::MountBlob { name: n.clone(), digest, from: MountSource::Nowhere },
+            of(Action::MountBlob(digest, MountSource::Nowhere)),
             write(),
         ),
         (
             "end-12a",
             "GET",
             format!("/v2/a/b/referrers/{SHA256}"),
-            Endpoint::ListReferrers { name: n.clone(), subject: digest, artifact_types: vec![], after: None },
+            of(Action::ListReferrers { subject: digest, artifact_types: vec![], after: None }),
             read(),
         ),
         (
@@ -183,35 +139,16 @@ fn every_endpoint_of_the_specification_is_parsed_with_the_access_it_needs() {
             format!(
                 "/v2/a/b/referrers/{SHA256}?artifactType=a/b%2Bjson&artifactType=&artifactType=c/d+e&last={SHA256}"
             ),
-            Endpoint::ListReferrers {
-                name: n.clone(),
+            of(Action::ListReferrers {
                 subject: digest,
                 artifact_types: vec!["a/b+json".into(), "c/d+e".into()],
                 after: Some(digest),
-            },
+            }),
             read(),
         ),
-        (
-            "end-13",
-            "GET",
-            format!("/v2/a/b/blobs/uploads/{ID}?digest={SHA256}"),
-            Endpoint::UploadStatus { name: n.clone(), id },
-            write(),
-        ),
-        (
-            "end-14",
-            "DELETE",
-            format!("/v2/a/b/blobs/uploads/{ID}"),
-            Endpoint::CancelUpload { name: n.clone(), id },
-            write(),
-        ),
-        (
-            "catalog",
-            "GET",
-            "/v2/_catalog?n=5".into(),
-            Endpoint::ListRepositories { page: page(5, None) },
-            Access::Catalog,
-        ),
+        ("end-13", "GET", format!("/v2/a/b/blobs/uploads/{ID}?digest={SHA256}"), of(Action::UploadStatus(id)), write()),
+        ("end-14", "DELETE", format!("/v2/a/b/blobs/uploads/{ID}"), of(Action::CancelUpload(id)), write()),
+        ("catalog", "GET", "/v2/_catalog?n=5".into(), Endpoint::ListRepositories(page(5, None)), Access::Catalog),
         ("helm", "GET", "/charts/index.yaml".into(), Endpoint::ChartIndex, Access::Charts),
         ("helm", "HEAD", "/charts/a/b-1.0%2B2.tgz".into(), chart("a/b-1.0+2.tgz", false), Access::Charts),
         ("helm", "GET", "/charts/b-1.0+2.tgz.prov".into(), chart("b-1.0+2.tgz", true), Access::Charts),
@@ -263,7 +200,7 @@ fn an_upstream_is_read_from_ns_and_decides_where_a_push_goes() {
     let push = parse("PUT", "/v2/a/manifests/v1?ns=docker.io").unwrap();
     assert_eq!(push.access(), Access::Write(requested("a", Some("docker.io")).write_target()));
     let mount = parse("POST", &format!("/v2/a/blobs/uploads/?mount={SHA256}&from=b&ns=docker.io")).unwrap();
-    assert!(matches!(mount, Endpoint::MountBlob { from: MountSource::Repository(from), .. } if from.ns.is_some()));
+    assert!(matches!(mount, Endpoint::In(_, Action::MountBlob(_, MountSource::Repository(from))) if from.ns.is_some()));
 }
 
 #[test]
@@ -368,7 +305,7 @@ fn h24_a_page_is_a_number_and_never_larger_than_ten_thousand() {
     for (n, expected) in
         [("0", 0), ("1", 1), ("10001", 10_000), ("9223372036854775808", 10_000), (&"9".repeat(99), 10_000)]
     {
-        assert_eq!(limit(n), Ok(Endpoint::ListRepositories { page: page(expected, None) }), "{n}");
+        assert_eq!(limit(n), Ok(Endpoint::ListRepositories(page(expected, None))), "{n}");
     }
     for bad in ["-1", "abc", "1.5", "%2B1", "", "0x1"] {
         assert!(matches!(limit(bad), Err(InvalidRequest::Number(_))), "{bad}");
@@ -393,25 +330,28 @@ fn render(endpoint: &Endpoint) -> (Method, String) {
         let after = page.after.as_ref().map_or(String::new(), |after| format!("&last={}", encode(after)));
         vec![format!("n={}{after}", page.limit)]
     };
-    let (method, tail, mut query) = match endpoint {
+    let (name, action) = match endpoint {
         Endpoint::Check => return (Method::GET, "/v2/".into()),
         Endpoint::ChartIndex => return (Method::GET, "/charts/index.yaml".into()),
         Endpoint::PullChart { archive, provenance } => {
             let ending = if *provenance { ".prov" } else { "" };
             return (Method::GET, format!("/charts/{}{ending}", encode(archive)));
         }
-        Endpoint::ListRepositories { page } => return (Method::GET, format!("/v2/_catalog?{}", page_query(page)[0])),
-        Endpoint::PullBlob { digest, .. } => (Method::GET, format!("blobs/{digest}"), vec![]),
-        Endpoint::PullManifest { reference, .. } => (Method::GET, format!("manifests/{reference}"), vec![]),
-        Endpoint::StartUpload { algorithm, .. } => (
+        Endpoint::ListRepositories(page) => return (Method::GET, format!("/v2/_catalog?{}", page_query(page)[0])),
+        Endpoint::In(name, action) => (name, action),
+    };
+    let (method, tail, mut query) = match action {
+        Action::PullBlob(digest) => (Method::GET, format!("blobs/{digest}"), vec![]),
+        Action::PullManifest(reference) => (Method::GET, format!("manifests/{reference}"), vec![]),
+        Action::StartUpload(algorithm) => (
             Method::POST,
             "blobs/uploads/".into(),
             algorithm.iter().map(|algorithm| format!("digest-algorithm={algorithm}")).collect(),
         ),
-        Endpoint::PushBlob { digest, .. } => {
+        Action::PushBlob(digest) => {
             (Method::POST, "blobs/uploads/".into(), vec![format!("digest={}", encode(&digest.to_string()))])
         }
-        Endpoint::MountBlob { digest, from, .. } => {
+        Action::MountBlob(digest, from) => {
             let mut query = vec![format!("mount={digest}")];
             match from {
                 MountSource::Anywhere => {}
@@ -420,31 +360,28 @@ fn render(endpoint: &Endpoint) -> (Method, String) {
             }
             (Method::POST, "blobs/uploads/".into(), query)
         }
-        Endpoint::AppendToUpload { id, .. } => (Method::PATCH, format!("blobs/uploads/{id}"), vec![]),
-        Endpoint::FinishUpload { id, digest, .. } => {
+        Action::AppendToUpload(id) => (Method::PATCH, format!("blobs/uploads/{id}"), vec![]),
+        Action::FinishUpload(id, digest) => {
             (Method::PUT, format!("blobs/uploads/{id}"), vec![format!("digest={digest}")])
         }
-        Endpoint::UploadStatus { id, .. } => (Method::GET, format!("blobs/uploads/{id}"), vec![]),
-        Endpoint::CancelUpload { id, .. } => (Method::DELETE, format!("blobs/uploads/{id}"), vec![]),
-        Endpoint::PushManifest { reference: PutReference::Tag(tag), .. } => {
-            (Method::PUT, format!("manifests/{tag}"), vec![])
-        }
-        Endpoint::PushManifest { reference: PutReference::Digest(digest, tags), .. } => (
+        Action::UploadStatus(id) => (Method::GET, format!("blobs/uploads/{id}"), vec![]),
+        Action::CancelUpload(id) => (Method::DELETE, format!("blobs/uploads/{id}"), vec![]),
+        Action::PushManifest(PutReference::Tag(tag)) => (Method::PUT, format!("manifests/{tag}"), vec![]),
+        Action::PushManifest(PutReference::Digest(digest, tags)) => (
             Method::PUT,
             format!("manifests/{}", encode(&digest.to_string())),
             tags.iter().map(|tag| format!("tag={tag}")).collect(),
         ),
-        Endpoint::ListTags { page, .. } => (Method::GET, "tags/list".into(), page_query(page)),
-        Endpoint::DeleteManifest { reference, .. } => (Method::DELETE, format!("manifests/{reference}"), vec![]),
-        Endpoint::DeleteBlob { digest, .. } => (Method::DELETE, format!("blobs/{digest}"), vec![]),
-        Endpoint::ListReferrers { subject, artifact_types, after, .. } => {
+        Action::ListTags(page) => (Method::GET, "tags/list".into(), page_query(page)),
+        Action::DeleteManifest(reference) => (Method::DELETE, format!("manifests/{reference}"), vec![]),
+        Action::DeleteBlob(digest) => (Method::DELETE, format!("blobs/{digest}"), vec![]),
+        Action::ListReferrers { subject, artifact_types, after } => {
             let mut query: Vec<_> =
                 artifact_types.iter().map(|kind| format!("artifactType={}", encode(kind))).collect();
             query.extend(after.iter().map(|digest| format!("last={digest}")));
             (Method::GET, format!("referrers/{subject}"), query)
         }
     };
-    let name = endpoint.name().unwrap();
     query.extend(name.ns.iter().map(|ns| format!("ns={}", encode(&ns.to_string()))));
     (method, format!("/v2/{}/{tail}?{}", name.path, query.join("&")))
 }
@@ -483,37 +420,34 @@ fn any_endpoint() -> impl Strategy<Value = Endpoint> {
     let algorithm = prop::option::of(prop::sample::select(&Algorithm::ALL[..]));
     let id = || any::<()>().prop_map(|()| UploadId::random());
     let source = any_name().prop_map(|name| name.path);
+    let kinds = prop::collection::vec("[a-z]{1,5}/[a-z+.]{1,9}", 0..3);
+    let action = prop_oneof![
+        any_digest().prop_map(Action::PullBlob),
+        reference().prop_map(Action::PullManifest),
+        algorithm.prop_map(Action::StartUpload),
+        any_digest().prop_map(Action::PushBlob),
+        id().prop_map(Action::AppendToUpload),
+        (id(), any_digest()).prop_map(|(id, digest)| Action::FinishUpload(id, digest)),
+        put.prop_map(Action::PushManifest),
+        any_page().prop_map(Action::ListTags),
+        reference().prop_map(Action::DeleteManifest),
+        any_digest().prop_map(Action::DeleteBlob),
+        (any_digest(), kinds, prop::option::of(any_digest()))
+            .prop_map(|(subject, artifact_types, after)| Action::ListReferrers { subject, artifact_types, after }),
+        id().prop_map(Action::UploadStatus),
+        id().prop_map(Action::CancelUpload),
+    ];
     prop_oneof![
-        Just(Endpoint::Check),
-        any_page().prop_map(|page| Endpoint::ListRepositories { page }),
-        (any_name(), any_digest()).prop_map(|(name, digest)| Endpoint::PullBlob { name, digest }),
-        (any_name(), reference()).prop_map(|(name, reference)| Endpoint::PullManifest { name, reference }),
-        (any_name(), algorithm).prop_map(|(name, algorithm)| Endpoint::StartUpload { name, algorithm }),
-        (any_name(), any_digest()).prop_map(|(name, digest)| Endpoint::PushBlob { name, digest }),
-        (any_name(), id()).prop_map(|(name, id)| Endpoint::AppendToUpload { name, id }),
-        (any_name(), id(), any_digest()).prop_map(|(name, id, digest)| Endpoint::FinishUpload { name, id, digest }),
-        (any_name(), put).prop_map(|(name, reference)| Endpoint::PushManifest { name, reference }),
-        (any_name(), any_page()).prop_map(|(name, page)| Endpoint::ListTags { name, page }),
-        (any_name(), reference()).prop_map(|(name, reference)| Endpoint::DeleteManifest { name, reference }),
-        (any_name(), any_digest()).prop_map(|(name, digest)| Endpoint::DeleteBlob { name, digest }),
-        (any_name(), any_digest(), prop::option::of(source)).prop_map(|(name, digest, from)| {
+        1 => Just(Endpoint::Check),
+        1 => any_page().prop_map(Endpoint::ListRepositories),
+        13 => (any_name(), action).prop_map(|(name, action)| Endpoint::In(name, action)),
+        1 => (any_name(), any_digest(), prop::option::of(source)).prop_map(|(name, digest, from)| {
             let ns = name.ns.clone();
             let from = from.map_or(MountSource::Anywhere, |path| {
                 MountSource::Repository(names::resolve(&names::Settings::default(), path, ns))
             });
-            Endpoint::MountBlob { name, digest, from }
+            Endpoint::In(name, Action::MountBlob(digest, from))
         }),
-        (
-            any_name(),
-            any_digest(),
-            prop::collection::vec("[a-z]{1,5}/[a-z+.]{1,9}", 0..3),
-            prop::option::of(any_digest())
-        )
-            .prop_map(|(name, subject, artifact_types, after)| {
-                Endpoint::ListReferrers { name, subject, artifact_types, after }
-            }),
-        (any_name(), id()).prop_map(|(name, id)| Endpoint::UploadStatus { name, id }),
-        (any_name(), id()).prop_map(|(name, id)| Endpoint::CancelUpload { name, id }),
     ]
 }
 
