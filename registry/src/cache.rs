@@ -1,7 +1,7 @@
-//! What was read lately: manifests and open blobs, so that the pull path opens, reads and looks up nothing twice.
+//! A cache of manifests and open blobs, so that the pull path opens, reads and looks up nothing twice.
 //!
-//! Invariant: a change that was acknowledged is seen by every later read. Whoever changes something removes its key
-//! after the change is on disk; whoever read before the change finds that the shard has moved on and does not insert.
+//! Invariant: every later read sees an acknowledged change. A writer removes the key after the change is on disk, which
+//! starts a new generation of its shard; a reader that began before it does not insert.
 
 use std::hash::{BuildHasher, Hash, RandomState};
 use std::num::NonZeroUsize;
@@ -26,7 +26,7 @@ struct Shard<K: Hash + Eq, V> {
     generation: u64,
 }
 
-/// A promise to look before inserting: what was read is inserted only if nothing of its shard changed since.
+/// The shard's generation at read time; `insert` drops the value if it was invalidated since.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Ticket(u64);
 
@@ -51,17 +51,17 @@ impl<K: Hash + Eq, V: Clone> Cache<K, V> {
         self.shard(key).lock().entries.get(key).map(|(value, _)| value.clone())
     }
 
-    /// Whether a value is kept that `test` says yes to.
+    /// Whether `test` holds for any value.
     pub(crate) fn any(&self, test: impl Fn(&V) -> bool) -> bool {
         self.shards.iter().any(|shard| shard.lock().entries.iter().any(|(_, (value, _))| test(value)))
     }
 
-    /// To be taken before what is to be inserted is read.
+    /// To be taken before reading what is to be inserted.
     pub(crate) fn ticket(&self, key: &K) -> Ticket {
         Ticket(self.shard(key).lock().generation)
     }
 
-    /// Keeps a value, unless its shard changed since the ticket or it alone would fill the shard.
+    /// Inserts a value, unless its shard changed since the ticket or it is heavier than a shard may be.
     pub(crate) fn insert(&self, ticket: Ticket, key: K, value: V, weight: usize) {
         if weight > self.budget {
             return;

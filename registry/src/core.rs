@@ -1,4 +1,4 @@
-//! What every use case stands on: bytes, names, and what it was told.
+//! What every use case needs: bytes, names and settings.
 
 use std::sync::Arc;
 
@@ -22,20 +22,18 @@ impl Core {
     /// Takes the data folder; blocks.
     pub(crate) fn open(settings: Settings) -> Result<Self, OpenError> {
         let folder = DataFolder::open(settings.data.clone())?;
-        let blobs = Blobs::new(folder.layout());
-        let catalog = Arc::new(Catalog::open(folder.layout().clone(), blobs.depot.clone())?);
+        let blobs = Blobs::new(&folder.layout);
+        let catalog = Arc::new(Catalog::open(folder.layout.clone(), blobs.depot.clone())?);
         Ok(Self { settings, blobs, catalog, folder })
     }
 
-    /// Runs a use case of many questions on one thread that may block, once the index is ready.
-    ///
-    /// # Cancel safety
-    /// Goes on to its end when dropped.
+    /// Runs a use case of many questions on one thread that may block, once the index is ready. Goes on to its end when
+    /// dropped.
     pub(crate) async fn run<T: Send + 'static>(
         self: &Arc<Self>,
         use_case: impl AsyncFnOnce(Arc<Self>) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Error> {
-        self.catalog.ready().await?;
+        self.catalog.files.ready().await?;
         let core = self.clone();
         threads::composed(async move || use_case(core).await).await
     }

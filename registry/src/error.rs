@@ -1,4 +1,4 @@
-//! What a use case can answer instead of what was asked. The HTTP side of it is `api::error`'s.
+//! The errors of all use cases. Their HTTP answers are in `api::error`.
 
 use crate::blobs::MediumError;
 use crate::catalog::IndexError;
@@ -53,19 +53,19 @@ pub enum Error {
         /// The blob's size.
         found: u64,
     },
-    /// The content has another digest than was said.
+    /// The content does not have the stated digest.
     #[error("the content was to have digest `{expected}` and has `{found}`")]
     DigestMismatch {
-        /// What was said.
+        /// The stated digest.
         expected: Digest,
-        /// What it has.
+        /// The digest it has.
         found: Digest,
     },
     /// There is no such upload in this repository.
     #[error("the upload is not known in `{0}`; it may have been finished, cancelled or swept; begin a new one")]
     UploadUnknown(RepositoryName),
     /// Another request is writing to the upload.
-    #[error("another request is writing to this upload; ask for its status and go on from there")]
+    #[error("another request is writing to this upload; ask for its status and continue from there")]
     UploadBusy,
     /// Too many uploads are open.
     #[error("{0} uploads are open, as many as are allowed; finish or cancel some, or wait until they expire")]
@@ -81,7 +81,7 @@ pub enum Error {
         /// A manifest that names it.
         manifest: Digest,
     },
-    /// It is on a medium that is served in place, which can be neither changed nor removed from.
+    /// It is on a medium that is served in place and cannot be changed.
     #[error(
         "`{reference}` of `{repository}` is on a mounted medium, which is only read; mount another, or push over it"
     )]
@@ -94,7 +94,7 @@ pub enum Error {
     /// A mounted medium cannot give a blob.
     #[error(transparent)]
     Medium(#[from] MediumError),
-    /// Tags that were to be changed are not the bundle's to change, and that was to be an error.
+    /// The bundle may not change some of its tags, and the conflict rule is to fail then.
     #[error("nothing was changed: {} would have to change and {}:\n{}", tags(.0.len()), if .0.len() == 1 { "is not the bundle's" } else { "are not the bundle's" }, lines(.0))]
     Conflicts(Vec<KeptTag>),
     /// What was asked of a release cannot be done.
@@ -133,9 +133,8 @@ impl Error {
     #[must_use]
     pub const fn code(&self) -> ErrorCode {
         match self {
-            Self::NameUnknown(_) => ErrorCode::NameUnknown,
+            Self::NameUnknown(_) | Self::ChartUnknown(_) => ErrorCode::NameUnknown,
             Self::ManifestUnknown { .. } => ErrorCode::ManifestUnknown,
-            Self::ChartUnknown(_) => ErrorCode::NameUnknown,
             Self::BlobUnknown { .. } => ErrorCode::BlobUnknown,
             Self::ManifestInvalid(_) => ErrorCode::ManifestInvalid,
             Self::ManifestBlobUnknown { .. } => ErrorCode::ManifestBlobUnknown,
@@ -149,13 +148,12 @@ impl Error {
             | Self::ReadOnly { .. }
             | Self::Conflicts(_)
             | Self::Release(_) => ErrorCode::Unsupported,
-            Self::Medium(MediumError::Damaged { .. }) => ErrorCode::Unknown,
+            Self::Medium(MediumError::Damaged { .. }) | Self::Disk(_) | Self::Index(_) => ErrorCode::Unknown,
             Self::Medium(_) | Self::Unavailable(_) => ErrorCode::Unavailable,
-            Self::Disk(_) | Self::Index(_) => ErrorCode::Unknown,
         }
     }
 
-    /// Whether the disk is full, which passes once there is room again.
+    /// Whether the disk is full: a retry succeeds once there is room again.
     #[must_use]
     pub fn is_no_space(&self) -> bool {
         match self {

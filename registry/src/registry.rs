@@ -11,7 +11,7 @@ use crate::catalog::{Origin, Provenance, RebuildReport, ServedManifest};
 use crate::charts::{ChartIndex, Charts};
 use crate::core::Core;
 use crate::disk::OpenError;
-use crate::disk::threads::blocking;
+use crate::disk::threads::{blocking, composed};
 use crate::error::Error;
 use crate::mount::{self, MediumCheck, MountDraft, Mounted};
 use crate::names::{self, RequestedName};
@@ -28,14 +28,14 @@ use crate::verify::{self, VerifyProgress, VerifyReport};
 #[derive(Clone, Debug)]
 pub struct Registry {
     core: Arc<Core>,
-    /// The charts as a classic Helm repository, made when they are asked for.
+    /// The charts as a classic Helm repository, built on request.
     charts: Arc<Charts>,
 }
 
 /// The life of a registry.
 impl Registry {
-    /// Takes the data folder, creating it where there is nothing. Manifests can be served when it returns; the index is
-    /// opened, or rebuilt, beside it, and what needs it waits.
+    /// Locks the data folder, creating it where there is nothing. Manifests can be served when it returns; the index is
+    /// opened, or rebuilt, in the background, and requests that need it wait.
     ///
     /// # Errors
     /// [`OpenError`] when another process has the folder, it is not ours, or the disk refuses.
@@ -50,13 +50,10 @@ impl Registry {
         Ok(Self { core: Arc::new(core), charts: Arc::default() })
     }
 
-    /// Writes out the index and seals it, so that the next start need not rebuild it. Nothing but time is lost without
-    /// it. To be called when no request is running; later requests are refused.
-    ///
-    /// # Errors
-    /// When the disk refuses.
+    /// Writes out the index and seals it, so that the next start need not rebuild it: that only saves time. To be called
+    /// when no request is running; later requests are refused.
     pub async fn close(&self) -> Result<(), Error> {
-        self.core.catalog.close().await
+        self.core.catalog.files.close().await
     }
 
     /// How requested names find stored ones.
@@ -68,13 +65,10 @@ impl Registry {
     /// The data folder.
     #[must_use]
     pub fn data(&self) -> &Path {
-        self.core.folder.root()
+        self.core.folder.layout.root()
     }
 
-    /// Removes uploads that nothing was added to for the configured time before `now`; says how many.
-    ///
-    /// # Errors
-    /// When the disk refuses.
+    /// Removes uploads to which nothing was added for the configured time before `now`; returns how many.
     pub async fn sweep_uploads(&self, now: SystemTime) -> Result<usize, Error> {
         let core = self.core.clone();
         blocking(move || {
@@ -85,18 +79,14 @@ impl Registry {
     }
 
     /// Rebuilds the index from the link files. What needs it waits meanwhile; manifests are served.
-    ///
-    /// # Errors
-    /// When the disk refuses.
     pub async fn rebuild(&self) -> Result<RebuildReport, Error> {
-        self.core.catalog.rebuild().await
+        self.core.catalog.files.rebuild().await
     }
 
-    /// Reads every blob of the data folder and of mounted media, or what the manifests of `scope` need, and looks whether
-    /// each manifest has what it names. Media are read for a `scope` as far as they alone have its manifests. With
-    /// `remove_damaged`, files of the data folder that do not have their digest are moved to `damaged/` in it, so that
-    /// the next ingest or push brings them anew: a blob that is there is not written again. Nothing of a medium is ever
-    /// moved. `watch` is told of every piece and ends the work by saying no.
+    /// Re-hashes every blob of the data folder and of mounted media, or what the manifests of `scope` need, and checks that
+    /// everything manifests name is there. For a `scope`, media are read only for manifests that no other place has. With
+    /// `remove_damaged`, damaged files are moved to `damaged/` in the data folder, so that the next ingest or push stores
+    /// them again; nothing on a medium is ever moved. `watch` gets the progress and stops the work by returning `false`.
     ///
     /// Blocks for as long as reading takes, and needs the runtime the registry was opened in.
     ///
@@ -112,7 +102,7 @@ impl Registry {
     }
 }
 
-/// Reading. A name is looked through for the repositories it may mean, best first.
+/// Reading. A requested name may mean several repositories, which are tried in order.
 impl Registry {
     /// The manifest of a tag or digest, from the first repository the name may mean that has it (end-3).
     ///
@@ -141,18 +131,12 @@ impl Registry {
     }
 
     /// Up to `limit` repositories after `after`, which need not exist.
-    ///
-    /// # Errors
-    /// When the index fails.
     pub async fn repositories(&self, after: Option<&str>, limit: usize) -> Result<RepositoryPage, Error> {
         tags::repositories(&self.core, after, limit).await
     }
 
     /// The manifests about `subject`, of one of `artifact_types` when there are any, in the order of their digests,
-    /// after `after` (end-12). Nothing is not an error: the subject, even the repository, need not be there.
-    ///
-    /// # Errors
-    /// When the disk or the index fails.
+    /// after `after` (end-12). The subject, even the repository, need not exist.
     pub async fn referrers(
         &self,
         name: &RequestedName,
@@ -164,18 +148,12 @@ impl Registry {
     }
 
     /// The charts below `charts/` as they are now.
-    ///
-    /// # Errors
-    /// When the disk or the index fails.
     pub async fn charts(&self) -> Result<Arc<ChartIndex>, Error> {
         self.charts.index(&self.core).await
     }
 
-    /// Up to `limit` tags after `after` of exactly this repository, with what they point at. A tag that is removed
-    /// meanwhile, or whose link is damaged, is passed over; a verification names the latter.
-    ///
-    /// # Errors
-    /// When the disk or the index fails.
+    /// Up to `limit` tags after `after` of exactly this repository, with what they point at. Tags that are removed meanwhile
+    /// and tags with damaged links are skipped; a verification reports the latter.
     pub async fn tagged(
         &self,
         repository: &RepositoryName,
@@ -185,7 +163,7 @@ impl Registry {
         describe::tagged(&self.core, repository, after, limit).await
     }
 
-    /// Which manifest of which repository a name and a reference mean: what a pull would give.
+    /// The manifest, with its repository, that a pull of the name and the reference would get.
     ///
     /// # Errors
     /// [`Error::ManifestUnknown`]; when the disk fails.
@@ -194,7 +172,7 @@ impl Registry {
         name: &RequestedName,
         reference: &TagOrDigest,
     ) -> Result<(RepositoryName, Digest), Error> {
-        describe::locate(&self.core, name, reference).await
+        describe::locate(&self.core, name, reference, true).await
     }
 
     /// As [`Registry::locate`], by the names alone: the manifest itself may be damaged.
@@ -206,7 +184,7 @@ impl Registry {
         name: &RequestedName,
         reference: &TagOrDigest,
     ) -> Result<(RepositoryName, Digest), Error> {
-        describe::locate_unread(&self.core, name, reference).await
+        describe::locate(&self.core, name, reference, false).await
     }
 
     /// Everything about a manifest of exactly this repository.
@@ -217,21 +195,17 @@ impl Registry {
         describe::description(&self.core, repository, digest).await
     }
 
-    /// Who says where a tag of exactly this repository points.
-    ///
-    /// # Errors
-    /// When the disk fails.
+    /// Which layer decides where a tag of exactly this repository points.
     pub async fn tag_origin(&self, repository: &RepositoryName, tag: &Tag) -> Result<Option<Origin>, Error> {
-        describe::tag_origin(&self.core, repository, tag).await
+        let (core, repository, tag) = (self.core.clone(), repository.clone(), tag.clone());
+        composed(async move || Ok(core.catalog.resolve(&repository, &tag).await?.map(|found| found.origin))).await
     }
 
     /// The repositories that have a manifest, up to `limit` of them, with their tags that point at it; and whether there
     /// are more.
-    ///
-    /// # Errors
-    /// When the index fails.
     pub async fn holders(&self, digest: &Digest, limit: usize) -> Result<(Vec<Holder>, bool), Error> {
-        describe::holders(&self.core, digest, limit).await
+        let digest = *digest;
+        self.core.run(async move |core| describe::holders(&core.catalog, &digest, limit).await).await
     }
 }
 
@@ -243,14 +217,14 @@ impl Registry {
         Repository::new(self.core.clone(), name)
     }
 
-    /// A release to be filled: nothing of it is seen before it is committed.
+    /// A release to be filled: nothing of it is visible before it is committed.
     #[must_use]
     pub fn release(&self, origin: Provenance) -> ReleaseDraft {
         ReleaseDraft::new(self.core.clone(), origin)
     }
 
-    /// A medium to be described: nothing of it is seen before it is mounted. `root` is the folder or file that is served
-    /// in place: errors name its files from there.
+    /// A medium to be described: nothing of it is visible before it is mounted. `root` is the folder or file that is served
+    /// in place: errors name its files relative to it.
     #[must_use]
     pub fn medium(&self, root: &Path) -> MountDraft {
         MountDraft::new(self.core.clone(), root)
@@ -262,9 +236,9 @@ impl Registry {
         self.core.catalog.releases()
     }
 
-    /// Serves what a medium holds from where it is, from now on and until the process ends. Nothing is written. A tag
-    /// that was pushed goes before the medium's; the medium's goes before what was ingested or mirrored, unless its
-    /// prefix is protected, and before what was mounted earlier.
+    /// Serves the content of a medium in place until the process ends. Nothing is written. A pushed tag goes before the
+    /// medium's; the medium's goes before ingested and mirrored ones, unless its prefix is protected, and before media
+    /// that were mounted earlier.
     ///
     /// # Errors
     /// [`Error::ManifestBlobUnknown`], [`Error::SizeInvalid`] or [`Error::DigestMismatch`] when a manifest does not fit
@@ -277,9 +251,9 @@ impl Registry {
         mount::mount(draft).await
     }
 
-    /// Reads every blob of every mounted medium once and re-hashes it, giving way to answers that are served from one:
-    /// for up to a second before each piece of 1 MiB. Says what was found of each medium, by the name it was mounted by.
-    /// Blocks for as long as reading all of them takes.
+    /// Re-hashes every blob of every mounted medium once, and waits for answers that are served from one: up to a second
+    /// before each piece of 1 MiB. Returns the result for each medium, by the name it was mounted by. Blocks until all are
+    /// read.
     pub fn check_media(&self, stop: &AtomicBool) -> Vec<(String, MediumCheck)> {
         mount::check_media(&self.core.blobs, stop)
     }

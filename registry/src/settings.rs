@@ -1,5 +1,4 @@
-//! What a [registry](crate) may be told. Plain values: where they come from (file, variables, flags) is
-//! not known here.
+//! The settings of a [registry](crate): plain values, from wherever (file, environment, flags).
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -15,7 +14,7 @@ pub struct Settings {
     pub delete: bool,
     /// Whether a manifest may name content that is not here.
     pub references: References,
-    /// How long an upload may lie untouched before the sweep removes it.
+    /// How long an upload stays after the last change before it is removed.
     pub upload_expiry: Duration,
     /// How many uploads may be open at once.
     pub max_uploads: usize,
@@ -42,6 +41,6 @@ pub enum References {
     /// Every blob and manifest it names must be in the repository already.
     #[default]
     Strict,
-    /// Content may be missing: sparse indexes are taken as they are.
+    /// Content may be missing: sparse indexes are accepted.
     Lax,
 }

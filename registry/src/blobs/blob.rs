@@ -9,7 +9,7 @@ use super::medium_blob::{MediumBlob, Trust};
 use super::medium_error::MediumError;
 use crate::oci::Digest;
 
-/// A blob opened for reading. Cheap to clone; keeps streaming if the blob is unlinked meanwhile.
+/// A blob opened for reading. Cheap to clone; stays readable if the blob is unlinked meanwhile.
 #[derive(Clone, Debug)]
 pub struct Blob(Arc<Opened>);
 
@@ -18,7 +18,7 @@ struct Opened {
     digest: Digest,
     size: u64,
     file: File,
-    /// Where it begins in the file: a medium's blobs lie within tars.
+    /// Where it begins in the file: a medium's blobs may be within tars.
     offset: u64,
     medium: Option<Arc<MediumBlob>>,
     // Filled by the server when it first sends the blob over a plain connection.
@@ -28,16 +28,13 @@ struct Opened {
 impl Blob {
     /// A blob that is a whole file.
     pub(crate) fn of(file: File, digest: Digest, size: u64) -> Self {
-        Self::new(file, 0, digest, size, None)
-    }
-
-    fn new(file: File, offset: u64, digest: Digest, size: u64, medium: Option<Arc<MediumBlob>>) -> Self {
-        Self(Arc::new(Opened { digest, size, file, offset, medium, mapping: OnceLock::new() }))
+        Self(Arc::new(Opened { digest, size, file, offset: 0, medium: None, mapping: OnceLock::new() }))
     }
 
     /// A blob that begins at `offset` of a file on a medium.
     pub(crate) fn on_medium(file: File, offset: u64, medium: Arc<MediumBlob>) -> Self {
-        Self::new(file, offset, medium.digest(), medium.size(), Some(medium))
+        let (digest, size, mapping) = (medium.digest(), medium.size(), OnceLock::new());
+        Self(Arc::new(Opened { digest, size, file, offset, medium: Some(medium), mapping }))
     }
 
     /// Opens a blob of a medium.
@@ -70,7 +67,7 @@ impl Blob {
         self.0.offset
     }
 
-    /// The blob of a medium this is, until it was re-hashed: until then it may only go out whole, hashed on the way.
+    /// The blob of a medium, if it is not re-hashed yet: then it may only be sent whole, and is hashed on the way.
     pub(crate) fn unverified(&self) -> Option<&Arc<MediumBlob>> {
         self.0.medium.as_ref().filter(|medium| medium.trust() != Trust::Verified)
     }
@@ -80,16 +77,16 @@ impl Blob {
         self.0.medium.is_some()
     }
 
-    /// Logs that an answer ended at byte `at` because the file could not be read. A medium's is probed there before the
-    /// next answer.
+    /// Logs that an answer ended at byte `at` because the file could not be read. On a medium, that byte is probed before
+    /// the next answer.
     pub(crate) fn broken_off(&self, at: u64, error: &std::io::Error) {
         match &self.0.medium {
             Some(medium) => {
                 let problem = medium.read_failed(at, error);
-                tracing::error!(%problem, "serving a blob was broken off before its end");
+                tracing::error!(%problem, "an answer ended early: a blob cannot be read");
             }
             None => {
-                tracing::error!(digest = %self.digest(), %error, "a blob's file cannot be read; serving it was broken off");
+                tracing::error!(digest = %self.digest(), %error, "an answer ended early: a blob's file cannot be read");
             }
         }
     }
@@ -99,13 +96,12 @@ impl Blob {
         self.0.medium.is_some() && Arc::strong_count(&self.0) > 1
     }
 
-    /// Whether it can still be served: a file of the data folder can, a medium may be pulled out or changed.
+    /// Whether it can still be served: a medium may have been pulled out or changed.
     pub(crate) fn check(&self) -> Result<(), MediumError> {
         self.0.medium.as_ref().map_or(Ok(()), |medium| medium.check(&self.0.file))
     }
 
-    /// What `make` made of the file the first time (its offset and size are given): the server's mapping, kept as long as
-    /// the blob is open.
+    /// The server's mapping, kept while the blob is open. `make` creates it from the file, the offset and the size.
     pub(crate) fn mapping(&self, make: impl FnOnce(&File, u64, u64) -> Option<Bytes>) -> Option<Bytes> {
         self.0.mapping.get_or_init(|| make(&self.0.file, self.0.offset, self.0.size)).clone()
     }

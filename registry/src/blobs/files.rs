@@ -1,13 +1,13 @@
 //! Blobs as files of the data folder, once for all repositories.
 //!
-//! A blob is absent or whole: it takes its name only after its size and digest matched and it is synced.
+//! A blob is absent or whole: it gets its name only after its digest was checked and it was synced.
 
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt};
 
 use bytes::Bytes;
-use futures_util::stream;
+use futures_util::{StreamExt, stream};
 
 use super::blob::Blob;
 use super::lease::Leases;
@@ -18,12 +18,15 @@ use crate::disk::threads::blocking;
 use crate::disk::{Batch, Context, DiskError, Layout, absent_is_none, sync_folder};
 use crate::oci::{Algorithm, Digest};
 
-/// What an operator does about a blob the disk has damaged.
+/// What an operator can do about a damaged blob.
 const MEND: &str =
     "set it aside by a verification that removes what is damaged, then ingest its bundle or push its image again";
 
-/// Digests listed at a time.
+/// How many digests are listed at a time.
 const LISTED: usize = 1024;
+
+/// A batch of digests, and where the listing goes on.
+type Listed = (Vec<Digest>, Option<fs::ReadDir>);
 
 /// The blobs of a data folder. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -35,6 +38,14 @@ pub(crate) struct Files {
 impl Files {
     pub(crate) fn new(layout: Layout) -> Self {
         Self { layout, leases: Leases::default() }
+    }
+
+    fn ask<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(&Self) -> Result<T, DiskError> + Send + 'static,
+    ) -> Answer<'static, T> {
+        let files = self.clone();
+        Box::pin(blocking(move || Ok(question(&files)?)))
     }
 
     /// As [`Place::find`], on this thread.
@@ -77,37 +88,31 @@ impl Files {
         Writer::create(&self.layout, self.leases.clone(), algorithm, behind)
     }
 
-    /// Gives a sealed blob its name; an equal one that is there stays.
-    ///
-    /// # Durability
-    /// The content is synced; the name is durable only after [`Files::sync`].
+    /// Gives a sealed blob its name; an equal one that is there stays. The content is synced, but the name is durable only
+    /// after [`Files::sync`].
     pub(crate) fn adopt(&self, sealed: &mut Sealed) -> Result<Adopted, DiskError> {
         let there = self.size(&sealed.digest)?;
         // Two writers of one digest at once: both succeed, the bytes are the same.
         if there == Some(sealed.size) {
             return Ok(Adopted::There);
         }
-        sealed.sync()?;
-        let path = self.layout.blob(&sealed.digest);
-        fs::rename(sealed.path(), &path).on("put in place", &path)?;
-        sealed.renamed();
-        // One cut short by a disk's fault is replaced by the verified copy.
+        sealed.place(&self.layout.blob(&sealed.digest))?;
+        // A truncated file is replaced by the verified copy.
         Ok(if there.is_some() { Adopted::Mended } else { Adopted::New })
     }
 
-    /// Makes the names of the blobs of one algorithm durable: those this process gave, and those that another request,
-    /// or a process that was killed, had not synced yet.
+    /// Makes the names of all blobs of one algorithm durable, also those that another request or a killed process had not
+    /// synced yet.
     pub(crate) fn sync(&self, algorithm: Algorithm) -> Result<(), DiskError> {
         sync_folder(&self.layout.blobs(algorithm))
     }
 
-    /// Stores small blobs whose digests are their content's, those that are not there. Durable when it returns; each folder
-    /// is synced once, however many blobs there are.
+    /// Stores small blobs that are not there yet, durably, under the digests of their contents. Each folder is synced once.
     pub(crate) fn put(&self, blobs: &[(Digest, Bytes)]) -> Result<(), DiskError> {
         self.put_in(Batch::new(&self.layout), blobs)
     }
 
-    /// As [`Files::put`], and makes every name durable that any blob has.
+    /// As [`Files::put`], and makes the names of all blobs durable.
     pub(crate) fn put_and_sync_all(&self, blobs: &[(Digest, Bytes)]) -> Result<(), DiskError> {
         let mut batch = Batch::new(&self.layout);
         Algorithm::ALL.iter().for_each(|algorithm| batch.also_sync(&self.layout.blobs(*algorithm)));
@@ -117,7 +122,7 @@ impl Files {
     fn put_in(&self, mut batch: Batch<'_>, blobs: &[(Digest, Bytes)]) -> Result<(), DiskError> {
         for (digest, content) in blobs {
             if self.size(digest)? == Some(content.len() as u64) {
-                // Another request may have put it there and not have come to its own sync yet.
+                // The request that stored it may not have synced the folder yet.
                 batch.also_sync(&self.layout.blobs(digest.algorithm()));
             } else {
                 batch.write(&self.layout.blob(digest), content)?;
@@ -145,8 +150,8 @@ impl Files {
         Ok(true)
     }
 
-    /// Whether `needed` more bytes fit on the data folder's disk and leave `keep_free` bytes of it free. What fits may
-    /// still not fit when it is written: others write, too.
+    /// Whether `needed` more bytes fit on the data folder's disk and leave `keep_free` bytes free. Other programs may use
+    /// the space before it is written.
     pub(crate) fn require_room(&self, needed: u64, keep_free: u64) -> Result<(), DiskError> {
         let path = self.layout.root();
         let disk = rustix::fs::statvfs(path).on("ask for the free space of", path)?;
@@ -157,99 +162,21 @@ impl Files {
         Err(DiskError::NoRoom { path: path.to_owned(), needed, keep_free, free })
     }
 
-    fn listed(
-        &self,
-        algorithm: Algorithm,
-        entries: Option<fs::ReadDir>,
-    ) -> Result<Option<(Vec<Digest>, Listing)>, DiskError> {
+    /// The next digests of one algorithm; `None` at the end.
+    fn listed(&self, algorithm: Algorithm, entries: Option<fs::ReadDir>) -> Result<Option<Listed>, DiskError> {
         let folder = self.layout.blobs(algorithm);
-        let mut entries = match entries {
-            Some(entries) => entries,
-            None => match absent_is_none(fs::read_dir(&folder)).on("list", &folder)? {
-                Some(entries) => entries,
-                None => return Ok(Some((Vec::new(), Listing::next(algorithm)))),
-            },
-        };
+        let opened = entries.map_or_else(|| absent_is_none(fs::read_dir(&folder)), |entries| Ok(Some(entries)));
+        let Some(mut entries) = opened.on("list", &folder)? else { return Ok(None) };
         let mut found = Vec::new();
         for entry in entries.by_ref().take(LISTED) {
             let name = entry.on("list", &folder)?.file_name();
-            // Others are not ours.
+            // Other files are not ours.
             found.extend(name.to_str().and_then(|name| format!("{algorithm}:{name}").parse::<Digest>().ok()));
         }
-        let ended = found.is_empty();
-        Ok(Some((found, if ended { Listing::next(algorithm) } else { Listing::In(algorithm, Some(entries)) })))
-    }
-}
-
-/// How far a listing is.
-enum Listing {
-    In(Algorithm, Option<fs::ReadDir>),
-    Ended,
-}
-
-impl Listing {
-    /// In the folder after that of `algorithm`.
-    fn next(algorithm: Algorithm) -> Self {
-        let next = Algorithm::ALL.iter().skip_while(|known| **known != algorithm).nth(1);
-        next.map_or(Self::Ended, |next| Self::In(*next, None))
-    }
-}
-
-impl Place for Files {
-    fn find<'a>(&'a self, digest: &'a Digest, size: Option<u64>) -> Answer<'a, Option<Blob>> {
-        let (files, digest) = (self.clone(), *digest);
-        Box::pin(blocking(move || Ok(files.open(&digest, size)?)))
+        Ok((!found.is_empty()).then_some((found, Some(entries))))
     }
 
-    fn sizes<'a>(&'a self, digests: &'a [Digest]) -> Answer<'a, Vec<Option<u64>>> {
-        let (files, digests) = (self.clone(), digests.to_vec());
-        Box::pin(blocking(move || Ok(digests.iter().map(|digest| files.size(digest)).collect::<Result<_, _>>()?)))
-    }
-
-    fn read<'a>(&'a self, digest: &'a Digest, limit: usize) -> Answer<'a, Option<Bytes>> {
-        let (files, digest) = (self.clone(), *digest);
-        Box::pin(blocking(move || Ok(files.read_now(&digest, limit)?)))
-    }
-
-    fn list(&self) -> Digests<'_> {
-        let first = Listing::In(Algorithm::ALL[0], None);
-        Box::pin(stream::try_unfold(first, move |listing| {
-            let files = self.clone();
-            blocking(move || match listing {
-                Listing::In(algorithm, entries) => Ok(files.listed(algorithm, entries)?),
-                Listing::Ended => Ok(None),
-            })
-        }))
-    }
-}
-
-impl Depot for Files {
-    fn begin(&self, algorithm: Algorithm) -> Answer<'_, Writer> {
-        let files = self.clone();
-        Box::pin(blocking(move || {
-            let behind = WriteBehind::start().map_err(|error| files.no_thread(error))?;
-            Ok(files.writer(algorithm, behind)?)
-        }))
-    }
-
-    fn store(&self, mut sealed: Sealed) -> Answer<'_, Adopted> {
-        let files = self.clone();
-        Box::pin(blocking(move || {
-            let adopted = files.adopt(&mut sealed)?;
-            // Also when the blob was there: the request that put it there may not have synced the folder yet.
-            files.sync(sealed.digest.algorithm())?;
-            Ok(adopted)
-        }))
-    }
-
-    fn quarantine<'a>(&'a self, damaged: &'a Blob) -> Answer<'a, bool> {
-        let (files, damaged) = (self.clone(), damaged.clone());
-        Box::pin(blocking(move || Ok(files.quarantine_now(&damaged)?)))
-    }
-}
-
-impl Files {
-    /// The error of a blob that is there and cannot be read.
+    /// The error of a blob that cannot be read.
     pub(crate) fn unreadable(&self, digest: &Digest, source: io::Error) -> DiskError {
         DiskError::Io { operation: "read", path: self.layout.blob(digest), source }
     }
@@ -257,5 +184,51 @@ impl Files {
     /// The error of a thread for a blob that cannot be started.
     pub(crate) fn no_thread(&self, source: io::Error) -> DiskError {
         DiskError::Io { operation: "start a thread for a blob in", path: self.layout.root().to_owned(), source }
+    }
+}
+
+impl Place for Files {
+    fn find(&self, digest: &Digest, size: Option<u64>) -> Answer<'_, Option<Blob>> {
+        let digest = *digest;
+        self.ask(move |files| files.open(&digest, size))
+    }
+
+    fn sizes(&self, digests: &[Digest]) -> Answer<'_, Vec<Option<u64>>> {
+        let digests = digests.to_vec();
+        self.ask(move |files| digests.iter().map(|digest| files.size(digest)).collect())
+    }
+
+    fn read(&self, digest: &Digest, limit: usize) -> Answer<'_, Option<Bytes>> {
+        let digest = *digest;
+        self.ask(move |files| files.read_now(&digest, limit))
+    }
+
+    fn list(&self) -> Digests<'_> {
+        Box::pin(stream::iter(Algorithm::ALL).flat_map(move |algorithm| {
+            stream::try_unfold(None, move |entries| self.ask(move |files| files.listed(algorithm, entries)))
+        }))
+    }
+}
+
+impl Depot for Files {
+    fn begin(&self, algorithm: Algorithm) -> Answer<'_, Writer> {
+        self.ask(move |files| {
+            let behind = WriteBehind::start().map_err(|error| files.no_thread(error))?;
+            files.writer(algorithm, behind)
+        })
+    }
+
+    fn store(&self, mut sealed: Sealed) -> Answer<'_, Adopted> {
+        self.ask(move |files| {
+            let adopted = files.adopt(&mut sealed)?;
+            // Also when the blob was there: the request that stored it may not have synced the folder yet.
+            files.sync(sealed.digest.algorithm())?;
+            Ok(adopted)
+        })
+    }
+
+    fn quarantine(&self, damaged: &Blob) -> Answer<'_, bool> {
+        let damaged = damaged.clone();
+        self.ask(move |files| files.quarantine_now(&damaged))
     }
 }

@@ -1,5 +1,5 @@
-//! What a garbage collector must not touch: blobs that a client, an ingest or a fill was told are there, and that no
-//! name needs yet.
+//! What garbage collection must not remove: blobs that a client or an ingest was told are there, and that no link names
+//! yet.
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -42,7 +42,7 @@ impl Medium {
         Self { name, blobs, by_digest, copies }
     }
 
-    /// Every position of a blob, the one to be read first first.
+    /// Every position of a blob, in the order in which to try them.
     pub(crate) fn positions(&self, digest: &Digest) -> Vec<Arc<MediumBlob>> {
         let first = self.by_digest.get(digest).into_iter();
         first.chain(self.copies.get(digest).into_iter().flatten()).cloned().collect()
@@ -84,18 +84,18 @@ impl Medium {
 }
 
 impl Place for Medium {
-    fn find<'a>(&'a self, digest: &'a Digest, size: Option<u64>) -> Answer<'a, Option<Blob>> {
+    fn find(&self, digest: &Digest, size: Option<u64>) -> Answer<'_, Option<Blob>> {
         self.first(digest, move |position| match size {
             Some(size) if size != position.size() => Err(position.damaged().into()),
             _ => Ok(Some(Blob::open_on_medium(position)?)),
         })
     }
 
-    fn sizes<'a>(&'a self, digests: &'a [Digest]) -> Answer<'a, Vec<Option<u64>>> {
+    fn sizes(&self, digests: &[Digest]) -> Answer<'_, Vec<Option<u64>>> {
         Box::pin(std::future::ready(Ok(digests.iter().map(|digest| self.size(digest)).collect())))
     }
 
-    fn read<'a>(&'a self, digest: &'a Digest, limit: usize) -> Answer<'a, Option<Bytes>> {
+    fn read(&self, digest: &Digest, limit: usize) -> Answer<'_, Option<Bytes>> {
         let wanted = *digest;
         self.first(digest, move |position| {
             if position.size() > limit as u64 {
@@ -113,17 +113,17 @@ impl Place for Medium {
     }
 }
 
-/// Why re-hashing ended before its end.
+/// Why a blob could not be re-hashed.
 #[derive(Debug)]
 pub(crate) enum Unfinished {
-    /// It was told to stop.
+    /// `watch` stopped it.
     Stopped,
     /// The blob is damaged, or cannot be read.
     Failed(MediumError),
 }
 
-/// Reads all of a blob at one position and records whether it has its digest. `watch` is told of each piece that was
-/// read, first of none, and ends it by saying no.
+/// Reads all of a blob at one position and records whether it has its digest. `watch` gets the size of each piece, first
+/// 0, and stops the reading by returning `false`.
 pub(crate) fn re_hash(
     blob: &MediumBlob,
     buffer: &mut [u8],
@@ -138,12 +138,11 @@ pub(crate) fn re_hash(
         hasher.update(piece);
         if watch(piece.len() as u64) { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
     });
-    match read {
-        Ok(ControlFlow::Continue(())) => blob.found(&hasher.finish()).map_err(Unfinished::Failed),
-        Ok(ControlFlow::Break(())) => Err(Unfinished::Stopped),
-        Err(failed) if failed.error.kind() == io::ErrorKind::UnexpectedEof => {
-            Err(Unfinished::Failed(blob.unreadable(&failed.error)))
-        }
-        Err(failed) => Err(Unfinished::Failed(blob.read_failed(failed.at, &failed.error))),
-    }
+    let checked = match read {
+        Ok(ControlFlow::Break(())) => return Err(Unfinished::Stopped),
+        Ok(ControlFlow::Continue(())) => blob.found(&hasher.finish()),
+        Err(failed) if failed.error.kind() == io::ErrorKind::UnexpectedEof => Err(blob.unreadable(&failed.error)),
+        Err(failed) => Err(blob.read_failed(failed.at, &failed.error)),
+    };
+    checked.map_err(Unfinished::Failed)
 }

@@ -1,8 +1,8 @@
-//! A blob that is part of someone else's file: within a tar or a folder on a medium that is served in place.
+//! A blob within a tar or a folder on a medium that is served in place.
 //!
-//! It counts as whole only after it was read and re-hashed, and only as long as size, mtime and inode of its file stay
-//! what they were when the medium was mounted; both are checked for every answer. A block device reveals neither a write
-//! nor a changed disc, so what is on one is re-hashed on every read. Nothing is ever written.
+//! It is trusted only after it was re-hashed, and only while size, mtime and inode of its file are what they were when the
+//! medium was mounted; both are checked for every answer. A block device reveals neither a write nor a changed disc, so
+//! its blobs are re-hashed on every read. Nothing is ever written.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Seek, SeekFrom};
@@ -58,7 +58,7 @@ impl MediumFile {
     }
 
     fn open(&self) -> io::Result<File> {
-        // Should a pipe be in its place, opening does not wait for a writer.
+        // If a pipe has taken its place, opening does not wait for a writer.
         let flags = OFlags::NONBLOCK.bits().cast_signed();
         OpenOptions::new().read(true).custom_flags(flags).open(&self.path)
     }
@@ -80,7 +80,7 @@ enum Content {
         file: Arc<MediumFile>,
         offset: u64,
     },
-    /// Made from what is on the medium, and verified as it was made.
+    /// Derived from what is on the medium, and verified then.
     InMemory(Bytes),
 }
 
@@ -136,7 +136,7 @@ impl MediumBlob {
         }
     }
 
-    /// Whether it was made from what is on the medium and is nowhere on it as it is served.
+    /// Whether it was derived from what is on the medium and is not on it in this form.
     pub(crate) const fn is_in_memory(&self) -> bool {
         matches!(self.content, Content::InMemory(_))
     }
@@ -149,11 +149,8 @@ impl MediumBlob {
         }
     }
 
-    /// Records the digest that reading all of it gave. Once known to be bad it stays so; what is on a device is never
-    /// known to be good.
-    ///
-    /// # Errors
-    /// [`MediumError::Damaged`] when it is another.
+    /// Records the digest that reading all of it gave; fails if it is another. A bad blob stays bad; one on a device is never
+    /// verified for good.
     pub(crate) fn found(&self, digest: &Digest) -> Result<(), MediumError> {
         if *digest != self.digest {
             self.trust.store(Trust::Bad as u8, Ordering::Release);
@@ -201,7 +198,7 @@ impl MediumBlob {
         }
     }
 
-    /// Whether `file`, opened earlier, can still be served from. Where it cannot, opening it again says why.
+    /// Whether `file`, opened earlier, can still be served from. If not, opening it again gives the reason.
     pub(crate) fn check(&self, file: &File) -> Result<(), MediumError> {
         if self.failed_at.load(Ordering::Relaxed) != NONE {
             return Err(self.unreadable(&io::Error::other("an earlier read failed")));
@@ -236,7 +233,7 @@ impl MediumBlob {
                 Ok((file, *offset))
             }
             Content::InMemory(bytes) => {
-                // A file, so that it goes out the one way every blob does.
+                // As a file it is served like every other blob.
                 let file = File::from(memfd_create("blob", MemfdFlags::CLOEXEC).map_err(|error| failed(error.into()))?);
                 file.write_all_at(bytes, 0).map_err(failed)?;
                 Ok((file, 0))

@@ -1,14 +1,14 @@
-//! Why a blob of a mounted medium cannot be read.
+//! Errors of mounted media.
 
 use crate::oci::Digest;
 
-/// Why a blob on a medium cannot be had. Names the file as the medium has it, not where the medium is mounted.
+/// Why a blob on a medium cannot be read. Names the file as it is on the medium, not where the medium is mounted.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum MediumError {
     /// The medium was pulled out, or cannot be read.
     #[error(
-        "blob `{digest}` lies on a mounted medium, in `{file}`, which cannot be read: {reason}; is the medium still in?"
+        "blob `{digest}` is on a mounted medium, in `{file}`, which cannot be read: {reason}; is the medium still in?"
     )]
     Unreadable {
         /// The blob.
@@ -18,9 +18,9 @@ pub enum MediumError {
         /// What the operating system said.
         reason: String,
     },
-    /// The file is another one than when it was mounted.
+    /// The file changed since it was mounted.
     #[error(
-        "blob `{digest}` lies on a mounted medium, in `{file}`, which was changed since; restart the registry to mount it again"
+        "blob `{digest}` is on a mounted medium, in `{file}`, which was changed since; restart the registry to mount it again"
     )]
     Changed {
         /// The blob.
@@ -30,7 +30,7 @@ pub enum MediumError {
     },
     /// The content is not what its name or its image says.
     #[error(
-        "what lies in `{file}` on a mounted medium does not have the digest `{digest}`: it was damaged or changed on the way; copy the file again"
+        "the content of `{file}` on a mounted medium does not have the digest `{digest}`: it was damaged or changed on the way; copy the file again"
     )]
     Damaged {
         /// The blob.

@@ -1,8 +1,7 @@
 //! Bytes by digest, wherever they are: files of the data folder, media that are served in place.
 //!
-//! A digest makes every copy equal, so the nearest place that has a blob serves it. Invariants: a blob of the data
-//! folder is absent or whole; a blob of a medium counts as whole only after it was hashed. Nothing here knows names or
-//! who may see what: that is `catalog`.
+//! A digest makes all copies equal, so the nearest place that has a blob serves it. Invariants: a blob of the data folder
+//! is absent or whole; a blob of a medium is trusted only after it was hashed. Names and visibility are in `catalog`.
 
 mod blob;
 mod files;
@@ -12,7 +11,6 @@ mod medium_blob;
 mod medium_error;
 mod place;
 mod upload;
-mod write_back;
 mod write_behind;
 mod writer;
 
@@ -28,7 +26,7 @@ pub(crate) use medium::{Medium, Unfinished, re_hash};
 pub(crate) use medium_blob::{MediumBlob, MediumFile, Trust};
 pub use medium_error::MediumError;
 pub(crate) use place::{Answer, Depot, Place};
-pub(crate) use upload::{OpenUpload, Unavailable, Uploads};
+pub(crate) use upload::{OpenUpload, Uploads};
 pub(crate) use write_behind::WriteBehind;
 pub(crate) use writer::{Adopted, Sealed, Writer};
 
@@ -37,7 +35,7 @@ use crate::disk::Layout;
 use crate::error::Error;
 use crate::oci::Digest;
 
-/// Blobs kept open, at most; and never more than one in so many of the files the process may open.
+/// How many blobs are kept open at most, and the share of the process's limit of open files they may use.
 const OPEN: usize = 256;
 const OPEN_SHARE: u64 = 4;
 
@@ -73,8 +71,8 @@ impl Blobs {
         self.media.read().clone()
     }
 
-    /// The blob, if a handle on it is open and can still be read. Touches no disk but to look whether a medium's file is
-    /// still the one that was mounted.
+    /// The blob, if a handle on it is open and still valid. Only for a medium's blob this asks the file system: whether its
+    /// file is still the one that was mounted.
     pub(crate) fn find_open(&self, digest: &Digest, size: u64) -> Option<Blob> {
         let blob = self.open.get(digest).filter(|blob| blob.size() == size)?;
         match blob.check() {
@@ -86,10 +84,8 @@ impl Blobs {
         }
     }
 
-    /// The blob from the nearest place that gives it; `size` is what its link or a manifest says it has.
-    ///
-    /// # Errors
-    /// When a place has it and cannot give it, and no other has it: the nearest place's error.
+    /// The blob from the nearest place that can give it; `size` is what its link or a manifest says it has. Fails with the
+    /// nearest place's error if a place has it and none can give it.
     pub(crate) async fn find(&self, digest: &Digest, size: u64) -> Result<Option<Blob>, Error> {
         let ticket = self.open.ticket(digest);
         let mut failed = None;
@@ -132,23 +128,23 @@ impl Blobs {
         Ok(None)
     }
 
-    /// Says what became of a file that took a blob's name: an open handle on a damaged one is closed.
+    /// Closes an open handle on a damaged file that was replaced.
     pub(crate) fn adopted(&self, digest: &Digest, adopted: Adopted) {
         if adopted == Adopted::Mended {
             self.open.remove(digest);
         }
     }
 
-    /// Moves a damaged file out of the way, if it still is the one that was read. See [`Depot::quarantine`].
+    /// Moves a damaged file to quarantine, if it still is the one that was read. See [`Depot::quarantine`].
     pub(crate) async fn quarantine(&self, damaged: &Blob) -> Result<bool, Error> {
         let moved = self.depot.quarantine(damaged).await?;
         self.open.remove(&damaged.digest());
         Ok(moved)
     }
 
-    /// Whether an answer is on its way out from a medium.
+    /// Whether an answer is being served from a medium.
     pub(crate) fn is_serving_from_medium(&self) -> bool {
-        // An answer holds its blob until the last of it is out, however it goes: nothing has to be counted.
+        // Every answer holds its blob until its end, so nothing has to be counted.
         self.open.any(Blob::is_read_from_medium)
     }
 }

@@ -42,11 +42,11 @@ fn damaged(content: &[u8], damage: bool) -> Vec<u8> {
 fn files(damage: bool) -> Made {
     let folder = tempfile::tempdir().unwrap();
     let data = DataFolder::open(folder.path().join("data")).unwrap();
-    let files = Files::new(data.layout().clone());
+    let files = Files::new(data.layout.clone());
     let blobs: Vec<_> = contents().iter().map(|content| (digest(content), Bytes::from(content.clone()))).collect();
     files.put(&blobs).unwrap();
     for content in contents() {
-        std::fs::write(data.layout().blob(&digest(&content)), damaged(&content, damage)).unwrap();
+        std::fs::write(data.layout.blob(&digest(&content)), damaged(&content, damage)).unwrap();
     }
     Made { what: "files", place: Box::new(files), _folder: folder, _device: None }
 }
@@ -198,10 +198,10 @@ async fn damage_is_never_read_as_content() {
 async fn a_depot_has_a_blob_once_it_is_stored_and_nothing_of_one_that_is_dropped() {
     let folder = tempfile::tempdir().unwrap();
     let data = DataFolder::open(folder.path().join("data")).unwrap();
-    let files = Files::new(data.layout().clone());
+    let files = Files::new(data.layout.clone());
     let content = contents().remove(2);
     let digest = digest(&content);
-    let incoming = || std::fs::read_dir(data.layout().incoming()).unwrap().count();
+    let incoming = || std::fs::read_dir(data.layout.incoming()).unwrap().count();
 
     let mut writer = files.begin(Algorithm::Sha256).await.unwrap();
     writer.write(&content).unwrap();
@@ -226,30 +226,30 @@ async fn a_damaged_blob_is_set_aside_unless_it_was_brought_anew_meanwhile() {
     let Made { place, _folder: folder, .. } = files(true);
     drop(place);
     let data = DataFolder::open(folder.path().join("data")).unwrap();
-    let files = Files::new(data.layout().clone());
+    let files = Files::new(data.layout.clone());
     let content = contents().remove(2);
     let read = files.find(&digest(&content), None).await.unwrap().unwrap();
-    let path = data.layout().blob(&digest(&content));
+    let path = data.layout.blob(&digest(&content));
     std::fs::remove_file(&path).unwrap();
     std::fs::write(&path, &content).unwrap();
     assert!(!files.quarantine(&read).await.unwrap(), "another file has the name");
     let read = files.find(&digest(&content), None).await.unwrap().unwrap();
     assert!(files.quarantine(&read).await.unwrap());
     assert!(files.find(&digest(&content), None).await.unwrap().is_none());
-    assert!(data.layout().damaged_blob(&digest(&content)).exists());
+    assert!(data.layout.damaged_blob(&digest(&content)).exists());
 }
 
 #[tokio::test]
 async fn the_nearest_place_that_gives_a_blob_serves_it_and_a_damaged_file_is_passed_over_for_a_medium() {
     let folder = tempfile::tempdir().unwrap();
     let data = DataFolder::open(folder.path().join("data")).unwrap();
-    let blobs = Blobs::new(data.layout());
+    let blobs = Blobs::new(&data.layout);
     let (content, path) = (contents().remove(2), folder.path().join("medium"));
     std::fs::write(&path, &content).unwrap();
     let (wanted, size) = (digest(&content), content.len() as u64);
     assert!(blobs.find(&wanted, size).await.unwrap().is_none());
     blobs.mount(Arc::new(Medium::new("m".into(), vec![located(&path, 0, &content)], HashMap::new())));
-    std::fs::write(data.layout().blob(&wanted), b"cut").unwrap();
+    std::fs::write(data.layout.blob(&wanted), b"cut").unwrap();
     let found = blobs.find(&wanted, size).await.unwrap().unwrap();
     assert!(found.is_on_medium());
     assert!(blobs.find_open(&wanted, size).is_some() && blobs.find_open(&wanted, 3).is_none());
@@ -257,6 +257,6 @@ async fn the_nearest_place_that_gives_a_blob_serves_it_and_a_damaged_file_is_pas
     std::fs::write(&path, b"another").unwrap();
     assert!(blobs.find_open(&wanted, size).is_none());
     assert!(matches!(blobs.find(&wanted, size).await, Err(Error::Disk(_))));
-    std::fs::write(data.layout().blob(&wanted), &content).unwrap();
+    std::fs::write(data.layout.blob(&wanted), &content).unwrap();
     assert!(!blobs.find(&wanted, size).await.unwrap().unwrap().is_on_medium());
 }

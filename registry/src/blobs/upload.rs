@@ -1,24 +1,20 @@
-//! Uploads: files that grow at their end, resumable across a restart. The file's length is the truth about how much is
-//! there; what has been hashed is kept in memory and made anew by reading when it is lost.
+//! Uploads: files that grow at their end, resumable across a restart. The file's length says how much is there; the hash
+//! state is kept in memory and rebuilt by reading the file when it is lost.
 
 use std::collections::HashMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
-use std::ops::ControlFlow;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
-use super::write_back::WriteBack;
+use super::write_behind::WriteBack;
 use super::writer::Sealed;
-use crate::disk::{self, Context, DiskError, Layout, absent_is_none, read_pieces};
-use crate::oci::{Algorithm, Digest, Hasher, RepositoryName, UploadId};
-
-/// Read at a time when an upload is hashed again.
-const PIECE: usize = 256 * 1024;
+use crate::disk::{self, Context, DiskError, Layout, absent_is_none, damaged_is_none, hash_file};
+use crate::error::Error;
+use crate::oci::{Algorithm, Digest, Hasher, InvalidDigest, RepositoryName, UploadId};
 
 /// What is on disk beside an upload's data.
 #[derive(Debug, Serialize, Deserialize)]
@@ -32,35 +28,26 @@ struct Record {
 pub(crate) struct Uploads {
     layout: Layout,
     open: Arc<Mutex<HashMap<UploadId, Held>>>,
-    /// How many are on disk, once they were counted.
+    /// How many there are on disk, once they were counted.
     count: Arc<Mutex<Option<usize>>>,
 }
 
-/// What is known of an upload between two requests.
+/// The state of an upload that this process knows.
 #[derive(Debug)]
 enum Held {
     /// A request holds it.
     Taken,
-    /// So many bytes are hashed.
+    /// No request holds it; this many bytes are hashed.
     Hashed(u64, Hasher),
-}
-
-/// Why an upload could not be taken.
-#[derive(Debug)]
-pub(crate) enum Unavailable {
-    /// There is none of that name in that repository.
-    Unknown,
-    /// Another request holds it.
-    Busy,
 }
 
 /// An upload held by one request. Dropped, it stays at the size it has and can be taken again.
 #[derive(Debug)]
 pub(crate) struct OpenUpload {
-    id: UploadId,
+    pub(crate) id: UploadId,
     uploads: Uploads,
     file: File,
-    size: u64,
+    pub(crate) size: u64,
     write_back: WriteBack,
     // `None` once it is finished or cancelled.
     hasher: Option<Hasher>,
@@ -71,7 +58,7 @@ impl Uploads {
         Self { layout, open: Arc::default(), count: Arc::default() }
     }
 
-    /// Makes room for one more, if there are fewer than `limit`. The folder is listed once in the life of a process.
+    /// Counts one more, if there are fewer than `limit`. The folder is listed once per process.
     fn reserve(&self, limit: usize) -> Result<bool, DiskError> {
         let mut count = self.count.lock();
         let known = match *count {
@@ -91,28 +78,23 @@ impl Uploads {
         }
     }
 
-    /// Begins an upload; `None` when there are `limit` already.
-    ///
-    /// # Durability
-    /// None: a power cut may take it, and the client begins anew.
+    /// Begins an upload, unless there are `limit` already. Not durable: after a power cut the client starts again.
     pub(crate) fn create(
         &self,
         repository: &RepositoryName,
         algorithm: Algorithm,
         limit: usize,
-    ) -> Result<Option<OpenUpload>, DiskError> {
+    ) -> Result<OpenUpload, Error> {
         if !self.reserve(limit)? {
-            return Ok(None);
+            return Err(Error::TooManyUploads(limit));
         }
-        let created = self.create_reserved(repository, algorithm);
-        if created.is_err() {
-            self.released();
-        }
-        created.map(Some)
+        let id = UploadId::random();
+        let created = self.create_files(repository, algorithm, id).inspect_err(|_| self.released())?;
+        self.open.lock().insert(id, Held::Taken);
+        Ok(self.opened(id, created, 0, algorithm.hasher()))
     }
 
-    fn create_reserved(&self, repository: &RepositoryName, algorithm: Algorithm) -> Result<OpenUpload, DiskError> {
-        let id = UploadId::random();
+    fn create_files(&self, repository: &RepositoryName, algorithm: Algorithm, id: UploadId) -> Result<File, DiskError> {
         let folder = self.layout.upload(id);
         fs::create_dir(&folder).on("create folder", &folder)?;
         let path = self.layout.upload_data(id);
@@ -120,85 +102,54 @@ impl Uploads {
         let record = Record { repository: repository.clone(), algorithm: algorithm.to_string() };
         let path = self.layout.upload_record(id);
         fs::write(&path, disk::render(&record)).on("write", &path)?;
-        self.open.lock().insert(id, Held::Taken);
-        Ok(OpenUpload {
-            id,
-            uploads: self.clone(),
-            file,
-            size: 0,
-            write_back: WriteBack::default(),
-            hasher: Some(algorithm.hasher()),
-        })
+        Ok(file)
     }
 
     /// Takes an upload of `repository` to continue it, hashing again what this process has not hashed.
-    pub(crate) fn take(
-        &self,
-        repository: &RepositoryName,
-        id: UploadId,
-    ) -> Result<Result<OpenUpload, Unavailable>, DiskError> {
-        let Some(record) = self.record(repository, id)? else { return Ok(Err(Unavailable::Unknown)) };
+    pub(crate) fn take(&self, repository: &RepositoryName, id: UploadId) -> Result<OpenUpload, Error> {
+        let record = self.record(repository, id)?;
         let known = match self.open.lock().insert(id, Held::Taken) {
-            Some(Held::Taken) => return Ok(Err(Unavailable::Busy)),
+            Some(Held::Taken) => return Err(Error::UploadBusy),
             Some(Held::Hashed(size, hasher)) => Some((size, hasher)),
             None => None,
         };
-        let opened = self.reopen(id, &record, known);
-        if !matches!(opened, Ok(Some(_))) {
-            self.open.lock().remove(&id);
-        }
-        Ok(opened?.ok_or(Unavailable::Unknown))
+        self.reopen(id, record, known).inspect_err(|_| drop(self.open.lock().remove(&id)))
     }
 
-    fn reopen(
-        &self,
-        id: UploadId,
-        record: &Record,
-        known: Option<(u64, Hasher)>,
-    ) -> Result<Option<OpenUpload>, DiskError> {
+    fn reopen(&self, id: UploadId, record: Record, known: Option<(u64, Hasher)>) -> Result<OpenUpload, Error> {
         let path = self.layout.upload_data(id);
-        let Some(file) = absent_is_none(OpenOptions::new().append(true).read(true).open(&path)).on("open", &path)?
-        else {
-            return Ok(None);
-        };
+        let opened = absent_is_none(OpenOptions::new().append(true).read(true).open(&path)).on("open", &path)?;
+        let file = opened.ok_or(Error::UploadUnknown(record.repository))?;
         let size = file.metadata().on("read the size of", &path)?.len();
         let hasher = match known {
             Some((hashed, hasher)) if hashed == size => hasher,
             _ => {
-                let algorithm = record
-                    .algorithm
-                    .parse::<Algorithm>()
-                    .map_err(|error| DiskError::damaged(&self.layout.upload_record(id), error.to_string()))?;
-                rehash(&file, algorithm, &path)?
+                let algorithm = record.algorithm.parse();
+                let damaged =
+                    |error: InvalidDigest| DiskError::damaged(&self.layout.upload_record(id), error.to_string());
+                hash_file(&file, algorithm.map_err(damaged)?, &path)?
             }
         };
-        Ok(Some(OpenUpload {
-            id,
-            uploads: self.clone(),
-            file,
-            size,
-            write_back: WriteBack::after(size),
-            hasher: Some(hasher),
-        }))
+        Ok(self.opened(id, file, size, hasher))
+    }
+
+    fn opened(&self, id: UploadId, file: File, size: u64, hasher: Hasher) -> OpenUpload {
+        let write_back = WriteBack::after(size);
+        OpenUpload { id, uploads: self.clone(), file, size, write_back, hasher: Some(hasher) }
     }
 
     /// The size of an upload of `repository`, without taking it.
-    pub(crate) fn size(&self, repository: &RepositoryName, id: UploadId) -> Result<Option<u64>, DiskError> {
-        if self.record(repository, id)?.is_none() {
-            return Ok(None);
-        }
+    pub(crate) fn size(&self, repository: &RepositoryName, id: UploadId) -> Result<u64, Error> {
+        let Record { repository, .. } = self.record(repository, id)?;
         let path = self.layout.upload_data(id);
-        Ok(absent_is_none(fs::metadata(&path)).on("look for", &path)?.map(|metadata| metadata.len()))
+        let found = absent_is_none(fs::metadata(&path)).on("look for", &path)?;
+        Ok(found.ok_or(Error::UploadUnknown(repository))?.len())
     }
 
-    /// Removes an upload of `repository`; says whether there was one. A request that holds it finds its next piece
-    /// written to a file without a name.
-    pub(crate) fn cancel(&self, repository: &RepositoryName, id: UploadId) -> Result<bool, DiskError> {
-        if self.record(repository, id)?.is_none() {
-            return Ok(false);
-        }
-        self.remove(id)?;
-        Ok(true)
+    /// Removes an upload of `repository`. A request that still holds it writes to a file without a name.
+    pub(crate) fn cancel(&self, repository: &RepositoryName, id: UploadId) -> Result<(), Error> {
+        self.record(repository, id)?;
+        Ok(self.remove(id)?)
     }
 
     fn remove(&self, id: UploadId) -> Result<(), DiskError> {
@@ -210,7 +161,7 @@ impl Uploads {
         Ok(())
     }
 
-    /// Removes the uploads nothing was added to since `before`; says how many.
+    /// Removes the uploads to which nothing was added since `before`; returns how many.
     pub(crate) fn sweep(&self, before: SystemTime) -> Result<usize, DiskError> {
         let uploads = self.layout.uploads();
         let mut swept = 0;
@@ -231,29 +182,16 @@ impl Uploads {
         Ok(swept)
     }
 
-    fn record(&self, repository: &RepositoryName, id: UploadId) -> Result<Option<Record>, DiskError> {
-        // Half of it after a power cut is as good as none: nothing of it was acknowledged as durable.
-        match disk::read::<Record>(&self.layout.upload_record(id)) {
-            Ok(record) => Ok(record.filter(|record| record.repository == *repository)),
-            Err(DiskError::Damaged { .. }) => Ok(None),
-            Err(error) => Err(error),
-        }
+    fn record(&self, repository: &RepositoryName, id: UploadId) -> Result<Record, Error> {
+        // Half of it after a power cut counts as none: nothing of it was acknowledged as durable.
+        let record = damaged_is_none(disk::read::<Record>(&self.layout.upload_record(id)))?;
+        record.filter(|record| record.repository == *repository).ok_or_else(|| Error::UploadUnknown(repository.clone()))
     }
 }
 
 impl OpenUpload {
-    pub(crate) const fn id(&self) -> UploadId {
-        self.id
-    }
-
-    pub(crate) const fn size(&self) -> u64 {
-        self.size
-    }
-
-    /// Adds `bytes` at the end.
-    ///
-    /// # Errors
-    /// When the disk refuses; the upload is then cut back to what it had, so that the client can go on from there.
+    /// Adds `bytes` at the end. When the disk refuses, the upload is cut back to what it had, so that the client can go on
+    /// from there.
     pub(crate) fn append(&mut self, bytes: &[u8]) -> Result<(), DiskError> {
         if let Err(error) = self.file.write_all(bytes) {
             let _ = self.file.set_len(self.size);
@@ -267,23 +205,23 @@ impl OpenUpload {
         Ok(())
     }
 
-    /// Whether the content has `expected`; reads it again when another algorithm was hashed on the way.
+    /// The digest of the content; reads all of it when another algorithm was hashed on the way.
     pub(crate) fn digest(&mut self, algorithm: Algorithm) -> Result<Digest, DiskError> {
         match &self.hasher {
             Some(hasher) if hasher.algorithm() == algorithm => Ok(hasher.clone().finish()),
-            _ => rehash(&self.file, algorithm, &self.uploads.layout.upload_data(self.id)).map(Hasher::finish),
+            _ => hash_file(&self.file, algorithm, &self.uploads.layout.upload_data(self.id)).map(Hasher::finish),
         }
     }
 
-    /// The content, whose digest must have been checked, to be given its name.
+    /// The content, whose digest must have been checked, ready to be stored.
     pub(crate) fn seal(&self, digest: Digest) -> Result<Sealed, DiskError> {
         let path = self.uploads.layout.upload_data(self.id);
         let file = self.file.try_clone().on("keep open", &path)?;
         Ok(Sealed::of_upload(path, file, digest, self.size))
     }
 
-    /// Forgets the upload: its content has its name, or could not be synced. What a failed sync could not write may be
-    /// marked as written all the same, and the next sync would succeed without it: nobody may go on with this file.
+    /// Removes the upload: its content is stored, or could not be synced. After a failed sync Linux may mark pages as clean
+    /// that were never written, and the next sync would succeed without them: this file cannot be used again.
     pub(crate) fn end(mut self) -> Result<(), DiskError> {
         self.hasher = None;
         self.uploads.remove(self.id)
@@ -294,7 +232,7 @@ impl Drop for OpenUpload {
     fn drop(&mut self) {
         let mut open = self.uploads.open.lock();
         match self.hasher.take() {
-            // Not when it was cancelled meanwhile: then its entry is gone.
+            // If it was cancelled meanwhile, its entry is gone.
             Some(hasher) if open.contains_key(&self.id) => {
                 open.insert(self.id, Held::Hashed(self.size, hasher));
             }
@@ -303,15 +241,4 @@ impl Drop for OpenUpload {
             }
         }
     }
-}
-
-/// Hashes a file from its start.
-fn rehash(file: &File, algorithm: Algorithm, path: &Path) -> Result<Hasher, DiskError> {
-    let mut hasher = algorithm.hasher();
-    let read = read_pieces::<()>(file, 0, None, &mut vec![0; PIECE], |piece| {
-        hasher.update(piece);
-        ControlFlow::Continue(())
-    });
-    let _ = read.map_err(|failed| failed.error).on("read", path)?;
-    Ok(hasher)
 }

@@ -1,39 +1,67 @@
-//! Writing beside reading: a thread that hashes pieces and puts them on the disk while the next ones are read or unpacked.
+//! Write-behind: a thread that hashes and writes pieces while the next ones are read or unpacked.
 //!
-//! On its own, unpacking keeps a core busy, and hashing and writing another; in turn they take as long as both. Memory is
-//! bounded by the pieces under way.
+//! Unpacking keeps one core busy, hashing and writing another; one after the other they take as long as both. Memory is
+//! bounded by the number of pieces in flight.
 
 use std::fs::File;
 use std::io::{self, Write};
+use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 
 use parking_lot::Mutex;
+use rustix::fs::Advice;
 
-use super::write_back::WriteBack;
 use crate::oci::{Digest, Hasher};
 
 /// Size of a piece in bytes: small enough to be hot in the cache while it is hashed and written.
 const PIECE: usize = 256 * 1024;
 
-/// Pieces under way at once.
+/// Pieces in flight at once.
 const DEPTH: usize = 8;
 
-/// The thread, for as many files in turn as one likes. When the last handle is dropped it has ended: nothing is written
-/// once an ingest is said to be over.
+/// How many bytes are written before their write-back is started.
+const STEP: u64 = 8 * 1024 * 1024;
+
+/// Starts the write-back of a growing file early, so that the sync at its end finds little left to do. Not durable before
+/// that sync.
+#[derive(Debug, Default)]
+pub(crate) struct WriteBack {
+    started: u64,
+}
+
+impl WriteBack {
+    /// For a file whose first `size` bytes were taken care of.
+    pub(crate) const fn after(size: u64) -> Self {
+        Self { started: size }
+    }
+
+    /// To be called when the file has grown to `size` bytes. On this advice Linux starts to write dirty pages out and drops
+    /// only clean ones; what was just written stays in memory until it is on the disk.
+    pub(crate) fn grown(&mut self, file: &File, size: u64) {
+        if size - self.started >= STEP {
+            // It is only advice: failure does no harm.
+            let _ = rustix::fs::fadvise(file, self.started, NonZeroU64::new(size - self.started), Advice::DontNeed);
+            self.started = size;
+        }
+    }
+}
+
+/// The thread, for any number of files in turn. Dropping the last handle waits for its end: nothing is written once an
+/// ingest is reported as over.
 #[derive(Clone, Debug)]
 pub(crate) struct WriteBehind(Arc<Thread>);
 
 #[derive(Debug)]
 struct Thread {
-    /// `None` once no more can come.
+    /// `None` once the last handle is dropped.
     jobs: Option<SyncSender<Job>>,
     spare: Arc<Mutex<Vec<Vec<u8>>>>,
     running: Option<JoinHandle<()>>,
 }
 
-/// One file being written behind. What fails is said by [`Behind::finish`].
+/// One file being written behind. [`Behind::finish`] reports failures.
 #[derive(Debug)]
 pub(crate) struct Behind {
     thread: WriteBehind,
@@ -69,7 +97,7 @@ impl WriteBehind {
         Ok(Self(Arc::new(Thread { jobs: Some(jobs), spare, running: Some(running) })))
     }
 
-    /// Goes on hashing and writing a file behind, after its `written` bytes, which `hasher` has taken in.
+    /// Hashes and writes the rest of a file behind, after its first `written` bytes, which `hasher` has seen.
     pub(crate) fn file(&self, file: File, written: u64, hasher: Hasher) -> Behind {
         let state = Mutex::new(Progress { hasher, written, write_back: WriteBack::after(written), failed: None });
         Behind { thread: self.clone(), file: Arc::new(Tail { file, state }), piece: self.spare() }
@@ -79,7 +107,7 @@ impl WriteBehind {
         self.0.spare.lock().pop().unwrap_or_else(|| Vec::with_capacity(PIECE))
     }
 
-    /// Whether the thread will do it: it lives as long as a handle does.
+    /// Queues a job; says whether the thread is still there.
     fn send(&self, job: Job) -> bool {
         self.0.jobs.as_ref().is_some_and(|jobs| jobs.send(job).is_ok())
     }
@@ -89,14 +117,14 @@ impl Drop for Thread {
     fn drop(&mut self) {
         self.jobs = None;
         if let Some(running) = self.running.take() {
-            // A panic of it was met by whoever waited for its file.
+            // A panic was reported to the caller that waited for its file.
             let _ = running.join();
         }
     }
 }
 
 impl Behind {
-    /// Takes in bytes. Waits only when too many pieces are under way.
+    /// Appends bytes. Waits only when too many pieces are in flight.
     pub(crate) fn write(&mut self, mut bytes: &[u8]) {
         while !bytes.is_empty() {
             let (now, later) = bytes.split_at(bytes.len().min(PIECE - self.piece.len()));
@@ -110,11 +138,11 @@ impl Behind {
 
     fn send(&mut self) {
         let piece = std::mem::replace(&mut self.piece, self.thread.spare());
-        // If it cannot, the end of the file says so.
+        // If it cannot, `finish` reports it.
         self.thread.send(Job::Write(self.file.clone(), piece));
     }
 
-    /// Waits until everything is written, and gives the digest of the whole, or says why it is not.
+    /// Waits until everything is written, and returns the digest of all of it.
     pub(crate) fn finish(mut self) -> io::Result<Digest> {
         if !self.piece.is_empty() {
             self.send();
@@ -150,7 +178,7 @@ fn run(queue: &Receiver<Job>, spare: &Mutex<Vec<Vec<u8>>>) {
                     spare.push(piece);
                 }
             }
-            // Whoever asked may have gone.
+            // The caller may be gone.
             Job::Reached(reached) => drop(reached.send(())),
         }
     }
@@ -178,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_dropped_before_its_end_is_written_no_more_once_the_thread_is_let_go() {
+    fn what_is_dropped_before_its_end_is_not_written_after_the_thread_has_ended() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("blob");
         let thread = WriteBehind::start().unwrap();
@@ -191,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn a_disk_that_refuses_is_said_at_the_end() {
+    fn a_disk_that_refuses_is_reported_at_the_end() {
         let thread = WriteBehind::start().unwrap();
         let full = File::options().write(true).open("/dev/full").unwrap();
         let mut behind = thread.file(full, 0, Algorithm::Sha256.hasher());

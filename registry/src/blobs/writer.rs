@@ -1,17 +1,16 @@
-//! Writing one blob: a temporary file that is hashed while its bytes are in the cache, whose write-back is started early,
-//! that is synced, and then takes its name (see `files`).
+//! Writing one blob: to a temporary file, hashed while its bytes are in the processor's cache. It is then synced and
+//! renamed to its digest (see `files`).
 
 use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use super::lease::{Lease, Leases};
-use super::write_back::WriteBack;
-use super::write_behind::{Behind, WriteBehind};
+use super::write_behind::{Behind, WriteBack, WriteBehind};
 use crate::disk::{Context, DiskError, Layout, create_file};
 use crate::oci::{Algorithm, Digest, Hasher};
 
-/// From this size in bytes on a blob is hashed and written beside its reading; smaller ones are not worth the handing over.
+/// From this size in bytes on a blob is written behind; for smaller ones the hand-over costs more than it saves.
 const LARGE: u64 = 1024 * 1024;
 
 /// A blob being written. Dropped before it is sealed, its file is removed.
@@ -28,14 +27,14 @@ pub(crate) struct Writer {
     sealed: bool,
 }
 
-/// What became of a file that was to take a blob's name.
+/// What happened to a file that was to take a blob's name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Adopted {
     /// It has the name.
     New,
-    /// It replaced one of another size: a handle that is open reads a damaged file.
+    /// It replaced one of another size: open handles read a damaged file.
     Mended,
-    /// An equal one has the name.
+    /// An equal one already has the name.
     There,
 }
 
@@ -74,7 +73,7 @@ impl Writer {
         })
     }
 
-    /// Takes in the next piece. Pieces of 64 KiB to 1 MiB hash fastest.
+    /// Appends a piece. Pieces of 64 KiB to 1 MiB hash fastest.
     pub(crate) fn write(&mut self, bytes: &[u8]) -> Result<(), DiskError> {
         self.size += bytes.len() as u64;
         if let Some(behind) = &mut self.behind {
@@ -93,7 +92,7 @@ impl Writer {
         Ok(())
     }
 
-    /// Does without the thread.
+    /// Writes on the calling thread however large the blob becomes.
     pub(crate) fn write_inline(&mut self) {
         self.thread = None;
     }
@@ -102,7 +101,7 @@ impl Writer {
         self.size
     }
 
-    /// Ends the content. The blob is leased: a garbage collector leaves it alone as long as the lease is held.
+    /// Ends the content. Garbage collection does not remove the blob while the lease is held.
     pub(crate) fn seal(mut self) -> Result<(Sealed, Lease), DiskError> {
         let digest = match self.behind.take() {
             Some(behind) => behind.finish().on("write", &self.path)?,
@@ -118,7 +117,7 @@ impl Writer {
 impl Drop for Writer {
     fn drop(&mut self) {
         if !self.sealed {
-            // Best effort: what stays is removed at the next start.
+            // Best effort: the next start removes what is left.
             let _ = fs::remove_file(&self.path);
         }
     }
@@ -130,27 +129,20 @@ impl Sealed {
         Self { path, file: Some(file), temporary: false, digest, size }
     }
 
-    pub(super) fn path(&self) -> &Path {
-        &self.path
-    }
-
-    /// Makes the content durable.
-    pub(super) fn sync(&mut self) -> Result<(), DiskError> {
+    /// Makes the content durable, and then renames it to `path`.
+    pub(super) fn place(&mut self, path: &Path) -> Result<(), DiskError> {
         if let Some(file) = &self.file {
             file.sync_all().on("sync", &self.path)?;
             self.file = None;
         }
+        fs::rename(&self.path, path).on("put in place", path)?;
+        self.temporary = false;
         Ok(())
     }
 
     /// Whether the content is durable.
     pub(crate) const fn is_synced(&self) -> bool {
         self.file.is_none()
-    }
-
-    /// The file has its name: it is kept.
-    pub(super) const fn renamed(&mut self) {
-        self.temporary = false;
     }
 }
 

@@ -1,4 +1,4 @@
-//! What a tag points at and who said so: the only rule of rank.
+//! What a tag points at, and which source decides it: the only rule of rank.
 
 use serde::{Deserialize, Serialize};
 
@@ -10,14 +10,14 @@ use crate::oci::Digest;
 pub enum Provenance {
     /// A client pushed it.
     Pushed {
-        /// The client's name, as far as it is known.
+        /// The client's name, if it is known.
         by: String,
     },
     /// A bundle brought it.
     Ingested {
         /// The bundle's name.
         bundle: String,
-        /// The release it became; a rollback that puts the tag back leaves this as it is.
+        /// The release; a rollback that restores the tag keeps it.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         release: Option<u64>,
     },
@@ -28,11 +28,10 @@ pub enum Provenance {
     },
 }
 
-/// Which of two sources of one tag counts: the greater. Nothing replaces a tag of a greater rank unless that is asked
-/// for.
+/// The rank of a source: the greater one decides. Nothing replaces a tag of a greater rank unless the operator asks for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Rank {
-    /// On a medium, where a prefix is protected: whatever is stored counts.
+    /// On a medium, below a protected prefix: everything stored goes before it.
     Yielding,
     /// Fetched from an upstream.
     Mirrored,
@@ -72,7 +71,7 @@ impl std::fmt::Display for Provenance {
 pub struct TagLink {
     /// The manifest's digest.
     pub digest: Digest,
-    /// The change that put it there; orders changes, as no clock does.
+    /// The number of the change that wrote it; unlike clocks, these numbers order changes.
     pub sequence: u64,
     /// Seconds since 1970 by this machine's clock, for people only.
     pub at: u64,
@@ -80,12 +79,12 @@ pub struct TagLink {
     pub provenance: Provenance,
 }
 
-/// Who says where a tag points.
+/// Which layer decides where a tag points.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Origin {
-    /// The data folder: since which change, and where it came from.
+    /// The data folder.
     Stored {
-        /// The change that put it there.
+        /// The number of the change that wrote it.
         sequence: u64,
         /// Seconds since 1970 by this machine's clock, for people only.
         at: u64,
@@ -96,7 +95,7 @@ pub enum Origin {
     Mounted {
         /// What was mounted.
         medium: String,
-        /// Whether any stored tag counts before it: its repository is protected.
+        /// Whether stored tags go before it: its repository is protected.
         yields: bool,
     },
 }
@@ -106,7 +105,7 @@ pub enum Origin {
 pub struct Binding {
     /// The manifest it points at.
     pub digest: Digest,
-    /// Who says so.
+    /// Which layer decides that.
     pub origin: Origin,
 }
 
@@ -123,7 +122,7 @@ impl Origin {
 }
 
 impl std::fmt::Display for Origin {
-    /// As a header tells clients, with the release; not where a medium is mounted.
+    /// The text of a header: with the release, without the path of a medium.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Stored { provenance: provenance @ Provenance::Ingested { release: Some(release), .. }, .. } => {
@@ -141,7 +140,7 @@ impl From<TagLink> for Binding {
     }
 }
 
-/// Of what the layers say of one tag, the one that counts; of equals the first.
+/// The binding of the greatest rank; of equal ones the first.
 pub(crate) fn greatest(bindings: impl IntoIterator<Item = Binding>) -> Option<Binding> {
     bindings.into_iter().reduce(|first, next| if next.origin.rank() > first.origin.rank() { next } else { first })
 }

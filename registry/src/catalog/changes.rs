@@ -1,4 +1,4 @@
-//! What changes of one repository: one value, committed in one place.
+//! What changes in one repository: one value, committed in one place.
 
 use std::sync::Arc;
 
@@ -6,21 +6,24 @@ use crate::oci::{Digest, Manifest, RepositoryName, Tag};
 
 use super::binding::Provenance;
 
-/// Changes of one repository that are committed together. What is linked is linked in the order blobs, manifests as they
-/// were added, tags; what is unlinked goes first and the other way round.
+/// Changes of one repository that are committed together. What is linked is linked in the order blobs, manifests, tags;
+/// what is unlinked goes first and the other way round.
 #[derive(Debug)]
 pub(crate) struct Changes {
-    pub(super) repository: RepositoryName,
-    pub(super) blobs: Vec<(Digest, u64)>,
-    pub(super) manifests: Vec<(Digest, Arc<Manifest>)>,
-    pub(super) tags: Vec<(Tag, Digest, Provenance)>,
-    pub(super) unlinked_tags: Vec<Tag>,
-    pub(super) unlinked_manifests: Vec<(Digest, Arc<Manifest>)>,
-    pub(super) unlinked_blobs: Vec<Digest>,
+    pub(crate) repository: RepositoryName,
+    /// Blobs that become visible, with their sizes in bytes. They must be stored durably.
+    pub(crate) blobs: Vec<(Digest, u64)>,
+    /// Manifests to store and link, under the digests of their contents. What they name must be stored durably.
+    pub(crate) manifests: Vec<(Digest, Arc<Manifest>)>,
+    pub(crate) tags: Vec<(Tag, Digest, Provenance)>,
+    pub(crate) unlinked_tags: Vec<Tag>,
+    pub(crate) unlinked_manifests: Vec<(Digest, Arc<Manifest>)>,
+    /// Blobs that were pushed or mounted, and become invisible unless a manifest names them.
+    pub(crate) unlinked_blobs: Vec<Digest>,
 }
 
 impl Changes {
-    /// Of nothing yet.
+    /// No changes yet.
     pub(crate) const fn of(repository: RepositoryName) -> Self {
         Self {
             repository,
@@ -31,41 +34,5 @@ impl Changes {
             unlinked_manifests: Vec::new(),
             unlinked_blobs: Vec::new(),
         }
-    }
-
-    /// Shows a blob of `size` bytes, which must be stored durably.
-    pub(crate) fn link_blob(mut self, digest: Digest, size: u64) -> Self {
-        self.blobs.push((digest, size));
-        self
-    }
-
-    /// Stores and links a manifest whose digest must be its content's; what it names must be there, durably.
-    pub(crate) fn link_manifest(mut self, digest: Digest, manifest: Arc<Manifest>) -> Self {
-        self.manifests.push((digest, manifest));
-        self
-    }
-
-    /// Points a tag at a manifest.
-    pub(crate) fn point(mut self, tag: Tag, digest: Digest, by: Provenance) -> Self {
-        self.tags.push((tag, digest, by));
-        self
-    }
-
-    /// Removes a tag.
-    pub(crate) fn unlink_tag(mut self, tag: Tag) -> Self {
-        self.unlinked_tags.push(tag);
-        self
-    }
-
-    /// Removes a manifest.
-    pub(crate) fn unlink_manifest(mut self, digest: Digest, manifest: Arc<Manifest>) -> Self {
-        self.unlinked_manifests.push((digest, manifest));
-        self
-    }
-
-    /// Hides a blob that was pushed or mounted.
-    pub(crate) fn unlink_blob(mut self, digest: Digest) -> Self {
-        self.unlinked_blobs.push(digest);
-        self
     }
 }

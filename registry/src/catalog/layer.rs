@@ -5,16 +5,9 @@ use std::fmt::Debug;
 use bytes::Bytes;
 
 use super::binding::Binding;
+use super::page::Page;
 use crate::blobs::Answer;
-use crate::oci::{Digest, Manifest, MediaType, RepositoryName, Tag};
-
-/// Some of a list, in bytewise order.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Page<T> {
-    pub(crate) entries: Vec<T>,
-    /// Whether there are more after the last.
-    pub(crate) more: bool,
-}
+use crate::oci::{Digest, InvalidManifest, Manifest, MediaType, RepositoryName, Tag};
 
 /// A manifest as it is served: the bytes that were pushed, and what they were pushed as.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,52 +24,41 @@ pub struct ServedManifest {
 
 impl ServedManifest {
     /// Its content, checked.
-    ///
-    /// # Errors
-    /// It is none.
-    pub(crate) fn parse(self) -> Result<Manifest, crate::oci::InvalidManifest> {
+    pub(crate) fn parse(self) -> Result<Manifest, InvalidManifest> {
         Manifest::parse(self.bytes, Some(self.media_type))
     }
 }
 
-/// One source of names. Every question is about exactly one repository, whether or not it is there.
-///
-/// # Errors
-/// Each fails when the layer cannot be read.
+/// One source of names. Every question is about exactly one repository, whether or not it exists, and fails when the
+/// layer cannot be read.
 pub(crate) trait Layer: Debug + Send + Sync {
     /// Whether the repository has a manifest here.
-    fn has_repository<'a>(&'a self, repository: &'a RepositoryName) -> Answer<'a, bool>;
+    fn has_repository(&self, repository: &RepositoryName) -> Answer<'_, bool>;
 
     /// Where a tag points.
-    fn tag<'a>(&'a self, repository: &'a RepositoryName, tag: &'a Tag) -> Answer<'a, Option<Binding>>;
+    fn tag(&self, repository: &RepositoryName, tag: &Tag) -> Answer<'_, Option<Binding>>;
 
     /// A manifest, re-hashed.
-    fn manifest<'a>(&'a self, repository: &'a RepositoryName, digest: &'a Digest)
-    -> Answer<'a, Option<ServedManifest>>;
+    fn manifest(&self, repository: &RepositoryName, digest: &Digest) -> Answer<'_, Option<ServedManifest>>;
 
     /// Whether the repository has a manifest, by the names alone: its bytes may be damaged.
-    fn names_manifest<'a>(&'a self, repository: &'a RepositoryName, digest: &'a Digest) -> Answer<'a, bool>;
+    fn names_manifest(&self, repository: &RepositoryName, digest: &Digest) -> Answer<'_, bool>;
 
-    /// The size, in bytes, of a blob that may be seen in the repository.
-    fn visible<'a>(&'a self, repository: &'a RepositoryName, digest: &'a Digest) -> Answer<'a, Option<u64>>;
+    /// The size, in bytes, of a blob that is visible in the repository.
+    fn visible(&self, repository: &RepositoryName, digest: &Digest) -> Answer<'_, Option<u64>>;
 
-    /// A repository in which the blob may be seen, and its size in bytes.
-    fn visible_anywhere<'a>(&'a self, digest: &'a Digest) -> Answer<'a, Option<u64>>;
+    /// The size, in bytes, of a blob that is visible in any repository.
+    fn visible_anywhere(&self, digest: &Digest) -> Answer<'_, Option<u64>>;
 
     /// Up to `limit` tags after `after`, which need not exist.
-    fn tags<'a>(
-        &'a self,
-        repository: &'a RepositoryName,
-        after: Option<&'a str>,
-        limit: usize,
-    ) -> Answer<'a, Page<Tag>>;
+    fn tags(&self, repository: &RepositoryName, after: Option<&str>, limit: usize) -> Answer<'_, Page<Tag>>;
 
     /// The tags that point at a manifest.
-    fn tags_of<'a>(&'a self, repository: &'a RepositoryName, digest: &'a Digest) -> Answer<'a, Vec<Tag>>;
+    fn tags_of(&self, repository: &RepositoryName, digest: &Digest) -> Answer<'_, Vec<Tag>>;
 
     /// Up to `limit` repositories with a manifest after `after`, which need not exist.
-    fn repositories<'a>(&'a self, after: Option<&'a str>, limit: usize) -> Answer<'a, Page<RepositoryName>>;
+    fn repositories(&self, after: Option<&str>, limit: usize) -> Answer<'_, Page<RepositoryName>>;
 
     /// The manifests about `subject`, in the order of their digests.
-    fn referrers<'a>(&'a self, repository: &'a RepositoryName, subject: &'a Digest) -> Answer<'a, Vec<Digest>>;
+    fn referrers(&self, repository: &RepositoryName, subject: &Digest) -> Answer<'_, Vec<Digest>>;
 }

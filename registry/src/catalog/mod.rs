@@ -1,8 +1,8 @@
-//! Names, and who says them: which repositories, manifests and tags there are, by rank.
+//! Names: which repositories, manifests and tags there are, and which layer decides.
 //!
-//! Two layers say names: the data folder (pushed, ingested, mirrored) and media that are served in place. [`Catalog`]
-//! merges them by the one rule of rank (`binding`). Everything that changes names is one [`Changes`], committed in one
-//! place (`files`) that writes truth, derived index and caches in the one right order. Where bytes are is `blobs`.
+//! There are two layers: the data folder (pushed, ingested, mirrored) and media that are served in place. [`Catalog`]
+//! merges them by the one rule of rank (`binding`). Every change of one repository is one [`Changes`], committed in one
+//! place (`files/commit`) that writes truth, derived index and caches in the one right order. Bytes are in `blobs`.
 
 mod binding;
 mod caches;
@@ -10,7 +10,7 @@ mod changes;
 mod files;
 mod layer;
 mod mount;
-mod outcome;
+mod page;
 mod precedence;
 pub(crate) mod release;
 mod view;
@@ -19,11 +19,11 @@ pub use binding::{Binding, Origin, Provenance, Rank, TagLink};
 pub(crate) use changes::Changes;
 pub(crate) use files::{CHARTS, Exclusive, Linked};
 pub use files::{IndexError, ManifestLink, RebuildReport};
-
+pub(crate) use layer::Layer;
 pub use layer::ServedManifest;
 pub(crate) use mount::{MountedNames, MountedRepository};
-pub use outcome::TagOutcome;
 pub use precedence::{OnConflict, Outcome, Precedence, WhyKept};
+pub use release::TagOutcome;
 pub(crate) use view::Catalog;
 
 #[cfg(test)]

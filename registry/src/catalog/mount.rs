@@ -1,15 +1,15 @@
-//! The layer of names that a medium brings which is served in place.
+//! The layer of names of a medium that is served in place.
 //!
-//! It never changes once it is mounted, and is gone with the process; nothing of it is written. Its manifests were
-//! re-hashed when it was mounted. A blob is visible in a repository only if a manifest names it there, as everywhere.
+//! It never changes once it is mounted, ends with the process, and is never written. Its manifests were re-hashed when it
+//! was mounted. As everywhere, a blob is visible in a repository only if a manifest names it there.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use super::binding::{Binding, Origin};
-use super::layer::{Layer, Page, ServedManifest};
+use super::layer::{Layer, ServedManifest};
+use super::page::Page;
 use crate::blobs::Answer;
-use crate::error::Error;
 use crate::oci::{Digest, Manifest, RepositoryName, Tag};
 
 /// One repository of a medium.
@@ -20,7 +20,7 @@ pub(crate) struct MountedRepository {
     /// What its manifests name, with sizes in bytes.
     pub(crate) blobs: HashMap<Digest, u64>,
     pub(crate) referrers: HashMap<Digest, BTreeSet<Digest>>,
-    /// Whether stored tags count before its own: it is below a protected prefix.
+    /// Whether stored tags go before its own: it is below a protected prefix.
     pub(crate) yields: bool,
 }
 
@@ -45,7 +45,7 @@ impl MountedNames {
 }
 
 fn now<'a, T: Send + 'a>(answer: T) -> Answer<'a, T> {
-    Box::pin(std::future::ready(Ok::<_, Error>(answer)))
+    Box::pin(std::future::ready(Ok(answer)))
 }
 
 /// Up to `limit` of `all`, which are in order, after `after`.
@@ -61,11 +61,11 @@ fn page<'a, T: Clone + 'a>(
 }
 
 impl Layer for MountedNames {
-    fn has_repository<'a>(&'a self, repository: &'a RepositoryName) -> Answer<'a, bool> {
+    fn has_repository(&self, repository: &RepositoryName) -> Answer<'_, bool> {
         now(self.repositories.contains_key(repository))
     }
 
-    fn tag<'a>(&'a self, repository: &'a RepositoryName, tag: &'a Tag) -> Answer<'a, Option<Binding>> {
+    fn tag(&self, repository: &RepositoryName, tag: &Tag) -> Answer<'_, Option<Binding>> {
         let binding = |mounted: &MountedRepository| {
             let origin = Origin::Mounted { medium: self.medium.clone(), yields: mounted.yields };
             Some(Binding { digest: *mounted.tags.get(tag)?, origin })
@@ -73,11 +73,7 @@ impl Layer for MountedNames {
         now(self.repositories.get(repository).and_then(binding))
     }
 
-    fn manifest<'a>(
-        &'a self,
-        repository: &'a RepositoryName,
-        digest: &'a Digest,
-    ) -> Answer<'a, Option<ServedManifest>> {
+    fn manifest(&self, repository: &RepositoryName, digest: &Digest) -> Answer<'_, Option<ServedManifest>> {
         now(self.manifest_of(repository, digest).map(|manifest| ServedManifest {
             digest: *digest,
             media_type: manifest.media_type().clone(),
@@ -86,38 +82,33 @@ impl Layer for MountedNames {
         }))
     }
 
-    fn names_manifest<'a>(&'a self, repository: &'a RepositoryName, digest: &'a Digest) -> Answer<'a, bool> {
+    fn names_manifest(&self, repository: &RepositoryName, digest: &Digest) -> Answer<'_, bool> {
         now(self.manifest_of(repository, digest).is_some())
     }
 
-    fn visible<'a>(&'a self, repository: &'a RepositoryName, digest: &'a Digest) -> Answer<'a, Option<u64>> {
+    fn visible(&self, repository: &RepositoryName, digest: &Digest) -> Answer<'_, Option<u64>> {
         now(self.repositories.get(repository).and_then(|mounted| mounted.blobs.get(digest).copied()))
     }
 
-    fn visible_anywhere<'a>(&'a self, digest: &'a Digest) -> Answer<'a, Option<u64>> {
+    fn visible_anywhere(&self, digest: &Digest) -> Answer<'_, Option<u64>> {
         now(self.repositories.values().find_map(|mounted| mounted.blobs.get(digest).copied()))
     }
 
-    fn tags<'a>(
-        &'a self,
-        repository: &'a RepositoryName,
-        after: Option<&'a str>,
-        limit: usize,
-    ) -> Answer<'a, Page<Tag>> {
+    fn tags(&self, repository: &RepositoryName, after: Option<&str>, limit: usize) -> Answer<'_, Page<Tag>> {
         let mounted = self.repositories.get(repository).into_iter();
         now(page(mounted.flat_map(|mounted| mounted.tags.keys()), Tag::as_str, after, limit))
     }
 
-    fn tags_of<'a>(&'a self, repository: &'a RepositoryName, digest: &'a Digest) -> Answer<'a, Vec<Tag>> {
+    fn tags_of(&self, repository: &RepositoryName, digest: &Digest) -> Answer<'_, Vec<Tag>> {
         let tags = self.repositories.get(repository).into_iter().flat_map(|mounted| &mounted.tags);
         now(tags.filter(|(_, target)| *target == digest).map(|(tag, _)| tag.clone()).collect())
     }
 
-    fn repositories<'a>(&'a self, after: Option<&'a str>, limit: usize) -> Answer<'a, Page<RepositoryName>> {
+    fn repositories(&self, after: Option<&str>, limit: usize) -> Answer<'_, Page<RepositoryName>> {
         now(page(self.repositories.keys(), RepositoryName::as_str, after, limit))
     }
 
-    fn referrers<'a>(&'a self, repository: &'a RepositoryName, subject: &'a Digest) -> Answer<'a, Vec<Digest>> {
+    fn referrers(&self, repository: &RepositoryName, subject: &Digest) -> Answer<'_, Vec<Digest>> {
         let found = self.repositories.get(repository).and_then(|mounted| mounted.referrers.get(subject));
         now(found.into_iter().flatten().copied().collect())
     }

@@ -5,42 +5,42 @@ use serde::{Deserialize, Serialize};
 use super::binding::{Provenance, Rank, TagLink};
 use crate::oci::{Digest, RepositoryName};
 
-/// What an ingest or a mount does with tags that point elsewhere.
+/// What an ingest or a mount does with tags that already point elsewhere.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Precedence {
-    /// What becomes of tags that were pushed.
+    /// What happens to pushed tags.
     pub on_conflict: OnConflict,
-    /// Prefixes below which no tag that exists is ever moved. One that ends in `/` is about the repositories below it;
-    /// one that does not, also about the repository of that name.
+    /// Prefixes below which no existing tag is moved. One that ends in `/` covers the repositories below it; one that does
+    /// not, also the repository of that name.
     pub protect: Vec<String>,
 }
 
-/// What becomes of a pushed tag when a bundle brings other content for it.
+/// What happens to a pushed tag when a bundle has other content for it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OnConflict {
-    /// It stays, and is reported; the rest goes in.
+    /// It stays and is reported; the rest is ingested.
     #[default]
     Keep,
-    /// The bundle's content takes its place; a rollback brings it back.
+    /// It is moved to the bundle's content; a rollback restores it.
     Replace,
-    /// Nothing of the bundle becomes visible.
+    /// The ingest fails; nothing of the bundle becomes visible.
     Fail,
 }
 
-/// What became of one tag.
+/// What happened to one tag.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// The tag was not there.
     New,
     /// It pointed there already.
     AlreadyThere,
-    /// It pointed somewhere else, and nothing stood in the way.
+    /// It pointed elsewhere and was moved.
     Moved {
         /// Where it pointed.
         from: Digest,
     },
-    /// It points somewhere else, and stays.
+    /// It points elsewhere and stays.
     Kept {
         /// Where it points.
         current: Digest,
@@ -61,12 +61,12 @@ pub enum WhyKept {
     Protected,
     /// A client pushed or deleted it since.
     ChangedSince,
-    /// What it was to point at is not there any more.
+    /// What it would point at is gone.
     TargetGone,
 }
 
 impl Precedence {
-    /// What becomes of a tag that points `there` and that a source of `rank` brings with `digest`.
+    /// What happens to a tag that points `there` when a source of `rank` brings it with `digest`.
     pub(crate) fn outcome(
         &self,
         repository: &RepositoryName,
@@ -101,7 +101,7 @@ impl Precedence {
 
 fn is_below(repository: &RepositoryName, prefix: &str) -> bool {
     let Some(rest) = repository.as_str().strip_prefix(prefix) else { return false };
-    // Whole components: `team` is not about `teamwork`.
+    // Whole components: `team` does not cover `teamwork`.
     if prefix.ends_with('/') { !rest.is_empty() } else { rest.is_empty() || rest.starts_with('/') }
 }
 

@@ -39,8 +39,11 @@ fn image(layer: &[u8], subject: Option<Digest>) -> (Digest, Arc<Manifest>) {
     (digest(manifest.bytes()), Arc::new(manifest))
 }
 
+/// A manifest with its repository and tags there.
+type Content = (&'static str, &'static [&'static str], (Digest, Arc<Manifest>));
+
 /// What every layer holds here: two images and one about the first, in two repositories.
-fn content() -> Vec<(&'static str, &'static [&'static str], (Digest, Arc<Manifest>))> {
+fn content() -> Vec<Content> {
     let first = image(b"one", None);
     vec![
         ("a", &["1", "1.0", "latest"], first.clone()),
@@ -50,13 +53,14 @@ fn content() -> Vec<(&'static str, &'static [&'static str], (Digest, Arc<Manifes
 }
 
 async fn files(folder: &DataFolder) -> Files {
-    let layout = folder.layout().clone();
+    let layout = folder.layout.clone();
     let files = Files::open(layout.clone(), blobs::Files::new(layout), Arc::default()).unwrap();
     for (repository, tags, (digest, manifest)) in content() {
         let write = files.write(&name(repository)).await.unwrap();
-        let changes = Changes::of(name(repository)).link_manifest(digest, manifest);
-        let by = || Provenance::Pushed { by: "a test".into() };
-        write.commit(tags.iter().fold(changes, |changes, text| changes.point(tag(text), digest, by()))).await.unwrap();
+        let by = Provenance::Pushed { by: "a test".into() };
+        let tags = tags.iter().map(|text| (tag(text), digest, by.clone())).collect();
+        let manifests = vec![(digest, manifest)];
+        write.commit(Changes { manifests, tags, ..Changes::of(name(repository)) }).await.unwrap();
     }
     files
 }
@@ -153,7 +157,7 @@ async fn a_layer_knows_the_tags_of_a_manifest_and_what_is_about_it() {
 #[tokio::test]
 async fn what_was_read_before_a_change_is_forgotten_by_its_commit() {
     let (_folder, data) = folder();
-    let layout = data.layout().clone();
+    let layout = data.layout.clone();
     let catalog = Arc::new(Catalog::open(layout.clone(), blobs::Files::new(layout)).unwrap());
     let (repository, by) = (name("a"), || Provenance::Pushed { by: "a test".into() });
     let reference = crate::oci::TagOrDigest::Tag(tag("1"));
@@ -162,16 +166,18 @@ async fn what_was_read_before_a_change_is_forgotten_by_its_commit() {
         let before = catalog.manifest(&repository, &reference).await.unwrap();
         assert_eq!(before.map(|found| found.digest), last);
         let (digest, manifest) = image(layer, None);
-        let changes = Changes::of(repository.clone()).link_manifest(digest, manifest).point(tag("1"), digest, by());
-        catalog.write(&repository).await.unwrap().commit(changes).await.unwrap();
+        let (manifests, tags) = (vec![(digest, manifest)], vec![(tag("1"), digest, by())]);
+        let changes = Changes { manifests, tags, ..Changes::of(repository.clone()) };
+        catalog.files.write(&repository).await.unwrap().commit(changes).await.unwrap();
         last = Some(digest);
     }
     let found = catalog.manifest(&repository, &reference).await.unwrap().unwrap();
     assert_eq!(Some(found.digest), last);
     assert_eq!(catalog.visible(&repository, &digest(b"two")).await.unwrap(), Some(3));
     let manifest = Arc::new(found.parse().unwrap());
-    let write = catalog.write(&repository).await.unwrap();
-    let changes = Changes::of(repository.clone()).unlink_tag(tag("1")).unlink_manifest(last.unwrap(), manifest);
+    let write = catalog.files.write(&repository).await.unwrap();
+    let (unlinked_tags, unlinked_manifests) = (vec![tag("1")], vec![(last.unwrap(), manifest)]);
+    let changes = Changes { unlinked_tags, unlinked_manifests, ..Changes::of(repository.clone()) };
     assert!(write.commit(changes).await.unwrap());
     assert!(catalog.manifest(&repository, &reference).await.unwrap().is_none());
     assert_eq!(catalog.visible(&repository, &digest(b"two")).await.unwrap(), None);
@@ -180,13 +186,14 @@ async fn what_was_read_before_a_change_is_forgotten_by_its_commit() {
 #[tokio::test]
 async fn a_pushed_tag_goes_before_a_medium_s_and_that_before_an_ingested_one_unless_it_is_protected() {
     let (_folder, data) = folder();
-    let layout = data.layout().clone();
+    let layout = data.layout.clone();
     let catalog = Arc::new(Catalog::open(layout.clone(), blobs::Files::new(layout)).unwrap());
     let (stored, pushed) = (image(b"stored", None), Provenance::Pushed { by: "a test".into() });
     let ingested = Provenance::Ingested { bundle: "b".into(), release: None };
     for (text, by) in [("1", pushed), ("latest", ingested)] {
-        let changes = Changes::of(name("a")).link_manifest(stored.0, stored.1.clone()).point(tag(text), stored.0, by);
-        catalog.write(&name("a")).await.unwrap().commit(changes).await.unwrap();
+        let (manifests, tags) = (vec![stored.clone()], vec![(tag(text), stored.0, by)]);
+        let changes = Changes { manifests, tags, ..Changes::of(name("a")) };
+        catalog.files.write(&name("a")).await.unwrap().commit(changes).await.unwrap();
     }
     let resolved = async |text| catalog.resolve(&name("a"), &tag(text)).await.unwrap().unwrap().digest;
     for yields in [false, true] {
@@ -202,11 +209,12 @@ async fn a_pushed_tag_goes_before_a_medium_s_and_that_before_an_ingested_one_unl
         }
     }
     let (_folder, data) = folder();
-    let layout = data.layout().clone();
+    let layout = data.layout.clone();
     let protected = Arc::new(Catalog::open(layout.clone(), blobs::Files::new(layout)).unwrap());
     let by = Provenance::Ingested { bundle: "b".into(), release: None };
-    let changes = Changes::of(name("a")).link_manifest(stored.0, stored.1).point(tag("latest"), stored.0, by);
-    protected.write(&name("a")).await.unwrap().commit(changes).await.unwrap();
+    let (manifests, tags) = (vec![stored.clone()], vec![(tag("latest"), stored.0, by)]);
+    let changes = Changes { manifests, tags, ..Changes::of(name("a")) };
+    protected.files.write(&name("a")).await.unwrap().commit(changes).await.unwrap();
     let mut names = mounted();
     names.repositories.get_mut(&name("a")).unwrap().yields = true;
     protected.mount(Arc::new(names));

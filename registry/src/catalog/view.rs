@@ -8,9 +8,10 @@ use parking_lot::RwLock;
 
 use super::binding::{self, Binding};
 use super::caches::Caches;
-use super::files::{Exclusive, Files, Linked, RebuildReport, Write};
-use super::layer::{Layer, Page, ServedManifest};
+use super::files::Files;
+use super::layer::{Layer, ServedManifest};
 use super::mount::MountedNames;
+use super::page::{Page, merged};
 use super::release::Releases;
 use crate::blobs;
 use crate::disk::threads::composed;
@@ -19,14 +20,14 @@ use crate::error::Error;
 use crate::names::RequestedName;
 use crate::oci::{Digest, Manifest, RepositoryName, Tag, TagOrDigest};
 
-/// What an entry of the cache weighs besides its manifest's bytes.
+/// What a cached manifest weighs besides its bytes.
 const ENTRY: usize = 512;
 
 /// The names of a registry: the data folder's and those of mounted media.
 #[derive(Debug)]
 pub(crate) struct Catalog {
-    /// The layer that can be changed.
-    files: Files,
+    /// The layer that can be changed: the data folder's.
+    pub(crate) files: Files,
     /// What was mounted last comes first.
     mounted: RwLock<Arc<[Arc<MountedNames>]>>,
     caches: Arc<Caches>,
@@ -40,49 +41,9 @@ impl Catalog {
         Ok(Self { files, mounted: RwLock::default(), caches })
     }
 
-    /// Waits until the index is ready: before, a question that needs it would hold a thread.
-    pub(crate) async fn ready(&self) -> Result<(), Error> {
-        self.files.ready().await
-    }
-
-    /// Seals the index, so that the next start need not rebuild it. Later questions are refused.
-    pub(crate) async fn close(&self) -> Result<(), Error> {
-        self.files.close().await
-    }
-
-    /// Rebuilds the index. What needs it waits meanwhile.
-    pub(crate) async fn rebuild(&self) -> Result<RebuildReport, Error> {
-        self.files.rebuild().await
-    }
-
-    /// The right to change one repository.
-    pub(crate) async fn write(&self, repository: &RepositoryName) -> Result<Write, Error> {
-        self.files.write(repository).await
-    }
-
-    /// The right to change everything.
-    pub(crate) async fn exclusive(&self) -> Result<Exclusive, Error> {
-        self.files.exclusive().await
-    }
-
     /// The release log.
     pub(crate) fn releases(&self) -> Releases {
-        Releases::new(self.files.clone())
-    }
-
-    /// Every repository that is stored, in no order: by the links themselves, not by the index.
-    pub(crate) async fn stored_repositories(&self) -> Result<Vec<RepositoryName>, Error> {
-        self.files.linked_repositories().await
-    }
-
-    /// What is stored of a repository, and what of it is damaged: by the links themselves, not by the index.
-    pub(crate) async fn linked(&self, repository: &RepositoryName) -> Result<Linked, Error> {
-        self.files.linked(repository).await
-    }
-
-    /// A stored manifest of the repository that names the blob.
-    pub(crate) async fn user(&self, repository: &RepositoryName, blob: &Digest) -> Result<Option<Digest>, Error> {
-        self.files.user(repository, blob).await
+        Releases { files: self.files.clone() }
     }
 
     /// Changes whenever a tag below [`CHARTS`](super::CHARTS) does, in whatever layer.
@@ -95,7 +56,7 @@ impl Catalog {
         let mut mounted = self.mounted.write();
         *mounted = std::iter::once(names).chain(mounted.iter().cloned()).collect();
         drop(mounted);
-        // That there was nothing of these names, or something else, may be cached.
+        // What these names meant before may be cached.
         self.caches.clear();
     }
 
@@ -104,7 +65,7 @@ impl Catalog {
         self.mounted.read().clone()
     }
 
-    /// What every layer says: media first, which need no disk.
+    /// The answers of every layer, media first: they need no disk.
     async fn all<T>(&self, ask: impl AsyncFn(&dyn Layer) -> Result<T, Error>) -> Result<Vec<T>, Error> {
         let mut said = Vec::new();
         for names in self.mounted().iter() {
@@ -114,7 +75,7 @@ impl Catalog {
         Ok(said)
     }
 
-    /// What the first layer says that knows: media first, which need no disk.
+    /// The first answer that is something, media first: they need no disk.
     async fn first<T>(&self, ask: impl AsyncFn(&dyn Layer) -> Result<Option<T>, Error>) -> Result<Option<T>, Error> {
         for names in self.mounted().iter() {
             if let Some(found) = ask(names.as_ref()).await? {
@@ -193,28 +154,9 @@ impl Catalog {
         self.first(async |layer| layer.manifest(repository, digest).await).await
     }
 
-    /// A manifest of the repository that is in the data folder.
-    pub(crate) async fn stored(
-        &self,
-        repository: &RepositoryName,
-        digest: &Digest,
-    ) -> Result<Option<ServedManifest>, Error> {
-        self.files.manifest(repository, digest).await
-    }
-
     /// Whether the data folder names a manifest in the repository.
     pub(crate) async fn is_stored(&self, repository: &RepositoryName, digest: &Digest) -> Result<bool, Error> {
         self.files.names_manifest(repository, digest).await
-    }
-
-    /// The tags in the data folder that point at a manifest.
-    pub(crate) async fn stored_tags_of(&self, repository: &RepositoryName, digest: &Digest) -> Result<Vec<Tag>, Error> {
-        self.files.tags_of(repository, digest).await
-    }
-
-    /// The size, in bytes, of a blob that the data folder shows in the repository.
-    pub(crate) async fn stored_size(&self, repository: &RepositoryName, digest: &Digest) -> Result<Option<u64>, Error> {
-        self.files.visible(repository, digest).await
     }
 
     /// Where a tag of the data folder points.
@@ -242,7 +184,7 @@ impl Catalog {
         Ok(self.by_digest(repository, digest).await?.map(ServedManifest::parse).transpose()?)
     }
 
-    /// Where a tag points for a pull, and who says so.
+    /// Where a tag points for a pull, and which layer says so.
     pub(crate) async fn resolve(&self, repository: &RepositoryName, tag: &Tag) -> Result<Option<Binding>, Error> {
         let said = self.all(async |layer| layer.tag(repository, tag).await).await?;
         Ok(binding::greatest(said.into_iter().flatten()))
@@ -253,12 +195,12 @@ impl Catalog {
         self.any(async |layer| layer.names_manifest(repository, digest).await).await
     }
 
-    /// The size of a blob that was lately seen in the repository. Asks no layer.
+    /// The size of a blob that is cached as visible in the repository. Asks no layer.
     pub(crate) fn seen(&self, repository: &RepositoryName, digest: &Digest) -> Option<u64> {
         self.caches.visible.get(&(repository.clone(), *digest))
     }
 
-    /// The size, in bytes, of a blob that may be seen in the repository.
+    /// The size, in bytes, of a blob that is visible in the repository.
     pub(crate) async fn visible(&self, repository: &RepositoryName, digest: &Digest) -> Result<Option<u64>, Error> {
         let key = (repository.clone(), *digest);
         if let Some(size) = self.caches.visible.get(&key) {
@@ -272,7 +214,7 @@ impl Catalog {
         Ok(found)
     }
 
-    /// The size, in bytes, of a blob that may be seen in any repository.
+    /// The size, in bytes, of a blob that is visible in any repository.
     pub(crate) async fn visible_anywhere(&self, digest: &Digest) -> Result<Option<u64>, Error> {
         self.first(async |layer| layer.visible_anywhere(digest).await).await
     }
@@ -297,7 +239,7 @@ impl Catalog {
         Ok(merged(self.all(async |layer| layer.repositories(after, limit).await).await?, limit))
     }
 
-    /// The tags of any layer that point at a manifest, also those that another layer's go before.
+    /// The tags of any layer that point at a manifest, also those that another layer overrides.
     pub(crate) async fn tags_of(&self, repository: &RepositoryName, digest: &Digest) -> Result<BTreeSet<Tag>, Error> {
         Ok(self.all(async |layer| layer.tags_of(repository, digest).await).await?.into_iter().flatten().collect())
     }
@@ -318,25 +260,15 @@ impl Catalog {
         Ok(found)
     }
 
-    /// Forgets cached manifests: a file that was read for one is gone.
+    /// Forgets cached manifests: the file of one is gone.
     pub(crate) fn forget_manifests(&self) {
         self.caches.manifests.clear();
     }
 }
 
-/// The first of several lists together, each entry once.
-fn merged<T: Ord>(mut pages: Vec<Page<T>>, limit: usize) -> Page<T> {
-    if pages.len() == 1 {
-        return pages.remove(0);
-    }
-    let more = pages.iter().any(|page| page.more);
-    let all: BTreeSet<T> = pages.into_iter().flat_map(|page| page.entries).collect();
-    Page { more: more || all.len() > limit, entries: all.into_iter().take(limit).collect() }
-}
-
-/// As a header may say it.
+/// The text with everything replaced that a header may not hold.
 fn visible_ascii(text: &str) -> Bytes {
-    // A bundle is named after its file, in whatever letters.
+    // A bundle is named after its file, which may have any characters.
     text.chars().map(|c| if matches!(c, ' '..='~') { c } else { '?' }).collect::<String>().into()
 }
 
@@ -352,16 +284,5 @@ mod tests {
         let text = stored(Provenance::Ingested { bundle, release: Some(7) });
         assert_eq!(text, "ingested from b?ndel??Set-Cookie: a=b; release=7");
         assert_eq!(stored(Provenance::Pushed { by: "anonymous".into() }), "pushed by anonymous");
-    }
-
-    #[test]
-    fn a_page_of_two_lists_is_the_first_of_both_in_order() {
-        let page = |entries: &[&'static str], more| Page { entries: entries.to_vec(), more };
-        let merged = |one, other, limit| merged(vec![one, other], limit);
-        assert_eq!(merged(page(&["a", "c"], false), page(&["b", "c"], false), 10), page(&["a", "b", "c"], false));
-        assert_eq!(merged(page(&["a", "c"], true), page(&["b"], false), 2), page(&["a", "b"], true));
-        assert_eq!(merged(page(&["x", "y"], true), page(&[], false), 2), page(&["x", "y"], true));
-        assert_eq!(merged(page(&[], false), page(&["a"], true), 1), page(&["a"], true));
-        assert_eq!(merged(page(&[], false), page(&[], true), 0), page(&[], true));
     }
 }

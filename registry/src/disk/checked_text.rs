@@ -1,6 +1,6 @@
 //! Small files that hold one record: a line of JSON and a line with its CRC-32.
 //!
-//! A person can read them, and a damaged one is never believed. Written whole and renamed into place (see `durable`).
+//! People can read them, and damage is detected. Written whole and renamed into place (see `durable`).
 
 use std::fs;
 use std::io::Read;
@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 
 use super::error::{Context, DiskError, absent_is_none};
 
-/// Largest file read, in bytes; ours have a few hundred.
+/// Largest file read, in bytes; ours have some hundred.
 const MAX_SIZE: u64 = 64 * 1024;
 
 /// Reads a file; `None` where there is none.

@@ -6,14 +6,18 @@
 use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use serde::Serialize;
+
+use super::checked_text::render;
 use super::error::{Context, DiskError, absent_is_none};
 use super::layout::Layout;
 
 /// Syncs a folder, making the names in it durable.
 pub(crate) fn sync_folder(path: &Path) -> Result<(), DiskError> {
-    // The parent of a relative name is written as nothing, and is the working directory.
+    // The parent of a relative name is an empty path and means the working directory.
     let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
     File::open(path).on("open", path)?.sync_all().on("sync", path)
 }
@@ -36,26 +40,12 @@ pub(crate) fn create_folder(path: &Path) -> Result<(), DiskError> {
 
 /// Creates a file that must not exist yet.
 pub(crate) fn create_file(path: &Path) -> Result<File, DiskError> {
-    OpenOptions::new().read(true).write(true).create_new(true).mode_0600().open(path).on("create", path)
+    // The registry decides which client may read what, not the file system.
+    OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(path).on("create", path)
 }
 
-trait Mode {
-    fn mode_0600(&mut self) -> &mut Self;
-}
-
-impl Mode for OpenOptions {
-    /// Who may read content is decided by the registry, not by the file system.
-    fn mode_0600(&mut self) -> &mut Self {
-        std::os::unix::fs::OpenOptionsExt::mode(self, 0o600)
-    }
-}
-
-/// Files with their contents, to be put in place one by one, durable together at the end: one fsync per folder rather
-/// than one per file.
-///
-/// # Durability
-/// Nothing is promised before [`Batch::commit`] returned. A power cut before leaves each file as it was or as it will
-/// be, never in between.
+/// Files that are put in place one by one and become durable together, in [`Batch::commit`]: one fsync per folder rather
+/// than one per file. A power cut before leaves each file as it was or as it will be, never in between.
 #[derive(Debug)]
 pub(crate) struct Batch<'a> {
     layout: &'a Layout,
@@ -63,7 +53,7 @@ pub(crate) struct Batch<'a> {
 }
 
 impl<'a> Batch<'a> {
-    /// Begins with nothing. Temporary files go to the layout's `incoming` folder.
+    /// An empty batch. Temporary files go to the layout's `incoming` folder.
     pub(crate) const fn new(layout: &'a Layout) -> Self {
         Self { layout, folders: BTreeSet::new() }
     }
@@ -79,10 +69,15 @@ impl<'a> Batch<'a> {
             Ok(())
         });
         if written.is_err() {
-            // Best effort: what stays is swept at the next start.
+            // Best effort: the next start removes what is left.
             let _ = fs::remove_file(&temporary);
         }
         written
+    }
+
+    /// Puts the text of a record at `path`, replacing what is there.
+    pub(crate) fn write_record(&mut self, path: &Path, record: &impl Serialize) -> Result<(), DiskError> {
+        self.write(path, &render(record))
     }
 
     fn write_temporary(temporary: &Path, content: &[u8]) -> Result<(), DiskError> {

@@ -19,7 +19,7 @@ pub enum DiskError {
         /// What it said.
         source: io::Error,
     },
-    /// A file is there and does not hold what was written.
+    /// A file does not hold what was written.
     #[error("`{}` is damaged: {reason}", path.display())]
     Damaged {
         /// Which file.
@@ -27,7 +27,7 @@ pub enum DiskError {
         /// What is wrong with it.
         reason: String,
     },
-    /// There is less room than what is to be written needs. Nothing of it was written.
+    /// There is less room than is needed. Nothing was written.
     #[error(
         "the disk of `{}` has too little space: {} needed and {} to be kept free make {}, {} are free, {} are missing; \
          make room there, or move the data folder to a larger disk",
@@ -46,7 +46,7 @@ pub enum DiskError {
     },
 }
 
-/// Bytes for a person, rounded up: freeing what is said to be missing must be enough.
+/// Bytes for people, rounded up: freeing what is said to be missing must be enough.
 fn amount(bytes: u64) -> String {
     let (unit, name) = if bytes < 10 << 30 { (1 << 20, "MiB") } else { (1 << 30, "GiB") };
     let tenths = (u128::from(bytes) * 10).div_ceil(unit);
@@ -58,7 +58,7 @@ impl DiskError {
         Self::Damaged { path: path.to_owned(), reason: reason.into() }
     }
 
-    /// Whether the disk, the quota or the inodes are used up, which passes once there is room again.
+    /// Whether the disk, the quota or the inodes are used up: a retry succeeds once there is room again.
     #[must_use]
     pub fn is_no_space(&self) -> bool {
         match self {
@@ -70,7 +70,7 @@ impl DiskError {
 
     /// As [`DiskError::is_no_space`], for what the operating system said elsewhere.
     pub(crate) fn is_no_space_error(error: &io::Error) -> bool {
-        // By its kind too: the database passes on the number only as text.
+        // By its kind, too: the database passes on the error number only as text.
         error.kind() == io::ErrorKind::StorageFull
             || matches!(Errno::from_io_error(error), Some(Errno::NOSPC | Errno::DQUOT | Errno::FBIG))
     }
@@ -91,9 +91,17 @@ impl<T, E: Into<io::Error>> Context<T> for Result<T, E> {
 pub(crate) fn absent_is_none<T>(result: io::Result<T>) -> io::Result<Option<T>> {
     match result {
         Ok(value) => Ok(Some(value)),
-        // A component that is a file where a folder would stand: the repository `a/b` beside nothing of that name.
+        // A path component is a file instead of a folder.
         Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(None),
         Err(error) => Err(error),
+    }
+}
+
+/// `None` where a file is damaged: for what does not count then.
+pub(crate) fn damaged_is_none<T>(result: Result<Option<T>, DiskError>) -> Result<Option<T>, DiskError> {
+    match result {
+        Err(DiskError::Damaged { .. }) => Ok(None),
+        read => read,
     }
 }
 

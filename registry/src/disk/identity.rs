@@ -1,11 +1,11 @@
-//! The data folder itself: whose it is, which version, and that only one process uses it.
+//! The data folder itself: that it is ours and of which version, and that only one process uses it.
 
 use std::fs::{self, File, TryLockError};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::checked_text as record;
+use super::checked_text::read;
 use super::durable::{Batch, create_folder};
 use super::error::{Context, DiskError};
 use super::layout::Layout;
@@ -18,35 +18,30 @@ const VERSION: u32 = 1;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum OpenError {
-    /// Another process has it.
-    #[error("`{data}` is in use by another airdock process; stop it, or let it do the work")]
-    Locked {
-        /// The data folder.
-        data: String,
-    },
-    /// It holds things, and none says that it is a store.
+    /// Another process uses it.
+    #[error("`{}` is in use by another airdock process; stop it, or let it do the work", .0.display())]
+    Locked(PathBuf),
+    /// It is not empty and has no `store.json`.
     #[error(
-        "`{data}` is not empty and has no `store.json`, so it is not a store of ours; is the volume mounted? \
-         Give an empty folder, or bring `store.json` back"
+        "`{}` is not empty and has no `store.json`, so it is not a store of ours; is the volume mounted? \
+         Give an empty folder, or restore `store.json`", .0.display()
     )]
-    NotAStore {
-        /// The data folder.
-        data: String,
-    },
-    /// It was written by another version.
-    #[error("`{data}` has layout version {found} and this program knows {VERSION}; use the version that wrote it")]
+    NotAStore(PathBuf),
+    /// Another version wrote it.
+    #[error(
+        "`{}` has layout version {found} and this program knows {VERSION}; use the version that wrote it", data.display()
+    )]
     Version {
         /// The data folder.
-        data: String,
+        data: PathBuf,
         /// The version found.
         found: u32,
     },
-    /// A part of it is gone.
-    #[error("`{folder}` is missing from a store that exists; restore it from a copy, nothing is created in its place")]
-    Incomplete {
-        /// The missing folder.
-        folder: String,
-    },
+    /// One of its folders is missing.
+    #[error(
+        "`{}` is missing from a store that exists; restore it from a copy, nothing is created in its place", .0.display()
+    )]
+    Incomplete(PathBuf),
     /// The runtime stopped before it was open.
     #[error("the process is stopping")]
     Stopping,
@@ -61,23 +56,19 @@ struct Identity {
     id: String,
 }
 
-/// Takes the folder for this process, checks it, and makes it when there is nothing yet.
+/// Locks the folder for this process, checks it, and fills it when it is empty.
 pub(crate) fn open(layout: &Layout) -> Result<File, OpenError> {
     let root = layout.root();
     create_folder(root)?;
     let lock = lock(layout)?;
     let identity = layout.identity();
-    match record::read::<Identity>(&identity)? {
+    match read::<Identity>(&identity)? {
         Some(found) if found.version != VERSION => {
-            return Err(OpenError::Version { data: root.display().to_string(), found: found.version });
+            return Err(OpenError::Version { data: root.to_owned(), found: found.version });
         }
         Some(_) => check(layout)?,
-        None => {
-            if !is_empty(root)? {
-                return Err(OpenError::NotAStore { data: root.display().to_string() });
-            }
-            create(layout)?;
-        }
+        None if is_empty(root)? => create(layout)?,
+        None => return Err(OpenError::NotAStore(root.to_owned())),
     }
     empty(&layout.incoming())?;
     Ok(lock)
@@ -88,13 +79,13 @@ fn lock(layout: &Layout) -> Result<File, OpenError> {
     let file = File::options().create(true).truncate(false).write(true).open(&path).on("open", &path)?;
     match file.try_lock() {
         Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(OpenError::Locked { data: layout.root().display().to_string() }),
+        Err(TryLockError::WouldBlock) => Err(OpenError::Locked(layout.root().to_owned())),
         Err(TryLockError::Error(error)) => Err(error).on("lock", &path).map_err(Into::into),
     }
 }
 
-/// Whether there is nothing in it but our lock, what a file system itself puts there, and the empty folders of a first
-/// start that was cut off before it had said what the folder is.
+/// Whether there is nothing in it but our lock, what a file system itself creates, and the empty folders of a first start
+/// that was interrupted before it wrote `store.json`.
 fn is_empty(root: &Path) -> Result<bool, DiskError> {
     for entry in fs::read_dir(root).on("list", root)? {
         let entry = entry.on("list", root)?;
@@ -117,7 +108,7 @@ fn has_no_file(folder: &Path) -> Result<bool, DiskError> {
     Ok(true)
 }
 
-fn folders(layout: &Layout) -> Vec<std::path::PathBuf> {
+fn folders(layout: &Layout) -> Vec<PathBuf> {
     let mut folders: Vec<_> = Algorithm::ALL.iter().map(|algorithm| layout.blobs(*algorithm)).collect();
     folders.extend([layout.uploads(), layout.repositories(), layout.pending_releases()]);
     folders
@@ -126,12 +117,12 @@ fn folders(layout: &Layout) -> Vec<std::path::PathBuf> {
 fn check(layout: &Layout) -> Result<(), OpenError> {
     create_folder(&layout.incoming())?;
     match folders(layout).into_iter().find(|folder| !folder.is_dir()) {
-        Some(missing) => Err(OpenError::Incomplete { folder: missing.display().to_string() }),
+        Some(missing) => Err(OpenError::Incomplete(missing)),
         None => Ok(()),
     }
 }
 
-/// `store.json` comes last and is what makes it a store: a start cut off before it begins anew.
+/// `store.json` comes last and makes it a store: a start that was interrupted before it is repeated.
 fn create(layout: &Layout) -> Result<(), DiskError> {
     create_folder(&layout.incoming())?;
     for folder in folders(layout) {
@@ -139,7 +130,7 @@ fn create(layout: &Layout) -> Result<(), DiskError> {
     }
     let identity = Identity { version: VERSION, id: uuid::Uuid::new_v4().to_string() };
     let mut batch = Batch::new(layout);
-    batch.write(&layout.identity(), &record::render(&identity))?;
+    batch.write_record(&layout.identity(), &identity)?;
     batch.commit()
 }
 
@@ -165,7 +156,7 @@ mod tests {
     fn s10_a_second_process_is_refused_while_the_first_holds_the_folder() {
         let folder = tempfile::tempdir().unwrap();
         let held = open(&layout(&folder)).unwrap();
-        assert!(matches!(open(&layout(&folder)), Err(OpenError::Locked { .. })));
+        assert!(matches!(open(&layout(&folder)), Err(OpenError::Locked(_))));
         drop(held);
         open(&layout(&folder)).unwrap();
     }
@@ -174,7 +165,7 @@ mod tests {
     fn s09_a_folder_with_something_else_in_it_is_refused_and_left_alone() {
         let folder = tempfile::tempdir().unwrap();
         fs::create_dir_all(folder.path().join("data/photos")).unwrap();
-        assert!(matches!(open(&layout(&folder)), Err(OpenError::NotAStore { .. })));
+        assert!(matches!(open(&layout(&folder)), Err(OpenError::NotAStore(_))));
         assert!(!folder.path().join("data/blobs").exists());
     }
 
@@ -184,7 +175,7 @@ mod tests {
         drop(open(&layout(&folder)).unwrap());
         fs::write(folder.path().join("data/blobs/sha256/x"), b"content").unwrap();
         fs::remove_file(folder.path().join("data/store.json")).unwrap();
-        assert!(matches!(open(&layout(&folder)), Err(OpenError::NotAStore { .. })));
+        assert!(matches!(open(&layout(&folder)), Err(OpenError::NotAStore(_))));
     }
 
     #[test]
@@ -192,7 +183,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         drop(open(&layout(&folder)).unwrap());
         fs::remove_dir_all(folder.path().join("data/blobs")).unwrap();
-        assert!(matches!(open(&layout(&folder)), Err(OpenError::Incomplete { .. })));
+        assert!(matches!(open(&layout(&folder)), Err(OpenError::Incomplete(_))));
         assert!(!folder.path().join("data/blobs").exists());
     }
 
@@ -216,7 +207,7 @@ mod tests {
     fn another_layout_version_is_refused_by_number() {
         let folder = tempfile::tempdir().unwrap();
         drop(open(&layout(&folder)).unwrap());
-        let later = record::render(&Identity { version: 2, id: String::new() });
+        let later = super::super::checked_text::render(&Identity { version: 2, id: String::new() });
         fs::write(folder.path().join("data/store.json"), later).unwrap();
         assert!(matches!(open(&layout(&folder)), Err(OpenError::Version { found: 2, .. })));
     }

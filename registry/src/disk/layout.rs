@@ -1,4 +1,4 @@
-//! The only maker of paths. Every part of a path is a type that cannot leave its folder.
+//! All paths of the data folder are made here. Every part of a path is a type that cannot escape its folder.
 //!
 //! ```text
 //! <data>/
@@ -8,12 +8,12 @@
 //!   blobs/sha256/<hex>  blobs/sha512/…    every blob and every manifest, once for all repositories
 //!   damaged/<algorithm>-<hex>             quarantine: files that did not have their digest; never read again
 //!   incoming/<uuid>                       a file being written; the folder is emptied at each start
-//!   uploads/<uuid>/{upload.json,data}     an upload a client may still continue
+//!   uploads/<uuid>/{upload.json,data}     an upload that its client can continue
 //!   repositories/<name>/_manifests/<algorithm>/<hex>   link: this manifest is in this repository
 //!   repositories/<name>/_blobs/<algorithm>/<hex>       link: this blob was pushed to or mounted in this repository
-//!   repositories/<name>/_tags/<tag>                    link: where the tag points, since which change, and from whom
+//!   repositories/<name>/_tags/<tag>                    link: where the tag points, since which change, and its source
 //!   releases/pending/<sequence>           a release that is committed and not yet written to its tags
-//!   releases/<sequence>                   the release log, which rollbacks go by
+//!   releases/<sequence>                   the release log, which rollbacks read
 //!   metadata/  metadata.seal              derived from the above; may be deleted at any moment
 //!   control.sock                          administration socket of the process that holds the lock
 //! ```
@@ -25,7 +25,7 @@ use std::sync::Arc;
 
 use crate::oci::{Algorithm, Digest, RepositoryName, Tag, UploadId};
 
-/// Makes the paths below one data folder. Cheap to clone.
+/// The paths of one data folder. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(crate) struct Layout {
     root: Arc<Path>,
@@ -96,20 +96,13 @@ impl Layout {
         self.repositories().join(name.as_str())
     }
 
-    pub(crate) fn manifest_links(&self, name: &RepositoryName, algorithm: Algorithm) -> PathBuf {
-        self.repository(name).join(MANIFESTS).join(algorithm.as_str())
+    /// The folder of the links to digests of one kind: [`MANIFESTS`] or [`BLOBS`].
+    pub(crate) fn digest_links(&self, name: &RepositoryName, links: &str, algorithm: Algorithm) -> PathBuf {
+        self.repository(name).join(links).join(algorithm.as_str())
     }
 
-    pub(crate) fn manifest_link(&self, name: &RepositoryName, digest: &Digest) -> PathBuf {
-        self.manifest_links(name, digest.algorithm()).join(digest.encoded())
-    }
-
-    pub(crate) fn blob_links(&self, name: &RepositoryName, algorithm: Algorithm) -> PathBuf {
-        self.repository(name).join(BLOBS).join(algorithm.as_str())
-    }
-
-    pub(crate) fn blob_link(&self, name: &RepositoryName, digest: &Digest) -> PathBuf {
-        self.blob_links(name, digest.algorithm()).join(digest.encoded())
+    pub(crate) fn digest_link(&self, name: &RepositoryName, links: &str, digest: &Digest) -> PathBuf {
+        self.digest_links(name, links, digest.algorithm()).join(digest.encoded())
     }
 
     pub(crate) fn tag_links(&self, name: &RepositoryName) -> PathBuf {
@@ -141,7 +134,7 @@ impl Layout {
         self.root.join("metadata")
     }
 
-    /// A new temporary file's path.
+    /// The path of a new temporary file.
     pub(crate) fn temporary(&self) -> PathBuf {
         self.incoming().join(uuid::Uuid::new_v4().to_string())
     }

@@ -1,7 +1,6 @@
-//! The data folder: where things are in it, how a write survives a power cut, and that one process owns it.
+//! The data folder: its layout, writes that survive a power cut, and the lock of the one process that uses it.
 //!
-//! Knows nothing of what the files mean. Everything here blocks; [`threads`] is how the rest keeps that off the
-//! runtime.
+//! Knows nothing of what the files mean. Everything here blocks; [`threads`] keeps that off the runtime's threads.
 
 mod checked_text;
 mod durable;
@@ -12,37 +11,29 @@ mod pieces;
 pub(crate) mod threads;
 
 use std::fs::File;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 pub(crate) use checked_text::{parse, read, render};
 pub(crate) use durable::{Batch, create_file, sync_folder};
 pub use error::DiskError;
-pub(crate) use error::{Context, absent_is_none};
+pub(crate) use error::{Context, absent_is_none, damaged_is_none};
 pub use identity::OpenError;
 pub(crate) use layout::{BLOBS, Layout, MANIFESTS, TAGS};
-pub(crate) use pieces::{ReadFailed, read_pieces};
+pub(crate) use pieces::{ReadFailed, hash_file, read_pieces};
 
 /// A data folder, held by this process until it is dropped.
 #[derive(Debug)]
 pub(crate) struct DataFolder {
-    layout: Layout,
+    pub(crate) layout: Layout,
     // The operating system releases it however the process ends.
     _lock: File,
 }
 
 impl DataFolder {
-    /// Takes the folder, and creates it where there is nothing yet.
+    /// Locks the folder, and creates it where there is nothing yet.
     pub(crate) fn open(root: PathBuf) -> Result<Self, OpenError> {
         let layout = Layout::new(root);
         let lock = identity::open(&layout)?;
         Ok(Self { layout, _lock: lock })
-    }
-
-    pub(crate) fn root(&self) -> &Path {
-        self.layout.root()
-    }
-
-    pub(crate) const fn layout(&self) -> &Layout {
-        &self.layout
     }
 }

@@ -4,6 +4,13 @@ use std::fs::File;
 use std::io;
 use std::ops::ControlFlow;
 use std::os::unix::fs::FileExt;
+use std::path::Path;
+
+use super::error::{Context, DiskError};
+use crate::oci::{Algorithm, Hasher};
+
+/// Bytes read at a time when a file is hashed.
+const PIECE: usize = 256 * 1024;
 
 /// A read that failed at a byte of the range.
 #[derive(Debug)]
@@ -42,6 +49,17 @@ pub(crate) fn read_pieces<B>(
             Err(error) => return Err(ReadFailed { at, error }),
         }
     }
+}
+
+/// Hashes a file from its start; `path` is for the error.
+pub(crate) fn hash_file(file: &File, algorithm: Algorithm, path: &Path) -> Result<Hasher, DiskError> {
+    let mut hasher = algorithm.hasher();
+    let read = read_pieces::<()>(file, 0, None, &mut vec![0; PIECE], |piece| {
+        hasher.update(piece);
+        ControlFlow::Continue(())
+    });
+    let _ = read.map_err(|failed| failed.error).on("read", path)?;
+    Ok(hasher)
 }
 
 #[cfg(test)]

@@ -40,7 +40,7 @@ fn hop<T: Send + 'static>(
     }
 }
 
-/// Marks this thread until it is dropped: the runtime's blocking threads are used again for other work.
+/// Marks this thread until it is dropped: the runtime reuses its blocking threads for other work.
 struct Marked(bool);
 
 impl Marked {
@@ -55,14 +55,12 @@ impl Drop for Marked {
     }
 }
 
-/// Runs what blocks on the disk: in place on a thread that may block, else on one that may.
-///
-/// # Cancel safety
-/// What was begun goes on to its end when the caller is dropped.
+/// Runs what blocks on the disk: in place on a thread that may block, else on one that may. Goes on to its end when the
+/// caller is dropped.
 pub(crate) fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, Error> + Send + 'static,
 ) -> impl Future<Output = Result<T, Error>> + Send {
-    // Begun here and not when it is polled: `work` is then no part of the caller's future, which stays small.
+    // Started here, not when it is polled: so `work` is not part of the caller's future, which stays small.
     if MAY_BLOCK.get() {
         return Either::Left(ready(work()));
     }
@@ -72,11 +70,8 @@ pub(crate) fn blocking<T: Send + 'static>(
     }))
 }
 
-/// Runs a whole use case on one thread that may block. What it has to wait for longer than for a disk (a lock, the index
-/// being rebuilt) is waited for before: these threads are few.
-///
-/// # Cancel safety
-/// Goes on to its end when the caller is dropped.
+/// Runs a whole use case on one thread that may block. Wait before it for what takes longer than a disk (a lock, the index
+/// being rebuilt): these threads are few. Goes on to its end when the caller is dropped.
 pub(crate) fn composed<T: Send + 'static>(
     use_case: impl AsyncFnOnce() -> Result<T, Error> + Send + 'static,
 ) -> impl Future<Output = Result<T, Error>> + Send {

@@ -135,7 +135,7 @@ impl ReleaseDraft {
     pub async fn commit(mut self) -> Result<ReleaseReport, Error> {
         let syncer = self.syncer.take();
         let wrote_blobs = blocking(move || syncer.map_or(Ok(false), Syncer::finish)).await?;
-        let all = self.core.catalog.exclusive().await?;
+        let all = self.core.catalog.files.exclusive().await?;
         composed(async move || {
             let report = self.commit_in(&all).await?;
             Ok(ReleaseReport { wrote: report.wrote || wrote_blobs, ..report })

@@ -1,5 +1,5 @@
-//! From a mounted medium into the data folder: what a client was told is there has to stay there once something that
-//! outlives the medium is built on it.
+//! Copying from a mounted medium into the data folder: what is pushed may depend on what only the medium has, and must
+//! stay complete without it.
 
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
@@ -12,7 +12,7 @@ use crate::disk::threads::composed;
 use crate::error::Error;
 use crate::oci::{Digest, Manifest, Reference, RepositoryName};
 
-/// Read and written at a time.
+/// Bytes read and written at a time.
 const PIECE: usize = 256 * 1024;
 
 /// How deep indexes within indexes are followed.
@@ -25,14 +25,8 @@ pub(super) struct Carried {
     blobs: BTreeSet<Digest>,
 }
 
-/// Copies what `manifest` names, the repository shows, and only a medium has. Nothing is linked yet. Without media this
-/// does nothing.
-///
-/// # Errors
-/// [`Error::Medium`] when the medium cannot give it; the failures of the disk.
-///
-/// # Durability
-/// Copied blobs are durable when it returns.
+/// Copies the blobs that `manifest` names, that are visible in the repository, and that only a medium has; they are durable
+/// when it returns. Nothing is linked yet. Fails with [`Error::Medium`] when the medium cannot give one.
 pub(super) async fn copy_named(core: &Arc<Core>, name: &RepositoryName, manifest: &Manifest) -> Result<Carried, Error> {
     let mut carried = Carried::default();
     if core.catalog.mounted().is_empty() {
@@ -50,7 +44,7 @@ pub(super) async fn copy_named(core: &Arc<Core>, name: &RepositoryName, manifest
     .await
 }
 
-/// What a manifest names: its blobs, and of manifests that only a medium has those too.
+/// Collects the blobs of a manifest, and the manifests it lists that only a medium has, with their blobs.
 fn follow(core: &Core, name: &RepositoryName, manifest: &Manifest, carried: &mut Carried, depth: usize) {
     for reference in manifest.references() {
         match reference {
@@ -68,14 +62,14 @@ fn follow(core: &Core, name: &RepositoryName, manifest: &Manifest, carried: &mut
     }
 }
 
-/// Puts one blob of a medium into the data folder, from the first position that gives it, unless it is there. To be
+/// Copies one blob of a medium into the data folder, from the first position that can be read, unless it is there. To be
 /// called on a thread that may block.
 pub(super) async fn copy_blob(core: &Core, digest: &Digest) -> Result<(), Error> {
     let positions: Vec<_> = core.blobs.media().iter().flat_map(|medium| medium.positions(digest)).collect();
     let Some(first) = positions.first() else { return Ok(()) };
     let files = &core.blobs.depot;
     if files.sizes(&[*digest]).await? == [Some(first.size())] {
-        // The request that put it there may not have synced the folder yet.
+        // The request that stored it may not have synced the folder yet.
         return Ok(files.sync(digest.algorithm())?);
     }
     let mut failed = None;

@@ -1,8 +1,8 @@
-//! Deleting tags and manifests (end-9) and blobs (end-10): from one repository; what others hold stays.
+//! Deleting tags and manifests (end-9) and blobs (end-10) from one repository; other repositories keep theirs.
 
 use std::sync::Arc;
 
-use crate::catalog::{Changes, ServedManifest};
+use crate::catalog::{Changes, Layer, ServedManifest};
 use crate::disk::threads::composed;
 use crate::error::Error;
 use crate::oci::{Digest, Tag, TagOrDigest};
@@ -10,13 +10,13 @@ use crate::oci::{Digest, Tag, TagOrDigest};
 use super::Repository;
 
 impl Repository {
-    /// Removes a tag, or a manifest with all tags that point at it. Gives the tags that are gone.
+    /// Removes a tag, or a manifest with all tags that point at it. Returns the removed tags.
     ///
     /// # Errors
     /// [`Error::DeleteDisabled`]; [`Error::ManifestUnknown`]; [`Error::ReadOnly`] when only a mounted medium has it.
     ///
     /// # Durability
-    /// Gone for good when it returns: tags first, then the manifest's link.
+    /// Durable when it returns: tags are removed first, then the manifest's link.
     ///
     /// # Cancel safety
     /// Goes on to its end when dropped.
@@ -31,7 +31,7 @@ impl Repository {
         }
         let (core, repository, wanted) = (self.core.clone(), self.name.clone(), reference.clone());
         composed(async move || {
-            // What is left of it is a medium's.
+            // What is still there is on a medium.
             let mounted = match &wanted {
                 TagOrDigest::Tag(tag) => core.catalog.resolve(&repository, tag).await?.is_some(),
                 TagOrDigest::Digest(digest) => core.catalog.names_manifest(&repository, digest).await?,
@@ -50,19 +50,19 @@ impl Repository {
     ///
     /// # Errors
     /// [`Error::DeleteDisabled`]; [`Error::BlobUnknown`]; [`Error::ReadOnly`]; [`Error::BlobInUse`] while a manifest here
-    /// names it: a manifest whose blobs are gone is of no use to any client.
+    /// names it: without its blobs no client could use that manifest.
     ///
     /// # Cancel safety
     /// Goes on to its end when dropped.
     pub async fn delete_blob(&self, digest: &Digest) -> Result<(), Error> {
         self.check_allowed()?;
-        let write = self.core.catalog.write(&self.name).await?;
+        let write = self.core.catalog.files.write(&self.name).await?;
         let (core, name, digest) = (self.core.clone(), self.name.clone(), *digest);
         composed(async move || {
-            if let Some(manifest) = core.catalog.user(&name, &digest).await? {
+            if let Some(manifest) = core.catalog.files.user(&name, &digest).await? {
                 return Err(Error::BlobInUse { digest, manifest });
             }
-            if write.commit(Changes::of(name.clone()).unlink_blob(digest)).await? {
+            if write.commit(Changes { unlinked_blobs: vec![digest], ..Changes::of(name.clone()) }).await? {
                 Ok(())
             } else if core.catalog.visible(&name, &digest).await?.is_some() {
                 Err(Error::ReadOnly { repository: name, reference: digest.to_string() })
@@ -78,20 +78,20 @@ impl Repository {
     }
 
     async fn delete_tag(&self, tag: Tag) -> Result<Option<Vec<Tag>>, Error> {
-        let write = self.core.catalog.write(&self.name).await?;
-        let unlinked = write.commit(Changes::of(self.name.clone()).unlink_tag(tag.clone())).await?;
-        Ok(unlinked.then(|| vec![tag]))
+        let write = self.core.catalog.files.write(&self.name).await?;
+        let changes = Changes { unlinked_tags: vec![tag.clone()], ..Changes::of(self.name.clone()) };
+        Ok(write.commit(changes).await?.then(|| vec![tag]))
     }
 
     async fn delete_digest(&self, digest: Digest) -> Result<Option<Vec<Tag>>, Error> {
-        let write = self.core.catalog.write(&self.name).await?;
+        let write = self.core.catalog.files.write(&self.name).await?;
         let (core, name) = (self.core.clone(), self.name.clone());
         composed(async move || {
-            let Some(found) = core.catalog.stored(&name, &digest).await? else { return Ok(None) };
-            let manifest = ServedManifest::parse(found)?;
-            let tags = core.catalog.stored_tags_of(&name, &digest).await?;
-            let changes = Changes::of(name).unlink_manifest(digest, Arc::new(manifest));
-            write.commit(tags.iter().cloned().fold(changes, Changes::unlink_tag)).await?;
+            let Some(found) = core.catalog.files.manifest(&name, &digest).await? else { return Ok(None) };
+            let unlinked_manifests = vec![(digest, Arc::new(ServedManifest::parse(found)?))];
+            let unlinked_tags = core.catalog.files.tags_of(&name, &digest).await?;
+            let tags = unlinked_tags.clone();
+            write.commit(Changes { unlinked_manifests, unlinked_tags, ..Changes::of(name) }).await?;
             Ok(Some(tags))
         })
         .await

@@ -1,5 +1,5 @@
-//! What is here, described: every tag with what it points at, every manifest with what it needs and whether that is
-//! there. For people and their scripts; no pull goes through here.
+//! Descriptions for people and scripts: tags with what they point at, manifests with what they need and whether that is
+//! there. Pulls do not use this.
 //!
 //! Bounded: a page of tags is a page of summaries, and an index is followed through at most [`FOLLOWED`] references.
 
@@ -18,16 +18,16 @@ use crate::oci::{
     TagOrDigest,
 };
 
-/// Blobs and manifests below one up to which further manifests are looked at for its size and platforms.
+/// How many blobs and manifests below an index are visited at most for its size and platforms.
 const FOLLOWED: usize = 10_000;
 
-/// Platforms named of one manifest.
+/// How many platforms of a manifest are listed at most.
 const PLATFORMS: usize = 100;
 
-/// Largest config read to tell the platform, in bytes.
+/// Largest config that is read for the platform, in bytes.
 const MAX_CONFIG: usize = 4 * 1024 * 1024;
 
-/// What a manifest is of.
+/// What a manifest describes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ContentKind {
@@ -41,38 +41,38 @@ pub enum ContentKind {
     Artifact,
 }
 
-/// What fits into one line about a manifest.
+/// A manifest in one line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Summary {
     /// Its media type.
     pub media_type: MediaType,
-    /// What it is of.
+    /// What it describes.
     pub kind: ContentKind,
     /// The platforms that can be pulled, as `os/architecture`.
     pub platforms: Vec<String>,
-    /// Bytes of everything it needs that is here, each blob once.
+    /// Bytes of everything it needs that is stored, each blob once.
     pub size: u64,
 }
 
-/// One tag, where it points, and what is there.
+/// One tag, and what it points at.
 #[derive(Clone, Debug)]
 pub struct Tagged {
     /// The tag.
     pub tag: Tag,
     /// The manifest it points at.
     pub digest: Digest,
-    /// Who says so.
+    /// Which layer decides that.
     pub origin: Origin,
-    /// What it points at, or a sentence on why that cannot be read.
+    /// What it points at, or why that cannot be read.
     pub content: Result<Summary, String>,
 }
 
-/// Some of a repository's tags, in bytewise order.
+/// A page of a repository's tags, in bytewise order.
 #[derive(Clone, Debug)]
 pub struct TaggedPage {
     /// The tags.
     pub tags: Vec<Tagged>,
-    /// The tag to go on after, when there are more.
+    /// The tag to continue after, when there are more.
     pub next: Option<Tag>,
 }
 
@@ -83,7 +83,7 @@ pub struct Part {
     pub descriptor: Descriptor,
     /// The size of its file in bytes; none where there is no file.
     pub found: Option<u64>,
-    /// Whether a registry need not have it: a non-distributable layer.
+    /// Whether it is a non-distributable layer, which a registry need not have.
     pub foreign: bool,
 }
 
@@ -98,7 +98,7 @@ pub struct Listed {
     pub present: bool,
 }
 
-/// All there is to say of one manifest of one repository.
+/// Everything about one manifest of one repository.
 #[derive(Clone, Debug)]
 pub struct Description {
     /// Where it is.
@@ -107,7 +107,7 @@ pub struct Description {
     pub digest: Digest,
     /// Its own size in bytes.
     pub manifest_size: u64,
-    /// In one line.
+    /// A summary.
     pub summary: Summary,
     /// The type a referrers list gives it.
     pub artifact_type: Option<String>,
@@ -150,49 +150,38 @@ pub(crate) async fn tagged(
                 continue;
             };
             // Most registries have several tags on one manifest: `1`, `1.2`, `latest`.
-            if !described.contains_key(&digest) {
-                described.insert(digest, summary(&core, &repository, &digest).await);
-            }
-            tags.push(Tagged { tag, digest, content: described[&digest].clone(), origin });
+            let content = match described.get(&digest) {
+                Some(known) => known.clone(),
+                None => {
+                    let new = summary(&core, &repository, &digest).await;
+                    described.insert(digest, new.clone());
+                    new
+                }
+            };
+            tags.push(Tagged { tag, digest, content, origin });
         }
         Ok(TaggedPage { tags, next })
     });
     page.await
 }
 
-/// See [`Registry::locate`](crate::Registry::locate).
+/// See [`Registry::locate`](crate::Registry::locate), and, for `read: false`, `locate_unread` there.
 pub(crate) async fn locate(
     core: &Arc<Core>,
     name: &RequestedName,
     reference: &TagOrDigest,
-) -> Result<(RepositoryName, Digest), Error> {
-    let (asked, wanted, core) = (name.clone(), reference.clone(), core.clone());
-    let found = composed(async move || {
-        for repository in asked.candidates() {
-            if let Some(found) = core.catalog.manifest(repository, &wanted).await? {
-                return Ok(Some((repository.clone(), found.digest)));
-            }
-        }
-        Ok(None)
-    });
-    found.await?.ok_or_else(|| unknown(&name.path, reference))
-}
-
-/// See [`Registry::locate_unread`](crate::Registry::locate_unread).
-pub(crate) async fn locate_unread(
-    core: &Arc<Core>,
-    name: &RequestedName,
-    reference: &TagOrDigest,
+    read: bool,
 ) -> Result<(RepositoryName, Digest), Error> {
     let (asked, wanted, core) = (name.clone(), reference.clone(), core.clone());
     let found = composed(async move || {
         for repository in asked.candidates() {
             let digest = match &wanted {
+                wanted if read => core.catalog.manifest(repository, wanted).await?.map(|found| found.digest),
                 TagOrDigest::Tag(tag) => core.catalog.resolve(repository, tag).await?.map(|tag| tag.digest),
                 TagOrDigest::Digest(digest) => Some(*digest),
             };
             if let Some(digest) = digest
-                && core.catalog.names_manifest(repository, &digest).await?
+                && (read || core.catalog.names_manifest(repository, &digest).await?)
             {
                 return Ok(Some((repository.clone(), digest)));
             }
@@ -213,27 +202,12 @@ pub(crate) async fn description(
     described.await?.ok_or_else(|| unknown(repository, &digest))
 }
 
-/// See [`Registry::tag_origin`](crate::Registry::tag_origin).
-pub(crate) async fn tag_origin(
-    core: &Arc<Core>,
-    repository: &RepositoryName,
-    tag: &Tag,
-) -> Result<Option<Origin>, Error> {
-    let (core, repository, tag) = (core.clone(), repository.clone(), tag.clone());
-    composed(async move || Ok(core.catalog.resolve(&repository, &tag).await?.map(|found| found.origin))).await
-}
-
-/// See [`Registry::holders`](crate::Registry::holders).
-pub(crate) async fn holders(core: &Arc<Core>, digest: &Digest, limit: usize) -> Result<(Vec<Holder>, bool), Error> {
-    let digest = *digest;
-    core.run(async move |core| held(&core.catalog, &digest, limit).await).await
-}
-
 fn unknown(repository: &RepositoryName, reference: &impl ToString) -> Error {
     Error::ManifestUnknown { repository: repository.clone(), reference: reference.to_string() }
 }
 
-async fn held(catalog: &Catalog, digest: &Digest, limit: usize) -> Result<(Vec<Holder>, bool), Error> {
+/// See [`Registry::holders`](crate::Registry::holders).
+pub(crate) async fn holders(catalog: &Catalog, digest: &Digest, limit: usize) -> Result<(Vec<Holder>, bool), Error> {
     const PAGE: usize = 1000;
     let mut found = Vec::new();
     let mut after: Option<RepositoryName> = None;
@@ -336,7 +310,7 @@ async fn measure(
         }
         for (child, platform) in manifest.children() {
             if seen.len() < FOLLOWED && seen.insert(child.digest) {
-                // Attestations are of no platform, which is written so.
+                // Attestations have no platform, which is written as `unknown`.
                 let shown = |platform: &Platform| {
                     if platform.os == "unknown" { String::new() } else { platform.to_string() }
                 };
@@ -347,7 +321,7 @@ async fn measure(
         while next.is_none()
             && let Some((digest, platform)) = open.pop()
         {
-            // One that is absent or damaged does not hide the others.
+            // An absent or damaged one does not hide the others.
             let child = core.catalog.parsed(repository, &digest).await.ok().flatten();
             next = child.map(|manifest| (manifest, platform));
         }
@@ -356,7 +330,7 @@ async fn measure(
     Ok(())
 }
 
-/// What an image's config says it runs on. A config that cannot be read says nothing.
+/// The platform in an image's config, if that can be read.
 async fn platform(core: &Core, manifest: &Manifest) -> Option<String> {
     let bytes = core.blobs.read(&manifest.config()?.digest, MAX_CONFIG).await.ok()??;
     Some(ImageConfig::parse(&bytes).ok()?.platform()?.to_string())

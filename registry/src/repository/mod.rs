@@ -1,8 +1,7 @@
-//! The use cases: what a client may ask of a repository, without HTTP.
+//! The use cases of clients, without HTTP.
 //!
-//! Reads go by the name that was asked and look through the repositories it may mean; writes go to exactly one.
-//! Invariants kept here: a manifest is committed only after everything it names is there; a blob is visible only where
-//! it is linked; reads never write.
+//! Reads try the repositories that the requested name may mean; writes go to exactly one. Invariants: a manifest is
+//! committed only after everything it names is there; a blob is visible only where it is linked; reads never write.
 
 mod carry;
 mod delete;

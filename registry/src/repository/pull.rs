@@ -30,14 +30,14 @@ pub(crate) async fn blob(core: &Arc<Core>, name: &RequestedName, digest: &Digest
         return Ok(blob);
     }
     if !core.catalog.is_shown_by_medium(name, digest) {
-        core.catalog.ready().await?;
+        core.catalog.files.ready().await?;
     }
     let (core, asked, digest) = (core.clone(), name.clone(), *digest);
     let unknown = || Error::BlobUnknown { repository: name.path.clone(), digest };
     composed(async move || find_blob(&core, &asked, &digest).await).await?.ok_or_else(unknown)
 }
 
-/// One blob has one content: whichever repository shows it, the nearest place gives it.
+/// A digest has one content: in whichever repository it is visible, the nearest place serves it.
 async fn find_blob(core: &Core, name: &RequestedName, digest: &Digest) -> Result<Option<Blob>, Error> {
     let mut failed = None;
     for repository in name.candidates() {
@@ -45,7 +45,7 @@ async fn find_blob(core: &Core, name: &RequestedName, digest: &Digest) -> Result
         match core.blobs.find(digest, size).await {
             Ok(None) => {}
             Ok(found) => return Ok(found),
-            // Another of the names may give it another size.
+            // In another repository it may have another stated size.
             Err(error) => drop(failed.get_or_insert(error)),
         }
     }

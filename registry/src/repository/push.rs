@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::blobs::Place;
-use crate::catalog::{Changes, Provenance};
+use crate::catalog::{Changes, Layer, Provenance};
 use crate::core::Core;
 use crate::disk::threads::composed;
 use crate::error::Error;
@@ -63,30 +63,30 @@ impl Repository {
             }
         };
         let carried = carry::copy_named(&self.core, &self.name, &manifest).await?;
-        let write = self.core.catalog.write(&self.name).await?;
+        let write = self.core.catalog.files.write(&self.name).await?;
         let (core, name) = (self.core.clone(), self.name.clone());
         composed(async move || {
             for (digest, manifest) in carried.manifests {
                 // Children first, each durable before what names it.
                 if !core.catalog.is_stored(&name, &digest).await? {
-                    write.commit(Changes::of(name.clone()).link_manifest(digest, manifest)).await?;
+                    write.commit(Changes { manifests: vec![(digest, manifest)], ..Changes::of(name.clone()) }).await?;
                 }
             }
             check_references(&core, &name, &manifest).await?;
             let subject = manifest.subject().map(|subject| subject.digest);
-            let changes = Changes::of(name).link_manifest(digest, Arc::new(manifest));
-            let point = |changes: Changes, tag: &Tag| changes.point(tag.clone(), digest, by.clone());
-            write.commit(tags.iter().fold(changes, point)).await?;
+            let manifests = vec![(digest, Arc::new(manifest))];
+            let pointed = tags.iter().map(|tag| (tag.clone(), digest, by.clone())).collect();
+            write.commit(Changes { manifests, tags: pointed, ..Changes::of(name) }).await?;
             Ok(PutManifest { digest, subject, tags })
         })
         .await
     }
 
-    /// Makes a blob that may be seen elsewhere visible here; says whether it is. Without a source, any repository's
-    /// will do.
+    /// Makes a blob that is visible elsewhere visible here; says whether it is. Without a source, any repository may be the
+    /// source.
     ///
     /// # Errors
-    /// When the disk refuses. That there is no such blob, or no such source, is no error: the client uploads.
+    /// When the disk refuses. A blob or a source that does not exist is no error: the client uploads.
     ///
     /// # Durability
     /// Durable when it returned `true`.
@@ -99,17 +99,17 @@ impl Repository {
             let (core, digest) = (self.core.clone(), *digest);
             match composed(async move || carry::copy_blob(&core, &digest).await).await {
                 Ok(()) => seen = Some(medium),
-                // The client has it and uploads it.
+                // The client uploads it instead.
                 Err(Error::Medium(_)) => {}
                 Err(error) => return Err(error),
             }
         }
-        let write = self.core.catalog.write(&self.name).await?;
+        let write = self.core.catalog.files.write(&self.name).await?;
         let (core, name, from, digest) = (self.core.clone(), self.name.clone(), from.cloned(), *digest);
         composed(async move || {
             let _lease = core.blobs.depot.leases.hold(digest);
             let [Some(size)] = core.blobs.depot.sizes(&[digest]).await?[..] else { return Ok(false) };
-            if let Some(there) = core.catalog.stored_size(&name, &digest).await? {
+            if let Some(there) = core.catalog.files.visible(&name, &digest).await? {
                 return Ok(there == size);
             }
             match &from {
@@ -124,17 +124,17 @@ impl Repository {
                 None if seen.is_none() => seen = core.catalog.visible_anywhere(&digest).await?,
                 None => {}
             }
-            // A file of another size is damaged: the client is to bring the blob anew.
+            // A file of another size is damaged: the client must upload the blob again.
             let seen = seen == Some(size);
             if seen {
-                write.commit(Changes::of(name).link_blob(digest, size)).await?;
+                write.commit(Changes { blobs: vec![(digest, size)], ..Changes::of(name) }).await?;
             }
             Ok(seen)
         })
         .await
     }
 
-    /// The size of the blob on a medium, if that shows it here or in one of the sources, or, without any, anywhere.
+    /// The size of the blob on a medium, if it is visible there in this repository or a source; without a source, anywhere.
     fn on_medium(&self, digest: &Digest, from: Option<&RequestedName>) -> Option<u64> {
         let size = self.core.blobs.media().iter().find_map(|medium| medium.size(digest))?;
         let catalog = &self.core.catalog;
@@ -143,11 +143,11 @@ impl Repository {
     }
 }
 
-/// A node must never be given a manifest whose content cannot be produced.
+/// A client must never get a manifest whose content cannot be served.
 async fn check_references(core: &Core, name: &RepositoryName, manifest: &Manifest) -> Result<(), Error> {
     let mut missing = Vec::new();
     let blobs: Vec<_> = manifest.required_blobs().map(|blob| (blob.digest, blob.size)).collect();
-    // What a medium shows here was copied before.
+    // Blobs of a medium were copied before.
     let sizes = core.blobs.depot.sizes(&blobs.iter().map(|(digest, _)| *digest).collect::<Vec<_>>()).await?;
     for ((digest, stated), found) in blobs.into_iter().zip(sizes) {
         match found {

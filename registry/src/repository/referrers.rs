@@ -15,18 +15,18 @@ use crate::error::Error;
 use crate::names::RequestedName;
 use crate::oci::{Descriptor, Digest, MediaType, RepositoryName};
 
-/// How large an answer grows before it is cut into pages, in bytes: clients read at most 4 MiB.
+/// The largest page, in bytes: clients read at most 4 MiB.
 const PAGE: usize = 3 * 1024 * 1024;
 
-/// Most manifests looked at for one page, so that a filter that matches nothing ends too.
+/// How many manifests are read for one page at most, so that a filter without matches ends, too.
 const LOOKED_AT: usize = 2000;
 
-/// Some of the manifests about a subject.
+/// A page of the manifests about a subject.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReferrersPage {
     /// The image index that is the answer.
     pub json: Bytes,
-    /// The digest to go on after, when there are more.
+    /// The digest to continue after, when there are more.
     pub next: Option<Digest>,
 }
 

@@ -7,10 +7,10 @@ use crate::error::Error;
 use crate::names::RequestedName;
 use crate::oci::{RepositoryName, Tag};
 
-/// Some of a repository's tags, in bytewise order.
+/// A page of a repository's tags, in bytewise order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TagPage {
-    /// The repository they are of: the one the asked name meant.
+    /// Their repository, which the requested name meant.
     pub repository: RepositoryName,
     /// The tags.
     pub tags: Vec<Tag>,
@@ -18,7 +18,7 @@ pub struct TagPage {
     pub more: bool,
 }
 
-/// Some of the repositories that have a manifest, in bytewise order.
+/// A page of the repositories that have a manifest, in bytewise order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RepositoryPage {
     /// Their names.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::blobs::{OpenUpload, Unavailable};
+use crate::blobs::OpenUpload;
 use crate::catalog::Changes;
 use crate::core::Core;
 use crate::disk::threads::{blocking, composed};
@@ -13,7 +13,7 @@ use crate::oci::{Algorithm, Digest, RepositoryName, UploadId};
 
 use super::Repository;
 
-/// An upload held by one request. Dropped, it stays on disk at the size it has, and another request may go on.
+/// An upload held by one request. When it is dropped, it stays on disk, and another request can continue it.
 #[derive(Debug)]
 pub struct Upload {
     core: Arc<Core>,
@@ -22,57 +22,49 @@ pub struct Upload {
 }
 
 impl Repository {
-    /// Begins an upload whose bytes are hashed with `algorithm` as they come. Another algorithm may still finish it, at
-    /// the price of reading it again.
+    /// Begins an upload whose bytes are hashed with `algorithm` as they arrive. It may be finished with a digest of another
+    /// algorithm, but then all of it is read again.
     ///
     /// # Errors
     /// [`Error::TooManyUploads`].
     pub async fn start_upload(&self, algorithm: Algorithm) -> Result<Upload, Error> {
         let (core, repository) = (self.core.clone(), self.name.clone());
         blocking(move || {
-            let limit = core.settings.max_uploads;
-            match core.blobs.uploads.create(&repository, algorithm, limit)? {
-                Some(open) => Ok(Upload { core, repository, open }),
-                None => Err(Error::TooManyUploads(limit)),
-            }
+            let open = core.blobs.uploads.create(&repository, algorithm, core.settings.max_uploads)?;
+            Ok(Upload { core, repository, open })
         })
         .await
     }
 
-    /// Takes an upload of this repository to go on with it.
+    /// Takes an upload of this repository to continue it.
     ///
     /// # Errors
     /// [`Error::UploadUnknown`]; [`Error::UploadBusy`] while another request holds it.
     pub async fn upload(&self, id: UploadId) -> Result<Upload, Error> {
         let (core, repository) = (self.core.clone(), self.name.clone());
-        blocking(move || match core.blobs.uploads.take(&repository, id)? {
-            Ok(open) => Ok(Upload { core, repository, open }),
-            Err(Unavailable::Unknown) => Err(Error::UploadUnknown(repository)),
-            Err(Unavailable::Busy) => Err(Error::UploadBusy),
+        blocking(move || {
+            let open = core.blobs.uploads.take(&repository, id)?;
+            Ok(Upload { core, repository, open })
         })
         .await
     }
 
-    /// How many bytes of an upload are there, without taking it.
+    /// The size of an upload in bytes, without taking it.
     ///
     /// # Errors
     /// [`Error::UploadUnknown`].
     pub async fn upload_size(&self, id: UploadId) -> Result<u64, Error> {
         let (core, repository) = (self.core.clone(), self.name.clone());
-        blocking(move || core.blobs.uploads.size(&repository, id)?.ok_or(Error::UploadUnknown(repository))).await
+        blocking(move || core.blobs.uploads.size(&repository, id)).await
     }
 
-    /// Ends an upload and forgets its bytes.
+    /// Cancels an upload and removes its bytes.
     ///
     /// # Errors
     /// [`Error::UploadUnknown`].
     pub async fn cancel_upload(&self, id: UploadId) -> Result<(), Error> {
         let (core, repository) = (self.core.clone(), self.name.clone());
-        blocking(move || match core.blobs.uploads.cancel(&repository, id)? {
-            true => Ok(()),
-            false => Err(Error::UploadUnknown(repository)),
-        })
-        .await
+        blocking(move || core.blobs.uploads.cancel(&repository, id)).await
     }
 }
 
@@ -80,31 +72,31 @@ impl Upload {
     /// Its name.
     #[must_use]
     pub const fn id(&self) -> UploadId {
-        self.open.id()
+        self.open.id
     }
 
-    /// How many bytes are there.
+    /// Its size in bytes.
     #[must_use]
     pub const fn size(&self) -> u64 {
-        self.open.size()
+        self.open.size
     }
 
     /// Adds bytes at the end, hashing them while they are still in the processor's cache.
     ///
     /// # Errors
-    /// When the disk refuses; the upload is as long as before and can go on.
+    /// When the disk refuses; the upload is as long as before and can be continued.
     ///
     /// # Cancel safety
     /// Complete once it was polled: it does not wait for anything.
     #[allow(clippy::unused_async, reason = "a depot that is not a local disk will wait here")]
     #[allow(clippy::needless_pass_by_value, reason = "a depot that is not a local disk will keep the bytes")]
     pub async fn append(&mut self, bytes: Bytes) -> Result<(), Error> {
-        // On this thread: handing pieces to another one costs half as much again (measured), and a page cache that
-        // accepts writes does not block.
+        // On this thread: handing pieces to another one takes half as long again (measured), and writing to the page cache
+        // does not block.
         Ok(self.open.append(&bytes)?)
     }
 
-    /// Ends the upload: its content becomes a blob that may be seen in the repository. Gives its size in bytes.
+    /// Ends the upload: its content becomes a blob that is visible in the repository. Returns its size in bytes.
     ///
     /// # Errors
     /// [`Error::DigestMismatch`]: then nothing is stored, and the upload stays as it is.
@@ -116,12 +108,12 @@ impl Upload {
     /// Goes on to its end when dropped.
     pub async fn finish(self, expected: Digest) -> Result<u64, Error> {
         let Self { core, repository, open } = self;
-        let write = core.catalog.write(&repository).await?;
+        let write = core.catalog.files.write(&repository).await?;
         composed(async move || {
             let (open, size) = adopt(&core, open, expected).await?;
-            // Nothing of it may be collected before the link stands.
+            // Garbage collection must not remove it before it is linked.
             let _lease = core.blobs.depot.leases.hold(expected);
-            write.commit(Changes::of(repository).link_blob(expected, size)).await?;
+            write.commit(Changes { blobs: vec![(expected, size)], ..Changes::of(repository) }).await?;
             open.end()?;
             Ok(size)
         })
@@ -133,7 +125,7 @@ impl Upload {
 async fn adopt(core: &Arc<Core>, mut open: OpenUpload, expected: Digest) -> Result<(OpenUpload, u64), Error> {
     let core = core.clone();
     blocking(move || {
-        let (found, size) = (open.digest(expected.algorithm())?, open.size());
+        let (found, size) = (open.digest(expected.algorithm())?, open.size);
         if found != expected {
             return Err(Error::DigestMismatch { expected, found });
         }
@@ -148,7 +140,7 @@ async fn adopt(core: &Arc<Core>, mut open: OpenUpload, expected: Digest) -> Resu
                 return Err(error.into());
             }
         };
-        // Also when the blob was there: the request that put it there may not have synced the folder yet.
+        // Also when the blob was there: the request that stored it may not have synced the folder yet.
         files.sync(expected.algorithm())?;
         core.blobs.adopted(&expected, adopted);
         Ok((open, size))

@@ -81,7 +81,7 @@ impl Pass<'_> {
             }
         }
         self.positions(&positions);
-        let mut repositories: BTreeSet<_> = core.catalog.stored_repositories().await?.into_iter().collect();
+        let mut repositories: BTreeSet<_> = core.catalog.files.linked_repositories().await?.into_iter().collect();
         repositories.extend(core.catalog.mounted().iter().flat_map(|names| names.repositories.keys().cloned()));
         for repository in repositories {
             if self.report.stopped {
@@ -130,7 +130,7 @@ impl Pass<'_> {
             named.entry(repository).or_default().insert(digest);
         }
         for (repository, named) in named {
-            let linked = core.catalog.linked(&repository).await?;
+            let linked = core.catalog.files.linked(&repository).await?;
             self.names(&repository, linked, &|digest| named.contains(digest)).await?;
         }
         Ok(())
@@ -180,7 +180,7 @@ impl Pass<'_> {
     }
 
     async fn move_aside(&self, damaged: &Blob) -> Result<bool, Error> {
-        let _alone = self.core.catalog.exclusive().await?;
+        let _alone = self.core.catalog.files.exclusive().await?;
         let moved = self.core.blobs.quarantine(damaged).await?;
         self.core.catalog.forget_manifests();
         Ok(moved)

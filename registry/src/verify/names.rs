@@ -15,7 +15,7 @@ type Broken = BTreeMap<Digest, Vec<Subject>>;
 
 impl Pass<'_> {
     pub(super) async fn repository(&mut self, repository: &RepositoryName) -> Result<(), Error> {
-        let linked = self.core.catalog.linked(repository).await?;
+        let linked = self.core.catalog.files.linked(repository).await?;
         for (digest, size) in &linked.blobs {
             self.named(digest, *size, false).await?;
         }
@@ -157,7 +157,7 @@ impl Pass<'_> {
 
     fn link(&mut self, error: &DiskError) {
         let DiskError::Damaged { path, reason } = error else { return };
-        let path = path.strip_prefix(self.core.folder.root()).unwrap_or(path);
+        let path = path.strip_prefix(self.core.folder.layout.root()).unwrap_or(path);
         let problem = format!("{reason}; push or ingest again what it names");
         self.findings.of(stored(&format!("link {}", path.display())), problem);
     }

@@ -1,31 +1,27 @@
-//! The one place that changes names: truth first, then the index, then what was cached.
+//! The one place that changes names: truth first, then the index, then the caches.
 //!
 //! Invariants: a manifest is linked only after everything it names is there, its tag comes last, and removing goes the
-//! other way round; all tags of an entry of the log are changed or none, whatever the moment of a crash.
+//! other way round. A crash leaves all tags of an entry of the log changed or none.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::folder::Folder;
+use super::folder::{Folder, Settling};
 use super::index::{Index, Rows};
 use super::links::{BlobLink, Link, ManifestLink};
-use super::settling::Settling;
 use crate::catalog::binding::{Provenance, TagLink};
 use crate::catalog::changes::Changes;
 use crate::catalog::release::{ManifestName, ReleaseKind, ReleaseRecord, TagChange, now};
-use crate::disk::{Batch, DiskError};
+use crate::disk::{Batch, DiskError, damaged_is_none};
 use crate::error::Error;
 use crate::oci::{Digest, Manifest, RepositoryName, Tag, TagOrDigest};
 
 impl Folder {
-    /// Commits changes of one repository. Says whether anything was there that was to be unlinked.
-    ///
-    /// # Durability
-    /// Durable when it returns.
+    /// Commits changes of one repository, durably. Says whether anything was there that was to be unlinked.
     pub(super) fn commit(&self, changes: &Changes, index: &Index) -> Result<bool, Error> {
         let committed = self.write_truth(changes).map_err(Error::from).and_then(|unlinked| {
             let applied = index.apply(rows(changes));
-            // What lists are made of comes first, then what a read of these very names may have kept.
+            // After the index: a read in between would cache the old answer again.
             self.forget(changes);
             applied?;
             Ok(unlinked)
@@ -41,20 +37,20 @@ impl Folder {
         let mut unlinked = false;
         let mut batch = Batch::new(&self.layout);
         for tag in &changes.unlinked_tags {
-            unlinked |= links.remove(&mut batch, repository, Link::Tag(tag))?;
+            unlinked |= batch.remove(&links.path(repository, Link::Tag(tag)))?;
         }
         batch.commit()?;
         let mut batch = Batch::new(&self.layout);
         for (digest, _) in &changes.unlinked_manifests {
-            unlinked |= links.remove(&mut batch, repository, Link::Manifest(digest))?;
+            unlinked |= batch.remove(&links.path(repository, Link::Manifest(digest)))?;
         }
         batch.commit()?;
         let mut batch = Batch::new(&self.layout);
         for digest in &changes.unlinked_blobs {
-            unlinked |= links.remove(&mut batch, repository, Link::Blob(digest))?;
+            unlinked |= batch.remove(&links.path(repository, Link::Blob(digest)))?;
         }
         for (digest, size) in &changes.blobs {
-            links.write(&mut batch, repository, Link::Blob(digest), &BlobLink { size: *size })?;
+            batch.write_record(&links.path(repository, Link::Blob(digest)), &BlobLink { size: *size })?;
         }
         batch.commit()?;
         for (digest, manifest) in &changes.manifests {
@@ -78,21 +74,21 @@ impl Folder {
         }
         self.blobs.put(&[(*digest, manifest.bytes().clone())])?;
         let mut batch = Batch::new(&self.layout);
-        self.links.write(&mut batch, repository, Link::Manifest(digest), &link)?;
+        batch.write_record(&self.links.path(repository, Link::Manifest(digest)), &link)?;
         batch.commit()
     }
 
     fn point(&self, repository: &RepositoryName, tags: &[(Tag, Digest, Provenance)]) -> Result<(), DiskError> {
         let mut batch = Batch::new(&self.layout);
         for (tag, digest, by) in tags {
-            // The same again, from the same source: nothing to write.
+            // The same target from the same source: nothing to write.
             let there = self.links.tag(repository, tag);
             if matches!(&there, Ok(Some(link)) if link.digest == *digest && link.provenance == *by) {
                 continue;
             }
             let sequence = self.sequence.next()?;
             let link = TagLink { digest: *digest, sequence, at: now(), provenance: by.clone() };
-            self.links.write(&mut batch, repository, Link::Tag(tag), &link)?;
+            batch.write_record(&self.links.path(repository, Link::Tag(tag)), &link)?;
         }
         batch.commit()
     }
@@ -104,11 +100,11 @@ impl Folder {
         tags.for_each(|tag| forget(TagOrDigest::Tag(tag.clone())));
         let manifests = changes.manifests.iter().chain(&changes.unlinked_manifests);
         manifests.for_each(|(digest, _)| forget(TagOrDigest::Digest(*digest)));
-        // Blobs that only such a manifest made visible here are so no more.
+        // Blobs that only such a manifest made visible here are now invisible.
         let named = changes.unlinked_manifests.iter().flat_map(|(_, manifest)| manifest.blobs());
         let hidden = named.map(|blob| blob.digest).chain(changes.unlinked_blobs.iter().copied());
         hidden.for_each(|digest| self.caches.visible.remove(&(repository.clone(), digest)));
-        // The manifest that is pushed next asks for them.
+        // The manifest that is pushed next names them.
         for (digest, size) in &changes.blobs {
             let key = (repository.clone(), *digest);
             self.caches.visible.remove(&key);
@@ -116,8 +112,8 @@ impl Folder {
         }
     }
 
-    /// Links manifests of many repositories that an ingest brought, those of them that are not linked yet. Their blobs
-    /// must have their names; each folder is synced once. Says whether there were any.
+    /// Links those manifests of an ingest that are not linked yet; says whether there were any. Their blobs must be
+    /// stored. Each folder is synced once.
     pub(super) fn link_ingested(
         &self,
         manifests: &[(ManifestName, Arc<Manifest>)],
@@ -126,7 +122,7 @@ impl Folder {
         let mut fresh = Vec::new();
         for (name, manifest) in manifests {
             let linked = self.links.manifest(&name.repository, &name.digest)?;
-            // One whose file the disk has lost is linked still, and brought anew.
+            // One that is linked and whose file is gone is stored again.
             if linked.is_none() || self.blobs.size(&name.digest)? != Some(manifest.bytes().len() as u64) {
                 fresh.push((name, manifest, linked));
             }
@@ -136,30 +132,25 @@ impl Folder {
         }
         let contents: std::collections::BTreeMap<_, _> =
             fresh.iter().map(|(name, manifest, _)| (name.digest, manifest.bytes().clone())).collect();
-        // Blobs take their names in this process, in another request, or in one that was killed before it synced the
-        // folder: all of them are made durable here.
+        // Blobs were renamed by this ingest, by another request, or by a process that was killed before it synced the
+        // folder: the names of all are made durable here.
         self.blobs.put_and_sync_all(&contents.into_iter().collect::<Vec<_>>())?;
         let mut batch = Batch::new(&self.layout);
         let mut rows = Rows::default();
         for (ManifestName { repository, digest }, manifest, linked) in &fresh {
             let link = linked.clone().unwrap_or_else(|| link_of(manifest, true));
-            self.links.write(&mut batch, repository, Link::Manifest(digest), &link)?;
+            batch.write_record(&self.links.path(repository, Link::Manifest(digest)), &link)?;
             rows.manifest(repository, digest, manifest, true);
         }
         batch.commit()?;
         index.apply(rows)?;
-        // That these manifests were not there may be cached.
+        // Their absence may be cached.
         self.caches.manifests.clear();
         Ok(true)
     }
 
-    /// Commits an entry of the log: from its rename on it is what every client sees. Nothing else may change meanwhile.
-    ///
-    /// # Errors
-    /// When the disk refuses. Then nothing of it is seen, or all of it and the rest follows with the next change.
-    ///
-    /// # Durability
-    /// Durable when it returns.
+    /// Commits an entry of the log, durably: from its rename on it is what every client sees. Nothing else may change
+    /// meanwhile. When the disk refuses, none of it is visible, or all of it and the links follow with the next change.
     pub(crate) fn commit_entry(&self, record: &ReleaseRecord, index: &Index) -> Result<(), Error> {
         let committed = self.publish(record, index);
         if matches!(committed, Err(Error::Disk(_))) {
@@ -176,7 +167,7 @@ impl Folder {
         for TagChange { repository, tag, after, .. } in &record.changes {
             rows.tag(repository, tag, after.as_ref().map(|link| &link.digest));
         }
-        // From here every read finds all of it: first by name, then in the lists.
+        // From here on every read sees all of it: first by name, then in the lists.
         *self.settling.write() = Settling::of(record);
         self.caches.manifests.clear();
         *self.unsettled.lock() = Some(record.clone());
@@ -187,13 +178,13 @@ impl Folder {
         if record.unlinked.is_empty() {
             return Ok(());
         }
-        // What the manifests made visible is found by looking at what is left.
+        // Which blobs became invisible follows from what is left.
         let concerned: BTreeSet<_> = record.unlinked.iter().map(|manifest| &manifest.repository).collect();
         self.reconcile(concerned, index)
     }
 
-    /// Writes a committed entry to its tags' links. When the disk refuses, it stays what every client sees; the next
-    /// change, or the next start, tries again, for nothing may change a tag before.
+    /// Settles a committed entry. When the disk refuses, it still is what every client sees; the next change or the next
+    /// start tries again, because no tag may change before.
     pub(super) fn settle_again(&self) -> Result<(), Error> {
         let mut unsettled = self.unsettled.lock();
         if let Some(record) = &*unsettled {
@@ -204,26 +195,24 @@ impl Folder {
         Ok(())
     }
 
-    /// Writes a committed entry to its tags' links. Doing it twice does no harm: a tag that changed later stays.
+    /// Writes a committed entry to the links. Idempotent: a tag that changed later stays.
     pub(super) fn settle(&self, release: &ReleaseRecord) -> Result<(), DiskError> {
         let mut batch = Batch::new(&self.layout);
         for TagChange { repository, tag, after, .. } in &release.changes {
-            let later = match self.links.tag(repository, tag) {
-                Ok(there) => there.is_some_and(|there| there.sequence >= release.id),
-                // The disk lost what it said; the release says it anew.
-                Err(DiskError::Damaged { .. }) => false,
-                Err(error) => return Err(error),
-            };
+            // A damaged link is written again.
+            let there = damaged_is_none(self.links.tag(repository, tag))?;
+            let later = there.is_some_and(|there| there.sequence >= release.id);
+            let path = self.links.path(repository, Link::Tag(tag));
             match after {
                 _ if later => {}
-                Some(link) => self.links.write(&mut batch, repository, Link::Tag(tag), link)?,
-                None => drop(self.links.remove(&mut batch, repository, Link::Tag(tag))?),
+                Some(link) => batch.write_record(&path, link)?,
+                None => drop(batch.remove(&path)?),
             }
         }
         batch.commit()?;
         let mut batch = Batch::new(&self.layout);
         for ManifestName { repository, digest } in &release.unlinked {
-            self.links.remove(&mut batch, repository, Link::Manifest(digest))?;
+            batch.remove(&self.links.path(repository, Link::Manifest(digest)))?;
         }
         batch.commit()?;
         if let ReleaseKind::Removal { of } = release.kind {

@@ -2,6 +2,9 @@
 //!
 //! Everything here blocks; [`Files`](super::Files) is the asynchronous face.
 
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::watch;
 
@@ -9,24 +12,46 @@ use super::index::Index;
 use super::links::Links;
 use super::log::ReleaseLog;
 use super::sequence::Sequence;
-use super::settling::Settling;
 use crate::blobs;
 use crate::catalog::binding::TagLink;
 use crate::catalog::caches::Caches;
 use crate::catalog::layer::ServedManifest;
-use crate::catalog::release::{ManifestName, ReleaseError, ReleaseKind, ReleaseRecord};
-use crate::disk::{DiskError, Layout};
+use crate::catalog::release::{ManifestName, ReleaseError, ReleaseKind, ReleaseRecord, TagChange};
+use crate::disk::{DiskError, Layout, damaged_is_none};
 use crate::error::Error;
 use crate::oci::{Digest, MAX_MANIFEST_SIZE, RepositoryName, Tag};
-use std::sync::Arc;
 
-/// How far the index is.
+/// The state of the index.
 #[derive(Clone, Debug)]
 pub(super) enum Opening {
-    /// Being opened, or rebuilt from the links.
+    /// It is being opened, or rebuilt from the links.
     Pending,
     Ready(Arc<Index>),
     Closed,
+}
+
+/// What a committed entry of the log says as long as the links do not say it yet. Read before the links.
+#[derive(Debug, Default)]
+pub(super) struct Settling {
+    /// Where tags point; `None` for removed ones.
+    pub(super) tags: HashMap<(RepositoryName, Tag), Option<TagLink>>,
+    /// Manifests that were removed from their repositories.
+    unlinked: HashSet<ManifestName>,
+}
+
+impl Settling {
+    pub(super) fn of(record: &ReleaseRecord) -> Self {
+        let tag =
+            |TagChange { repository, tag, after, .. }: &TagChange| ((repository.clone(), tag.clone()), after.clone());
+        Self { tags: record.changes.iter().map(tag).collect(), unlinked: record.unlinked.iter().cloned().collect() }
+    }
+
+    /// Whether the manifest was removed from its repository.
+    pub(super) fn is_unlinked(&self, repository: &RepositoryName, digest: &Digest) -> bool {
+        // Nearly always the set is empty, and no key has to be made.
+        !self.unlinked.is_empty()
+            && self.unlinked.contains(&ManifestName { repository: repository.clone(), digest: *digest })
+    }
 }
 
 /// The names of one data folder.
@@ -39,17 +64,17 @@ pub(crate) struct Folder {
     pub(crate) log: ReleaseLog,
     pub(crate) sequence: Sequence,
     pub(super) caches: Arc<Caches>,
-    /// What a committed release says that is not yet in the tags' links.
+    /// What a committed release says that is not in the links yet.
     pub(super) settling: RwLock<Settling>,
-    /// That release, as long as the disk refuses to write it to them.
-    pub(super) unsettled: Mutex<Option<ReleaseRecord>>,
+    /// That release, until the disk has accepted the links.
+    pub(crate) unsettled: Mutex<Option<ReleaseRecord>>,
     /// The release in effect, once it was read from the log.
     pub(super) in_effect: Mutex<Option<Option<u64>>>,
     pub(super) index: watch::Sender<Opening>,
 }
 
 impl Folder {
-    /// Opens the folder's names and finishes what a crash left half applied. The index is opened later.
+    /// Opens the folder's names and applies releases that a crash left unsettled. The index is opened later.
     pub(super) fn open(layout: Layout, blobs: blobs::Files, caches: Arc<Caches>) -> Result<Self, DiskError> {
         let folder = Self {
             blobs,
@@ -91,7 +116,7 @@ impl Folder {
     }
 
     /// The size a blob of this repository must have: the one counted when it was pushed, else the one a manifest gives
-    /// it. `None` when it may not be seen here.
+    /// it. `None` when it is not visible here.
     pub(super) fn visible(
         &self,
         repository: &RepositoryName,
@@ -106,13 +131,13 @@ impl Folder {
         Ok(index.named_size(repository, digest)?)
     }
 
-    /// A release that may be gone back to, pinned or removed.
+    /// The entry of a release, which can be rolled back to, pinned or removed.
     pub(crate) fn release_record(&self, id: u64) -> Result<ReleaseRecord, Error> {
         let record = self.log.read(id)?.ok_or(ReleaseError::Unknown(id))?;
         if record.kind == ReleaseKind::Ingest { Ok(record) } else { Err(ReleaseError::NotARelease(id).into()) }
     }
 
-    /// The release in effect, by the last entry that can be read: a damaged one must not keep the next bundle out.
+    /// The release in effect, by the last entry that can be read: a damaged one must not block the next ingest.
     pub(crate) fn in_effect(&self) -> Result<Option<u64>, Error> {
         let mut known = self.in_effect.lock();
         if let Some(known) = *known {
@@ -134,24 +159,15 @@ impl Folder {
         Ok(found)
     }
 
-    /// The entry that is committed and that the disk refused to write to its tags' links.
-    pub(crate) fn unsettled(&self) -> Option<ReleaseRecord> {
-        self.unsettled.lock().clone()
-    }
-
-    /// Which of these manifests no entry of the log says that it brought. The last entries are read first, and nearly
-    /// always they say so.
+    /// Which of these manifests no entry of the log lists. The newest entries are read first, and nearly always list them.
     pub(super) fn unknown_to_log(&self, mut unknown: Vec<ManifestName>) -> Result<Vec<ManifestName>, Error> {
         for id in self.log.ids()?.into_iter().rev() {
             if unknown.is_empty() {
                 break;
             }
-            let entry = match self.log.read(id) {
-                // The list of releases says that it is damaged.
-                Err(DiskError::Damaged { .. }) => None,
-                read => read?,
-            };
-            let known: std::collections::HashSet<_> = entry.iter().flat_map(|entry| &entry.manifests).collect();
+            // The list of releases reports a damaged one.
+            let entry = damaged_is_none(self.log.read(id))?;
+            let known: HashSet<_> = entry.iter().flat_map(|entry| &entry.manifests).collect();
             unknown.retain(|manifest| !known.contains(manifest));
         }
         Ok(unknown)

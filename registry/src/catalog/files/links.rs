@@ -1,16 +1,14 @@
-//! Link files: which manifests, blobs and tags a repository has. This is the truth; the index is derived from it.
+//! Link files: which manifests, blobs and tags a repository has. They are the truth; the index is derived from them.
 //!
-//! A link to a manifest is written only after the manifest and everything it names is there, a tag's link after that;
-//! removing goes the other way round. `commit` keeps that order; this file keeps each link whole.
+//! The order in which links are written is `commit`'s; here each link is written whole.
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
 use crate::catalog::binding::TagLink;
-use crate::disk::{self, Batch, Context, DiskError, Layout, absent_is_none, read, render};
+use crate::disk::{BLOBS, Context, DiskError, Layout, MANIFESTS, TAGS, absent_is_none, read};
 use crate::oci::{Algorithm, Digest, MediaType, RepositoryName, Tag};
 
 /// A manifest is in a repository.
@@ -26,7 +24,7 @@ pub struct ManifestLink {
     pub ingested: bool,
 }
 
-/// A blob was pushed to, or mounted in, a repository.
+/// A blob was pushed to or mounted in a repository.
 #[derive(Serialize, Deserialize)]
 pub(super) struct BlobLink {
     /// Its size in bytes.
@@ -41,7 +39,7 @@ pub(crate) enum Link<'a> {
     Tag(&'a Tag),
 }
 
-/// Reads the links of a data folder.
+/// The links of a data folder.
 #[derive(Clone, Debug)]
 pub(crate) struct Links {
     pub(super) layout: Layout,
@@ -49,16 +47,16 @@ pub(crate) struct Links {
 
 impl Links {
     pub(crate) fn tag(&self, name: &RepositoryName, tag: &Tag) -> Result<Option<TagLink>, DiskError> {
-        read(&self.layout.tag_link(name, tag))
+        read(&self.path(name, Link::Tag(tag)))
     }
 
     pub(crate) fn manifest(&self, name: &RepositoryName, digest: &Digest) -> Result<Option<ManifestLink>, DiskError> {
-        read(&self.layout.manifest_link(name, digest))
+        read(&self.path(name, Link::Manifest(digest)))
     }
 
     /// The size, in bytes, of a blob that was pushed to or mounted in a repository.
     pub(crate) fn blob_size(&self, name: &RepositoryName, digest: &Digest) -> Result<Option<u64>, DiskError> {
-        let link: Option<BlobLink> = read(&self.layout.blob_link(name, digest))?;
+        let link: Option<BlobLink> = read(&self.path(name, Link::Blob(digest)))?;
         Ok(link.map(|link| link.size))
     }
 
@@ -69,12 +67,12 @@ impl Links {
 
     /// The manifests of a repository, in no order.
     pub(crate) fn manifests(&self, name: &RepositoryName) -> Result<Vec<Digest>, DiskError> {
-        digests(|algorithm| self.layout.manifest_links(name, algorithm))
+        self.digests(name, MANIFESTS)
     }
 
     /// The blobs pushed to or mounted in a repository, in no order.
     pub(crate) fn blobs(&self, name: &RepositoryName) -> Result<Vec<Digest>, DiskError> {
-        digests(|algorithm| self.layout.blob_links(name, algorithm))
+        self.digests(name, BLOBS)
     }
 
     /// Every repository that has a folder of links, in no order. Walks the tree: for rebuilding only.
@@ -86,13 +84,13 @@ impl Links {
             let mut is_repository = false;
             for entry in fs::read_dir(&folder).on("list", &folder)? {
                 let entry = entry.on("list", &folder)?;
-                // Links into other places are none of ours.
+                // Symbolic links are not ours.
                 if !entry.file_type().on("look at", &entry.path())?.is_dir() {
                     continue;
                 }
                 let file_name = entry.file_name();
                 match file_name.to_str() {
-                    Some(disk::MANIFESTS | disk::BLOBS | disk::TAGS) => is_repository = true,
+                    Some(MANIFESTS | BLOBS | TAGS) => is_repository = true,
                     _ => folders.push(entry.path()),
                 }
             }
@@ -104,46 +102,26 @@ impl Links {
         Ok(found)
     }
 
-    /// Writes a link, replacing the one that is there.
-    pub(crate) fn write(
-        &self,
-        batch: &mut Batch<'_>,
-        name: &RepositoryName,
-        link: Link<'_>,
-        record: &impl Serialize,
-    ) -> Result<(), DiskError> {
-        batch.write(&self.path(name, link), &render(record))
-    }
-
-    /// Removes a link; says whether there was one.
-    pub(crate) fn remove(
-        &self,
-        batch: &mut Batch<'_>,
-        name: &RepositoryName,
-        link: Link<'_>,
-    ) -> Result<bool, DiskError> {
-        batch.remove(&self.path(name, link))
-    }
-
-    fn path(&self, name: &RepositoryName, link: Link<'_>) -> PathBuf {
+    /// The file of a link.
+    pub(super) fn path(&self, name: &RepositoryName, link: Link<'_>) -> PathBuf {
         match link {
-            Link::Blob(digest) => self.layout.blob_link(name, digest),
-            Link::Manifest(digest) => self.layout.manifest_link(name, digest),
+            Link::Blob(digest) => self.layout.digest_link(name, BLOBS, digest),
+            Link::Manifest(digest) => self.layout.digest_link(name, MANIFESTS, digest),
             Link::Tag(tag) => self.layout.tag_link(name, tag),
         }
     }
-}
 
-fn digests(folder: impl Fn(Algorithm) -> PathBuf) -> Result<Vec<Digest>, DiskError> {
-    let mut found = Vec::new();
-    for algorithm in Algorithm::ALL {
-        found.extend(list(&folder(algorithm), |file| Digest::from_str(&format!("{algorithm}:{file}")).ok())?);
+    fn digests(&self, name: &RepositoryName, links: &str) -> Result<Vec<Digest>, DiskError> {
+        let mut found = Vec::new();
+        for algorithm in Algorithm::ALL {
+            let parse = |file: &str| format!("{algorithm}:{file}").parse::<Digest>().ok();
+            found.extend(list(&self.layout.digest_links(name, links, algorithm), parse)?);
+        }
+        Ok(found)
     }
-    Ok(found)
 }
 
-/// The entries of a folder that `parse` knows; others (an editor's backup, `lost+found`) are not ours and are passed
-/// over.
+/// The entries of a folder that `parse` knows. Others (an editor's backup, `lost+found`) are not ours and are skipped.
 fn list<T>(folder: &Path, parse: impl Fn(&str) -> Option<T>) -> Result<Vec<T>, DiskError> {
     let Some(entries) = absent_is_none(fs::read_dir(folder)).on("list", folder)? else { return Ok(Vec::new()) };
     let mut found = Vec::new();

@@ -1,16 +1,15 @@
-//! The log of releases: an entry for every change of the tag table that is more than one push or one delete.
+//! The release log: an entry for every change of many tags at once.
 //!
-//! An entry's rename into `releases/pending` is the one moment at which all its tags change; writing them to the tags'
-//! own links comes after and is done again by the next start when it was cut off. Then it moves to `releases`, where it
-//! stays.
+//! All tags of an entry change at one moment: its rename into `releases/pending`. Then they are written to their links,
+//! again at the next start if that was interrupted, and the entry moves to `releases`, where it stays.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::catalog::release::ReleaseRecord;
-use crate::disk::{self, Batch, Context, DiskError, Layout, absent_is_none, sync_folder};
+use crate::disk::{Batch, Context, DiskError, Layout, absent_is_none, parse, render, sync_folder};
 
-/// The largest entry written or read, in bytes: some hundred thousand tags.
+/// The largest entry written or read, in bytes: several hundred thousand tags.
 pub(crate) const MAX_RECORD: u64 = 256 << 20;
 
 /// The entries of a data folder.
@@ -20,17 +19,14 @@ pub(crate) struct ReleaseLog {
 }
 
 impl ReleaseLog {
-    /// Commits an entry. After this its tags are the truth, whatever their links still say.
-    ///
-    /// # Durability
-    /// Durable when it returns.
+    /// Commits an entry, durably. From here on it overrides the links of its tags.
     pub(crate) fn commit(&self, record: &ReleaseRecord) -> Result<(), DiskError> {
         let path = self.layout.pending_release(record.id);
-        // Best effort: what was refused must not come true at the next start.
+        // Best effort: an entry that was refused must not be applied at the next start.
         self.write(&path, record).inspect_err(|_| drop(fs::remove_file(&path)))
     }
 
-    /// Says that the links of all its tags are written and durable.
+    /// Moves an entry out of `pending`, durably: its links are written and synced.
     pub(crate) fn settle(&self, id: u64) -> Result<(), DiskError> {
         let settled = self.layout.release(id);
         fs::rename(self.layout.pending_release(id), &settled).on("put in place", &settled)?;
@@ -38,15 +34,12 @@ impl ReleaseLog {
         sync_folder(&self.layout.pending_releases())
     }
 
-    /// Writes a settled entry anew.
-    ///
-    /// # Durability
-    /// Durable when it returns; before, a crash leaves the old one or the new one.
+    /// Replaces a settled entry, durably. A crash leaves the old one or the new one.
     pub(crate) fn replace(&self, record: &ReleaseRecord) -> Result<(), DiskError> {
         self.write(&self.layout.release(record.id), record)
     }
 
-    /// Takes a settled entry away, durably. It need not be there.
+    /// Removes a settled entry, if it is there, durably.
     pub(crate) fn forget(&self, id: u64) -> Result<(), DiskError> {
         let mut batch = Batch::new(&self.layout);
         batch.remove(&self.layout.release(id))?;
@@ -70,7 +63,7 @@ impl ReleaseLog {
     }
 
     fn write(&self, path: &Path, record: &ReleaseRecord) -> Result<(), DiskError> {
-        let text = disk::render(record);
+        let text = render(record);
         if text.len() as u64 > MAX_RECORD {
             let source = std::io::Error::other(format!("it has more than {MAX_RECORD} bytes; take in fewer at once"));
             return Err(DiskError::Io { operation: "write the record", path: path.to_owned(), source });
@@ -97,5 +90,5 @@ fn read(path: &Path) -> Result<Option<ReleaseRecord>, DiskError> {
     let Some(file) = absent_is_none(fs::File::open(path)).on("open", path)? else { return Ok(None) };
     let mut text = Vec::new();
     std::io::Read::read_to_end(&mut std::io::Read::take(file, MAX_RECORD), &mut text).on("read", path)?;
-    disk::parse(&text, path).map(Some)
+    parse(&text, path).map(Some)
 }

@@ -3,7 +3,7 @@
 //! ```text
 //!   links · log · sequence     the truth, as files          index      derived, in sled, sealed at a clean stop
 //!        └───────── folder ────────┘                                       │
-//!   commit (truth → index → caches) · settling · rebuild · opening (the index's life)
+//!   commit (truth → index → caches) · rebuild · opening (the index's life) · write (locks)
 //! ```
 
 mod commit;
@@ -14,7 +14,6 @@ mod log;
 mod opening;
 mod rebuild;
 mod sequence;
-mod settling;
 mod write;
 
 use std::sync::{Arc, Weak};
@@ -28,21 +27,22 @@ pub(crate) use rebuild::Linked;
 pub use rebuild::RebuildReport;
 pub(crate) use write::{Exclusive, Write};
 
-use write::Locks;
+use write::{Locks, Right};
 
 use super::binding::Binding;
 use super::caches::Caches;
-use super::layer::{Layer, Page, ServedManifest};
+use super::layer::{Layer, ServedManifest};
+use super::page::Page;
 use crate::blobs::{self, Answer};
 use crate::disk::threads::blocking;
 use crate::disk::{DiskError, Layout};
 use crate::error::Error;
 use crate::oci::{Digest, RepositoryName, Tag};
 
-/// How often a question is asked that the index fails under: the disk that failed one may fail the next as it is made.
+/// How often a question is asked while the index fails under it: the disk may fail the rebuilt one, too.
 const ATTEMPTS: usize = 3;
 
-/// The asynchronous face: one hop to a thread that may block for each question. Cheap to clone.
+/// The asynchronous face: each question is one hop to a thread that may block. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(crate) struct Files {
     folder: Arc<Folder>,
@@ -70,7 +70,7 @@ impl Files {
 
     /// Rebuilds the index from the links. What needs it waits meanwhile.
     pub(crate) async fn rebuild(&self) -> Result<RebuildReport, Error> {
-        // Nothing may be linked between the walk and the moment the new index counts.
+        // Nothing may be linked between the walk and the moment the new index is in place.
         let alone = self.locks.alone().await;
         let (folder, old) = (self.folder.clone(), self.folder.take_index().await?);
         blocking(move || {
@@ -80,17 +80,19 @@ impl Files {
         .await
     }
 
-    /// Keeps other changes of one repository, and releases, away until the value is dropped.
+    /// The right to change one repository. No other change of it, and no release, happens while the value lives.
     pub(crate) async fn write(&self, repository: &RepositoryName) -> Result<Write, Error> {
-        let lock = self.locks.of(repository).await;
-        // After the lock: a rebuild holds it while it replaces the index.
-        Ok(Write::new(self.folder.clone(), self.folder.index().await?, lock))
+        self.right(self.locks.of(repository).await).await
     }
 
-    /// Keeps every other change away until the value is dropped.
+    /// The right to change everything. No other change happens while the value lives.
     pub(crate) async fn exclusive(&self) -> Result<Exclusive, Error> {
-        let alone = self.locks.alone().await;
-        Ok(Exclusive::new(self.folder.clone(), self.folder.index().await?, alone))
+        self.right(self.locks.alone().await).await
+    }
+
+    async fn right<L>(&self, lock: L) -> Result<Right<L>, Error> {
+        // After the lock was taken: a rebuild holds it while it replaces the index.
+        Ok(Right { folder: self.folder.clone(), index: self.folder.index().await?, lock: Arc::new(lock) })
     }
 
     /// Reads the release log while nothing changes it.
@@ -117,34 +119,35 @@ impl Files {
         self.ask(move |_, index| Ok(index.user(&repository, &blob)?)).await
     }
 
-    /// Every repository that has links, in no order; read from the links themselves.
+    /// Every repository that has links, in no order; read from the links, not from the index.
     pub(crate) async fn linked_repositories(&self) -> Result<Vec<RepositoryName>, Error> {
-        let folder = self.folder.clone();
-        blocking(move || Ok(folder.links.repositories()?)).await
+        self.ask_links(|folder| folder.links.repositories()).await
     }
 
-    /// What the links of a repository say, and which are damaged; read from the links themselves.
+    /// What the links of a repository say, and which are damaged; read from the links, not from the index.
     pub(crate) async fn linked(&self, repository: &RepositoryName) -> Result<Linked, Error> {
-        let (folder, repository) = (self.folder.clone(), repository.clone());
-        blocking(move || Ok(folder.linked(&repository)?)).await
+        let repository = repository.clone();
+        self.ask_links(move |folder| folder.linked(&repository)).await
     }
 
-    /// Asks the folder, and the index once it is ready. A question that comes upon an index whose disk has just failed
-    /// does not fail with it: it waits for the new one and asks that (S08).
-    async fn ask<T: Send + 'static>(
+    /// Asks the folder, and the index once it is ready. A question that meets an index whose disk has just failed does not
+    /// fail with it: it waits for the new index and asks again (S08).
+    fn ask<T: Send + 'static>(
         &self,
         question: impl Fn(&Folder, &Index) -> Result<T, Error> + Send + Sync + 'static,
-    ) -> Result<T, Error> {
+    ) -> Answer<'_, T> {
         let question = Arc::new(question);
-        let mut attempts = ATTEMPTS;
-        loop {
-            let (folder, index, question) = (self.folder.clone(), self.folder.index().await?, question.clone());
-            attempts -= 1;
-            match blocking(move || folder.guarded(&index, |folder, index| question(folder, index))).await {
-                Err(Error::Index(_)) if attempts > 0 => {}
-                done => return done,
+        Box::pin(async move {
+            let mut attempts = ATTEMPTS;
+            loop {
+                let (folder, index, question) = (self.folder.clone(), self.folder.index().await?, question.clone());
+                attempts -= 1;
+                match blocking(move || folder.guarded(&index, |folder, index| question(folder, index))).await {
+                    Err(Error::Index(_)) if attempts > 0 => {}
+                    done => return done,
+                }
             }
-        }
+        })
     }
 
     /// Asks the links alone, which need no index.
@@ -157,87 +160,57 @@ impl Files {
     }
 }
 
-impl Folder {
-    /// Gives the index up when it fails under `work`.
-    fn guarded<T>(
-        self: &Arc<Self>,
-        index: &Arc<Index>,
-        work: impl FnOnce(&Self, &Index) -> Result<T, Error>,
-    ) -> Result<T, Error> {
-        let result = work(self, index);
-        if matches!(&result, Err(Error::Index(_))) {
-            self.give_up(index);
-        }
-        result
-    }
-}
-
 impl Layer for Files {
-    fn has_repository<'a>(&'a self, repository: &'a RepositoryName) -> Answer<'a, bool> {
+    fn has_repository(&self, repository: &RepositoryName) -> Answer<'_, bool> {
         let repository = repository.clone();
-        Box::pin(self.ask(move |_, index| Ok(index.has_manifests(&repository)?)))
+        self.ask(move |_, index| Ok(index.has_manifests(&repository)?))
     }
 
-    fn tag<'a>(&'a self, repository: &'a RepositoryName, tag: &'a Tag) -> Answer<'a, Option<Binding>> {
+    fn tag(&self, repository: &RepositoryName, tag: &Tag) -> Answer<'_, Option<Binding>> {
         let (repository, tag) = (repository.clone(), tag.clone());
         self.ask_links(move |folder| Ok(folder.tag(&repository, &tag)?.map(Binding::from)))
     }
 
-    fn manifest<'a>(
-        &'a self,
-        repository: &'a RepositoryName,
-        digest: &'a Digest,
-    ) -> Answer<'a, Option<ServedManifest>> {
+    fn manifest(&self, repository: &RepositoryName, digest: &Digest) -> Answer<'_, Option<ServedManifest>> {
         let (repository, digest) = (repository.clone(), *digest);
         self.ask_links(move |folder| folder.manifest(&repository, &digest))
     }
 
-    fn names_manifest<'a>(&'a self, repository: &'a RepositoryName, digest: &'a Digest) -> Answer<'a, bool> {
+    fn names_manifest(&self, repository: &RepositoryName, digest: &Digest) -> Answer<'_, bool> {
         let (repository, digest) = (repository.clone(), *digest);
         self.ask_links(move |folder| Ok(folder.links.manifest(&repository, &digest)?.is_some()))
     }
 
-    fn visible<'a>(&'a self, repository: &'a RepositoryName, digest: &'a Digest) -> Answer<'a, Option<u64>> {
+    fn visible(&self, repository: &RepositoryName, digest: &Digest) -> Answer<'_, Option<u64>> {
         let (repository, digest) = (repository.clone(), *digest);
-        Box::pin(self.ask(move |folder, index| folder.visible(&repository, &digest, index)))
+        self.ask(move |folder, index| folder.visible(&repository, &digest, index))
     }
 
-    fn visible_anywhere<'a>(&'a self, digest: &'a Digest) -> Answer<'a, Option<u64>> {
+    fn visible_anywhere(&self, digest: &Digest) -> Answer<'_, Option<u64>> {
         let digest = *digest;
-        Box::pin(self.ask(move |folder, index| match index.find_blob(&digest)? {
+        self.ask(move |folder, index| match index.find_blob(&digest)? {
             Some(repository) => folder.visible(&repository, &digest, index),
             None => Ok(None),
-        }))
+        })
     }
 
-    fn tags<'a>(
-        &'a self,
-        repository: &'a RepositoryName,
-        after: Option<&'a str>,
-        limit: usize,
-    ) -> Answer<'a, Page<Tag>> {
+    fn tags(&self, repository: &RepositoryName, after: Option<&str>, limit: usize) -> Answer<'_, Page<Tag>> {
         let (repository, after) = (repository.clone(), after.map(str::to_owned));
-        Box::pin(self.ask(move |_, index| {
-            let (entries, more) = index.tags(&repository, after.as_deref(), limit)?;
-            Ok(Page { entries, more })
-        }))
+        self.ask(move |_, index| Ok(index.tags(&repository, after.as_deref(), limit)?))
     }
 
-    fn tags_of<'a>(&'a self, repository: &'a RepositoryName, digest: &'a Digest) -> Answer<'a, Vec<Tag>> {
+    fn tags_of(&self, repository: &RepositoryName, digest: &Digest) -> Answer<'_, Vec<Tag>> {
         let (repository, digest) = (repository.clone(), *digest);
-        Box::pin(self.ask(move |_, index| Ok(index.tags_of(&repository, &digest)?)))
+        self.ask(move |_, index| Ok(index.tags_of(&repository, &digest)?))
     }
 
-    fn repositories<'a>(&'a self, after: Option<&'a str>, limit: usize) -> Answer<'a, Page<RepositoryName>> {
+    fn repositories(&self, after: Option<&str>, limit: usize) -> Answer<'_, Page<RepositoryName>> {
         let after = after.map(str::to_owned);
-        Box::pin(self.ask(move |_, index| {
-            let (entries, more) = index.repositories(after.as_deref(), limit)?;
-            Ok(Page { entries, more })
-        }))
+        self.ask(move |_, index| Ok(index.repositories(after.as_deref(), limit)?))
     }
 
-    fn referrers<'a>(&'a self, repository: &'a RepositoryName, subject: &'a Digest) -> Answer<'a, Vec<Digest>> {
+    fn referrers(&self, repository: &RepositoryName, subject: &Digest) -> Answer<'_, Vec<Digest>> {
         let (repository, subject) = (repository.clone(), *subject);
-        Box::pin(self.ask(move |_, index| Ok(index.referrers(&repository, &subject)?)))
+        self.ask(move |_, index| Ok(index.referrers(&repository, &subject)?))
     }
 }

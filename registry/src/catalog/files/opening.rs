@@ -1,4 +1,4 @@
-//! The life of the index: opened beside the first requests, given up when its disk fails, rebuilt, sealed at the end.
+//! The life of the index: opened while the first requests are served, rebuilt when its disk fails, sealed at the end.
 
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -9,13 +9,27 @@ use super::rebuild::RebuildReport;
 use crate::error::Error;
 
 impl Folder {
-    /// Opens the index in a thread of its own, once nothing holds the old one any more, and keeps trying: a full disk
-    /// passes.
+    /// Runs `work`, and gives the index up when it fails under it.
+    pub(super) fn guarded<T>(
+        self: &Arc<Self>,
+        index: &Arc<Index>,
+        work: impl FnOnce(&Self, &Index) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let result = work(self, index);
+        if matches!(&result, Err(Error::Index(_))) && self.withdraw(index) {
+            // Its database stays broken once it met an error of the disk.
+            tracing::error!("the index failed and is rebuilt from the data folder");
+            self.clone().open_index(false, Arc::downgrade(index));
+        }
+        result
+    }
+
+    /// Opens the index in a thread of its own, once nothing holds the old one any more, and retries on failure: a full
+    /// disk may have room again.
     pub(super) fn open_index(self: Arc<Self>, believe_seal: bool, old: Weak<Index>) {
         let opening = move || {
             outlive(&old, 0);
-            let mut wait = Duration::from_millis(500);
-            let mut believe_seal = believe_seal;
+            let (mut wait, mut believe_seal) = (Duration::from_millis(500), believe_seal);
             loop {
                 match self.try_index(believe_seal) {
                     Ok(index) => {
@@ -98,8 +112,8 @@ impl Folder {
         }
     }
 
-    /// Takes the index away from every reader, waiting until there is one: while it is being opened another thread is at
-    /// work in its folder.
+    /// Takes the index away from every reader. Waits until there is one: while it is being opened, another thread works in
+    /// its folder.
     pub(super) async fn take_index(&self) -> Result<Arc<Index>, Error> {
         loop {
             let current = self.index().await?;
@@ -109,15 +123,7 @@ impl Folder {
         }
     }
 
-    /// Gives up an index that failed and rebuilds it: its database stays broken once it met an error of the disk.
-    pub(super) fn give_up(self: &Arc<Self>, failed: &Arc<Index>) {
-        if self.withdraw(failed) {
-            tracing::error!("the index failed and is rebuilt from the data folder");
-            self.clone().open_index(false, Arc::downgrade(failed));
-        }
-    }
-
-    /// Whether it was the current one, which is none from now on.
+    /// Takes the index away from later questions; says whether it was the current one.
     fn withdraw(&self, index: &Arc<Index>) -> bool {
         self.index.send_if_modified(|state| {
             let current = matches!(state, Opening::Ready(current) if Arc::ptr_eq(current, index));
@@ -131,7 +137,7 @@ impl Folder {
     /// Writes out the index and seals it. Later questions are refused.
     pub(super) fn close(&self) -> Result<(), Error> {
         let Opening::Ready(index) = self.index.send_replace(Opening::Closed) else { return Ok(()) };
-        // Only to keep numbers small: that it fails is no reason to leave the index unsealed.
+        // This only keeps numbers small: the index is sealed even if it fails.
         if let Err(error) = self.sequence.give_back() {
             tracing::warn!("{error}");
         }
@@ -144,8 +150,8 @@ impl Folder {
     }
 }
 
-/// Waits until at most `holders` hold the index: two databases on one folder would write into each other. Its readers are
-/// done within moments; after ten seconds something is wrong, and then the folder is rebuilt at the next start.
+/// Waits until at most `holders` hold the index: two databases on one folder would corrupt each other. Readers are done
+/// within moments; after ten seconds something is wrong, and the next start rebuilds the folder.
 fn outlive(index: &Weak<Index>, holders: usize) {
     for _ in 0..2000 {
         if index.strong_count() <= holders {

@@ -1,4 +1,4 @@
-//! What the links say of a repository, read as a whole: to rebuild the index, and to verify.
+//! Reading all links of a repository: to rebuild the index, and to verify.
 
 use serde::{Deserialize, Serialize};
 
@@ -19,7 +19,7 @@ pub struct RebuildReport {
     pub manifests: usize,
     /// Tags.
     pub tags: usize,
-    /// Links and manifests that could not be believed, a sentence each. They are left as they are and not listed.
+    /// Damaged links and manifests, a sentence each. They are left as they are and not listed.
     pub problems: Vec<String>,
 }
 
@@ -31,12 +31,12 @@ pub(crate) struct Linked {
     /// Manifests; `None` where the link is damaged.
     pub(crate) manifests: Vec<(Digest, Option<ManifestLink>)>,
     pub(crate) tags: Vec<(Tag, TagLink)>,
-    /// Links that cannot be believed. They stay as they are.
+    /// Damaged links. They stay as they are.
     pub(crate) damaged: Vec<DiskError>,
 }
 
 impl Folder {
-    /// Reads every link of a repository. A damaged one is reported and passed over.
+    /// Reads every link of a repository. A damaged one is reported and skipped.
     pub(super) fn linked(&self, repository: &RepositoryName) -> Result<Linked, DiskError> {
         let mut linked = self.linked_manifests(repository)?;
         for digest in self.links.blobs(repository)? {
@@ -61,8 +61,7 @@ impl Folder {
         Ok(linked)
     }
 
-    /// Fills an empty index with what the links say. What is damaged is reported and passed over: other repositories are
-    /// not concerned.
+    /// Fills an empty index with what the links say. What is damaged is reported and skipped.
     pub(super) fn fill(&self, index: Index) -> Result<(Index, RebuildReport), Error> {
         let mut report = RebuildReport::default();
         for repository in self.links.repositories()? {
@@ -78,11 +77,8 @@ impl Folder {
         Ok((index, report))
     }
 
-    /// After a change the disk refused halfway: what the links say now is what is known of these repositories, and what
-    /// was cached of them is forgotten. To be called before others may change them.
-    ///
-    /// # Errors
-    /// [`Error::Index`] when it could not be found out; then the index is worth nothing.
+    /// After a change that the disk refused halfway: reads again what the links of these repositories say, and clears the
+    /// caches. To be called before others may change them. Fails with [`Error::Index`], as the index is then worthless.
     pub(super) fn reconcile<'a>(
         &self,
         repositories: impl IntoIterator<Item = &'a RepositoryName>,
@@ -100,7 +96,7 @@ impl Folder {
         })
     }
 
-    /// A release that is committed counts, also while the disk refuses to write it to its tags' links.
+    /// Adds the tags of a committed release that the disk has not accepted in the links yet.
     fn add_settling(&self, rows: &mut Rows, of: impl Fn(&RepositoryName) -> bool) {
         let settling = self.settling.read();
         for ((repository, tag), link) in settling.tags.iter().filter(|((repository, _), _)| of(repository)) {
@@ -127,7 +123,7 @@ impl Folder {
                     report.manifests += 1;
                     rows.manifest(repository, &digest, &manifest, true);
                 }
-                None => report.problems.push(format!("manifest `{digest}` of `{repository}` is linked and not there")),
+                None => report.problems.push(format!("manifest `{digest}` of `{repository}` is linked but missing")),
             }
         }
         report.tags += linked.tags.len();
@@ -138,7 +134,7 @@ impl Folder {
 }
 
 impl Linked {
-    /// What a link says, if it can be believed.
+    /// What a link says, unless it is damaged: that is noted.
     fn read<T>(&mut self, link: Result<Option<T>, DiskError>) -> Result<Option<T>, DiskError> {
         match link {
             Err(error @ DiskError::Damaged { .. }) => {

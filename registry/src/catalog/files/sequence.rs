@@ -1,4 +1,4 @@
-//! Numbers for tag changes: always larger than any handed out before, also across a crash. Never a clock, which jumps.
+//! Numbers for tag changes: always larger than any handed out before, also after a crash. A clock may jump back.
 
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
@@ -33,8 +33,8 @@ impl Sequence {
         Ok(Self { layout: layout.clone(), numbers: Mutex::new(Numbers { next, set_aside: next }) })
     }
 
-    /// Gives back what was set aside and not handed out, so that people's numbers, those of releases, stay small. Only
-    /// numbers are lost without it; what is handed out afterwards is set aside anew.
+    /// Gives back what was set aside and not handed out, so that the numbers of releases, which people see, stay small.
+    /// Numbers can be handed out afterwards as before.
     pub(crate) fn give_back(&self) -> Result<(), DiskError> {
         let mut numbers = self.numbers.lock();
         if numbers.next < numbers.set_aside {
@@ -58,7 +58,7 @@ impl Sequence {
 
     fn set_aside(&self, below: u64) -> Result<(), DiskError> {
         let mut batch = Batch::new(&self.layout);
-        batch.write(&self.layout.sequence(), &disk::render(&SetAside { below }))?;
+        batch.write_record(&self.layout.sequence(), &SetAside { below })?;
         batch.commit()
     }
 }

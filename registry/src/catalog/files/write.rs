@@ -14,14 +14,14 @@ use crate::disk::threads::blocking;
 use crate::error::Error;
 use crate::oci::{Manifest, RepositoryName, Tag};
 
-/// Locks for writers: one per so many repositories.
+/// How many locks all repositories share.
 const STRIPES: usize = 64;
 
-/// Who may change names.
+/// The locks of writers.
 #[derive(Debug)]
 pub(super) struct Locks {
     stripes: Vec<Arc<Mutex<()>>>,
-    /// Held for writing by what changes many repositories at once, for reading by every other change.
+    /// Write-locked by what changes many repositories at once, read-locked by every other change.
     all: Arc<RwLock<()>>,
 }
 
@@ -31,9 +31,9 @@ impl Default for Locks {
     }
 }
 
-/// Keeps other changes of one repository, and releases, away as long as it lives.
+/// Prevents other changes of one repository, and releases, as long as it lives.
 #[derive(Debug)]
-pub(super) struct Lock {
+pub(crate) struct Lock {
     _stripe: OwnedMutexGuard<()>,
     _all: OwnedRwLockReadGuard<()>,
 }
@@ -54,72 +54,48 @@ impl Locks {
     }
 }
 
-/// The right to change one repository. Nothing else changes it as long as this lives.
-#[derive(Clone, Debug)]
-pub(crate) struct Write {
-    folder: Arc<Folder>,
-    index: Arc<Index>,
-    _lock: Arc<Lock>,
+/// The right to change names, as long as this lives, with the lock that gives it.
+#[derive(Debug)]
+pub(crate) struct Right<L> {
+    pub(super) folder: Arc<Folder>,
+    pub(super) index: Arc<Index>,
+    pub(super) lock: Arc<L>,
 }
 
-impl Write {
-    pub(super) fn new(folder: Arc<Folder>, index: Arc<Index>, lock: Lock) -> Self {
-        Self { folder, index, _lock: Arc::new(lock) }
-    }
+/// The right to change one repository.
+pub(crate) type Write = Right<Lock>;
 
-    /// Commits the changes: truth, then index, then caches. Says whether anything was there that was to be unlinked.
-    ///
-    /// # Errors
-    /// When the disk refuses. Then what of it is on the disk counts, and is what every later read sees.
-    ///
-    /// # Durability
-    /// Durable when it returns.
-    ///
-    /// # Cancel safety
-    /// Goes on to its end when dropped.
-    pub(crate) async fn commit(&self, changes: Changes) -> Result<bool, Error> {
-        let write = self.clone();
-        blocking(move || {
-            write.folder.guarded(&write.index, |folder, index| {
-                folder.settle_again()?;
-                folder.commit(&changes, index)
-            })
-        })
-        .await
-    }
-}
+/// The right to change everything.
+pub(crate) type Exclusive = Right<OwnedRwLockWriteGuard<()>>;
 
-/// The right to change everything. Nothing else changes as long as this lives.
-#[derive(Clone, Debug)]
-pub(crate) struct Exclusive {
-    folder: Arc<Folder>,
-    index: Arc<Index>,
-    _alone: Arc<OwnedRwLockWriteGuard<()>>,
-}
-
-impl Exclusive {
-    pub(super) fn new(folder: Arc<Folder>, index: Arc<Index>, alone: OwnedRwLockWriteGuard<()>) -> Self {
-        Self { folder, index, _alone: Arc::new(alone) }
-    }
-
-    /// Does what concerns many repositories, with a release that was left unsettled settled first.
-    ///
-    /// # Cancel safety
-    /// Goes on to its end when dropped.
+impl<L: Send + Sync + 'static> Right<L> {
+    /// Runs `work` once a release that was left unsettled is settled. Goes on to its end when dropped.
     pub(crate) async fn run<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Folder, &Index) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Error> {
-        let all = self.clone();
+        let (folder, index, lock) = (self.folder.clone(), self.index.clone(), self.lock.clone());
         blocking(move || {
-            all.folder.guarded(&all.index, |folder, index| {
+            let _lock = lock;
+            folder.guarded(&index, |folder, index| {
                 folder.settle_again()?;
                 work(folder, index)
             })
         })
         .await
     }
+}
 
+impl Write {
+    /// Commits the changes, durably: truth, then index, then caches. Says whether anything was there that was to be
+    /// unlinked. When the disk refuses, what is on the disk counts, and is what every later read sees. Goes on to its end
+    /// when dropped.
+    pub(crate) async fn commit(&self, changes: Changes) -> Result<bool, Error> {
+        self.run(move |folder, index| folder.commit(&changes, index)).await
+    }
+}
+
+impl Exclusive {
     /// The links of manifests.
     pub(crate) async fn manifests(&self, names: Vec<ManifestName>) -> Result<Vec<Option<ManifestLink>>, Error> {
         let link = |folder: &Folder, name: &ManifestName| folder.links.manifest(&name.repository, &name.digest);
@@ -160,13 +136,7 @@ impl Exclusive {
         self.run(|folder, _| folder.in_effect()).await
     }
 
-    /// Commits an entry of the log: all its tags change together.
-    ///
-    /// # Errors
-    /// When the disk refuses. Then nothing of it is seen, or all of it and the rest follows with the next change.
-    ///
-    /// # Durability
-    /// Durable when it returns.
+    /// Commits an entry of the log, durably: all its tags change together. See [`Folder::commit_entry`].
     pub(crate) async fn commit(&self, record: ReleaseRecord) -> Result<(), Error> {
         self.run(move |folder, index| folder.commit_entry(&record, index)).await
     }

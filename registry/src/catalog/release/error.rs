@@ -1,4 +1,4 @@
-//! Why something cannot be done with a release.
+//! Refusals of the release log.
 
 /// A refusal. Nothing was changed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -13,7 +13,7 @@ pub enum ReleaseError {
     /// It is pinned.
     #[error("release {0} is pinned")]
     Pinned(u64),
-    /// It is what is served.
+    /// It is in effect, and there is one before it.
     #[error("release {0} is in effect; go back to another first")]
     InEffect(u64),
     /// There is nothing to go back to.

@@ -1,7 +1,7 @@
 //! What the log says of the tags since one of its entries.
 //!
-//! A release that was removed counts as if it had never been: where an entry says that a tag was what the removed release
-//! had made of it, it was what that release had found.
+//! A removed release counts as if it had never been: where a later entry found what that release had made of a tag, it
+//! counts as having found what the release had replaced.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -18,7 +18,7 @@ type TagName = (RepositoryName, Tag);
 pub(super) struct History {
     /// The tags that were changed.
     pub(super) tags: BTreeMap<TagName, Concerned>,
-    /// Removed releases, and which was in effect before each.
+    /// Of removed releases, which one was in effect before each.
     parents: HashMap<u64, Option<u64>>,
     /// What the links of removed releases had replaced.
     replaced: HashMap<(TagName, u64), Option<TagLink>>,
@@ -27,9 +27,9 @@ pub(super) struct History {
 /// A tag that was changed.
 #[derive(Debug)]
 pub(super) struct Concerned {
-    /// What it was, as far as [`History::resolve`] does not know better.
-    before: Option<TagLink>,
-    /// What it was made last, and by which entry.
+    /// What the first entry found; see [`History::resolve`].
+    pub(super) before: Option<TagLink>,
+    /// What the last entry made of it, and which entry that was.
     left: Option<TagLink>,
     left_by: u64,
 }
@@ -68,17 +68,12 @@ impl History {
         Ok(history)
     }
 
-    /// What a tag was before all of these entries.
-    pub(super) fn before<'a>(&'a self, name: &TagName, concerned: &'a Concerned) -> Option<&'a TagLink> {
-        self.resolve(name, concerned.before.as_ref())
-    }
-
     /// What an entry found a tag to be, as if releases that were removed had never been.
     pub(super) fn resolve<'a>(&'a self, name: &TagName, mut found: Option<&'a TagLink>) -> Option<&'a TagLink> {
         let mut before = u64::MAX;
         while let Some(link) = found {
             let Provenance::Ingested { release: Some(release), .. } = link.provenance else { break };
-            // What a release found is older than itself; anything else would go round in a ring.
+            // What a release found is older than itself; anything else would be a cycle.
             if release >= before {
                 break;
             }
@@ -88,7 +83,7 @@ impl History {
         found
     }
 
-    /// The release that is there of `id` and those that were in effect before it.
+    /// `id`, or, if it was removed, the release that is still there and was in effect before it.
     pub(super) fn parent(&self, mut id: Option<u64>) -> Option<u64> {
         while let Some(parent) = id.and_then(|id| self.parents.get(&id)) {
             id = *parent;
@@ -98,7 +93,7 @@ impl History {
 }
 
 impl Concerned {
-    /// Whether the tag is what the log last made it.
+    /// Whether the tag still is what the log last made it.
     pub(super) fn stands(&self, current: Option<&TagLink>) -> bool {
         current.map(|link| link.sequence) == self.left.as_ref().map(|link| link.sequence)
     }

@@ -1,4 +1,4 @@
-//! The log in short.
+//! A summary of the log.
 
 use std::collections::{HashMap, HashSet};
 
@@ -9,18 +9,18 @@ use crate::catalog::files::Folder;
 use crate::disk::DiskError;
 use crate::error::Error;
 
-/// Every entry of the log, in short.
+/// A summary of every entry of the log.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReleaseList {
     /// The release in effect, if there is one.
     pub in_effect: Option<u64>,
     /// The entries, the oldest first.
     pub entries: Vec<ReleaseSummary>,
-    /// Entries that cannot be believed, a sentence each.
+    /// Damaged entries, a sentence each.
     pub problems: Vec<String>,
 }
 
-/// One entry of the log, in short.
+/// A summary of one entry.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReleaseSummary {
     /// Its number.
@@ -35,7 +35,7 @@ pub struct ReleaseSummary {
     pub by: String,
     /// The bundle's name.
     pub bundle: String,
-    /// Different images and charts it brought.
+    /// Distinct images and charts it brought.
     pub images: usize,
     /// Tags it brought; of a rollback or a removal, tags it changed.
     pub tags: usize,
@@ -47,45 +47,42 @@ pub struct ReleaseSummary {
     pub kept: usize,
     /// Whether it must not be removed.
     pub pinned: bool,
-    /// How it stands; of a rollback or a removal, nothing.
+    /// Its state; a rollback or a removal has none.
     pub state: Option<ReleaseState>,
 }
 
-/// How a release stands.
+/// The state of a release.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ReleaseState {
-    /// It is what the tags are.
+    /// The tags are as it left them.
     InEffect,
-    /// The one in effect came after it, and going back leads to it.
+    /// It was in effect before the current one, and a rollback can lead to it.
     Earlier,
-    /// It was gone back from.
+    /// A rollback went to another release.
     RolledBack,
 }
 
 impl Folder {
-    /// Every entry of the log. One that is damaged is reported and passed over.
+    /// Every entry of the log. A damaged one is reported and skipped.
     pub(super) fn list_releases(&self) -> Result<ReleaseList, Error> {
         let mut list = ReleaseList::default();
-        let log = &self.log;
-        // An entry the disk refused to settle counts already.
-        let unsettled = self.unsettled();
-        let mut removed = HashMap::new();
-        for id in log.ids()? {
-            match log.read(id) {
-                Ok(record) => {
-                    list.entries.extend(record.map(|record| summary(&record, &mut list.in_effect, &mut removed)))
-                }
+        let mut parents = HashMap::new();
+        // One that the disk refused to settle counts already.
+        let unsettled = self.unsettled.lock().clone();
+        for id in self.log.ids()? {
+            match self.log.read(id) {
+                Ok(record) => record.into_iter().for_each(|record| list.add(record, &mut parents)),
                 Err(error @ DiskError::Damaged { .. }) => list.problems.push(error.to_string()),
                 Err(error) => return Err(error.into()),
             }
         }
-        list.entries.extend(unsettled.map(|record| summary(&record, &mut list.in_effect, &mut removed)));
-        let parents: HashMap<_, _> = list.entries.iter().map(|entry| (entry.id, entry.parent)).chain(removed).collect();
+        unsettled.into_iter().for_each(|record| list.add(record, &mut parents));
+        let parent = |id: u64| parents.get(&id).copied().flatten();
         let mut earlier = HashSet::new();
-        let mut ancestor = list.in_effect.and_then(|id| parents.get(&id).copied().flatten());
+        let mut ancestor = list.in_effect.and_then(parent);
         while let Some(id) = ancestor.filter(|id| earlier.insert(*id)) {
-            ancestor = parents.get(&id).copied().flatten();
+            ancestor = parent(id);
         }
         for entry in list.entries.iter_mut().filter(|entry| entry.kind == ReleaseKind::Ingest) {
             entry.state = Some(match entry.id {
@@ -98,29 +95,29 @@ impl Folder {
     }
 }
 
-fn summary(
-    record: &ReleaseRecord,
-    in_effect: &mut Option<u64>,
-    removed: &mut HashMap<u64, Option<u64>>,
-) -> ReleaseSummary {
-    *in_effect = record.in_effect;
-    if let (ReleaseKind::Removal { of }, Some(gone)) = (record.kind, &record.removed) {
-        removed.insert(of, gone.parent);
-    }
-    let tagged = || record.images.iter().filter(|image| image.tag.is_some());
-    ReleaseSummary {
-        id: record.id,
-        kind: record.kind,
-        parent: record.parent,
-        at: record.at,
-        by: record.by.clone(),
-        bundle: record.bundle.clone(),
-        images: record.images.iter().map(|image| image.digest).collect::<HashSet<_>>().len(),
-        tags: if record.images.is_empty() { record.changes.len() } else { tagged().count() },
-        bytes: record.bytes,
-        checksum: record.checksum.as_ref().map(ToString::to_string),
-        kept: record.kept.len(),
-        pinned: record.pinned,
-        state: None,
+impl ReleaseList {
+    /// Adds the next entry, and to `parents` which release was in effect before it, or before the one it removed.
+    fn add(&mut self, record: ReleaseRecord, parents: &mut HashMap<u64, Option<u64>>) {
+        self.in_effect = record.in_effect;
+        parents.insert(record.id, record.parent);
+        if let (ReleaseKind::Removal { of }, Some(removed)) = (record.kind, record.removed) {
+            parents.insert(of, removed.parent);
+        }
+        let tagged = record.images.iter().filter(|image| image.tag.is_some()).count();
+        self.entries.push(ReleaseSummary {
+            id: record.id,
+            kind: record.kind,
+            parent: record.parent,
+            at: record.at,
+            by: record.by,
+            bundle: record.bundle,
+            images: record.images.iter().map(|image| image.digest).collect::<HashSet<_>>().len(),
+            tags: if record.images.is_empty() { record.changes.len() } else { tagged },
+            bytes: record.bytes,
+            checksum: record.checksum.as_ref().map(ToString::to_string),
+            kept: record.kept.len(),
+            pinned: record.pinned,
+            state: None,
+        });
     }
 }

@@ -1,7 +1,7 @@
-//! The release log: what is in effect, going back or forward to another release, and removing one.
+//! The release log: which release is in effect, rolling back or forward to another one, and removing one.
 //!
-//! Invariant: only a tag that still is what the log last left is ever changed here; what a client pushed or deleted since
-//! stays, and is reported by name. Every change is an entry of the log itself, seen whole or not at all.
+//! Invariant: only a tag that still is what the log last made it is ever changed here; what a client pushed or deleted
+//! since stays, and is reported by name. Every change is an entry of the log itself, visible whole or not at all.
 
 mod error;
 mod history;
@@ -16,7 +16,7 @@ pub use list::{ReleaseList, ReleaseState, ReleaseSummary};
 pub(crate) use record::now;
 pub use record::{
     ImageState, KeptTag, ManifestName, ReleaseImage, ReleaseKind, ReleaseRecord, ReleaseSignature, ReleaseSource,
-    SourceKind, TagChange,
+    SourceKind, TagChange, TagOutcome,
 };
 pub use releases::Releases;
 pub use rollback::Rollback;

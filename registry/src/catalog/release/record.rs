@@ -5,12 +5,12 @@
 use serde::{Deserialize, Serialize};
 
 use crate::catalog::binding::{Provenance, TagLink};
-use crate::catalog::precedence::WhyKept;
+use crate::catalog::precedence::{Outcome, WhyKept};
 use crate::oci::{Digest, RepositoryName, Tag};
 
-/// One entry of the log. Entries are only added; the one thing that changes in them is the pin, and a release that is
-/// removed is replaced by the entry of its removal.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// One entry of the log. Entries are only added; only the pin ever changes, and the entry of a removal replaces that of
+/// the removed release.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReleaseRecord {
     /// Its number, from the same sequence as every tag change: a later entry has a larger one.
     pub id: u64,
@@ -41,7 +41,7 @@ pub struct ReleaseRecord {
     /// The images and charts it brought, under each of their names.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub images: Vec<ReleaseImage>,
-    /// Bytes of the manifests, configs and layers it brought, each once, also what was there already.
+    /// Bytes of the manifests, configs and layers it brought, each once, including those that were there already.
     #[serde(default)]
     pub bytes: u64,
     /// The sha256 digest of what it brought, whatever it was packed in: of the sorted lines `REPOSITORY:TAG DIGEST` and
@@ -63,7 +63,7 @@ pub struct ReleaseRecord {
     /// Whether it must not be removed.
     #[serde(default)]
     pub pinned: bool,
-    /// What has to be known of a release that is no more.
+    /// What has to be kept of a removed release.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) removed: Option<RemovedRelease>,
 }
@@ -77,7 +77,7 @@ pub(crate) fn now() -> u64 {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ReleaseKind {
-    /// A bundle was taken in.
+    /// A bundle was ingested.
     #[default]
     Ingest,
     /// The tags were put back, or forward, to what they were at a release.
@@ -104,7 +104,7 @@ pub struct ReleaseSource {
     pub size: Option<u64>,
 }
 
-/// A signature that was verified before anything was taken in.
+/// A signature that was verified before the bundle was ingested.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReleaseSignature {
     /// The inventory that was signed.
@@ -141,7 +141,7 @@ pub enum SourceKind {
 pub struct ReleaseImage {
     /// The repository.
     pub repository: RepositoryName,
-    /// The tag; none of what is there by digest only.
+    /// The tag; none for what has no tag.
     #[serde(default)]
     pub tag: Option<Tag>,
     /// The manifest's digest.
@@ -168,9 +168,9 @@ pub enum ImageState {
     Moved,
     /// It pointed there already.
     AlreadyThere,
-    /// It points elsewhere still: see [`ReleaseRecord::kept`].
+    /// It still points elsewhere: see [`ReleaseRecord::kept`].
     Kept,
-    /// There is none.
+    /// It has none.
     ByDigest,
 }
 
@@ -213,7 +213,7 @@ pub struct KeptTag {
     pub why: WhyKept,
 }
 
-/// What stays of a release that was removed.
+/// What is kept of a release that was removed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct RemovedRelease {
     /// The release that was in effect before it.
@@ -223,29 +223,38 @@ pub(crate) struct RemovedRelease {
 }
 
 impl ReleaseRecord {
-    /// An entry of now that says nothing yet.
+    /// A new entry, without content.
     pub(crate) fn new(id: u64, kind: ReleaseKind, by: String) -> Self {
-        let at = now();
-        Self {
-            id,
-            kind,
-            parent: None,
-            in_effect: None,
-            at,
-            by,
-            bundle: String::new(),
-            media: Vec::new(),
-            signatures: Vec::new(),
-            images: Vec::new(),
-            bytes: 0,
-            checksum: None,
-            manifests: Vec::new(),
-            changes: Vec::new(),
-            kept: Vec::new(),
-            unlinked: Vec::new(),
-            pinned: false,
-            removed: None,
-        }
+        Self { id, kind, at: now(), by, ..Self::default() }
+    }
+}
+
+/// One tag of a release and what became of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TagOutcome {
+    /// The repository.
+    pub repository: RepositoryName,
+    /// The tag.
+    pub tag: Tag,
+    /// Where the release points it.
+    pub digest: Digest,
+    /// What became of it.
+    pub outcome: Outcome,
+}
+
+impl TagOutcome {
+    /// For the record: the tag, if it was kept.
+    #[must_use]
+    pub fn kept(&self) -> Option<KeptTag> {
+        let Outcome::Kept { current, by, why } = &self.outcome else { return None };
+        Some(KeptTag {
+            repository: self.repository.clone(),
+            tag: self.tag.clone(),
+            wanted: Some(self.digest),
+            current: Some(*current),
+            by: Some(by.clone()),
+            why: *why,
+        })
     }
 }
 
@@ -263,7 +272,7 @@ impl std::fmt::Display for KeptTag {
             WhyKept::Precedence => "",
             WhyKept::Protected => "; its prefix is protected",
             WhyKept::ChangedSince => "; it was changed since",
-            WhyKept::TargetGone => "; what it pointed at is not there any more",
+            WhyKept::TargetGone => "; what it pointed at is no longer there",
         })
     }
 }

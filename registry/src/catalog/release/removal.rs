@@ -1,4 +1,4 @@
-//! Removing a release: its tags become what they were before it, and what only it brought is no longer there.
+//! Removing a release: its tags become what they were before it, and the manifests that only it brought are unlinked.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
@@ -8,7 +8,7 @@ use super::record::{KeptTag, ManifestName, ReleaseKind, ReleaseRecord, RemovedRe
 use crate::catalog::binding::{Provenance, TagLink};
 use crate::catalog::files::{Folder, Index};
 use crate::catalog::precedence::WhyKept;
-use crate::disk::DiskError;
+use crate::disk::damaged_is_none;
 use crate::error::Error;
 use crate::oci::{Digest, MAX_MANIFEST_SIZE, Manifest, ManifestKind, RepositoryName};
 
@@ -24,7 +24,7 @@ impl Folder {
         }
         let in_effect = self.in_effect()?;
         let is_in_effect = in_effect == Some(id);
-        if is_in_effect && self.has_release_before(id)? {
+        if is_in_effect && self.release_before(id)?.is_some() {
             return Err(ReleaseError::InEffect(id).into());
         }
         let number = self.sequence.next()?;
@@ -40,25 +40,13 @@ impl Folder {
         Ok(record)
     }
 
-    fn has_release_before(&self, id: u64) -> Result<bool, Error> {
-        match self.release_before(id) {
-            Ok(_) => Ok(true),
-            Err(Error::Release(ReleaseError::NothingBefore(_))) => Ok(false),
-            Err(error) => Err(error),
-        }
-    }
-
-    /// Every tag that still is what the release made it becomes what it was before.
+    /// Sets every tag that still is what the release made it to what it was before.
     fn put_back(&self, release: &ReleaseRecord, history: &History, record: &mut ReleaseRecord) -> Result<(), Error> {
         for TagChange { repository, tag, before, after } in &release.changes {
             let Some(after) = after else { continue };
-            let current = match self.links.tag(repository, tag) {
-                Ok(current) => current.filter(|current| is_of(current, after)),
-                // Whatever it was, it is not what the release left there.
-                Err(DiskError::Damaged { .. }) => None,
-                Err(error) => return Err(error.into()),
-            };
-            let Some(current) = current else { continue };
+            // A damaged link is not what the release left there.
+            let current = damaged_is_none(self.links.tag(repository, tag))?;
+            let Some(current) = current.filter(|current| is_of(current, after)) else { continue };
             let name = (repository.clone(), tag.clone());
             let mut wanted = history.resolve(&name, before.as_ref());
             if let Some(target) = wanted
@@ -80,7 +68,7 @@ impl Folder {
         Ok(())
     }
 
-    /// The manifests of the release that nothing else needs, once `record` counts.
+    /// The manifests of the release that nothing else needs once `record` is committed.
     fn brought_alone(&self, release: &ReleaseRecord, record: &ReleaseRecord) -> Result<Vec<ManifestName>, Error> {
         let mut alone = Manifests::new();
         for ManifestName { repository, digest } in &release.manifests {
@@ -101,7 +89,7 @@ impl Folder {
         Ok(names.collect())
     }
 
-    /// What another release brought, and what a rollback may go back to.
+    /// Spares what another release brought, and what a rollback may restore.
     fn spare_what_the_log_names(&self, id: u64, record: &ReleaseRecord, alone: &mut Manifests) -> Result<(), Error> {
         let mut gone: Vec<u64> = vec![id];
         let mut entries = Vec::new();
@@ -115,7 +103,7 @@ impl Folder {
             }
             entries.extend(entry.changes);
         }
-        // What is put back now may have been found by a release that is gone.
+        // What is restored now may have been found by a release that is gone.
         entries.extend(record.changes.iter().cloned());
         for TagChange { repository, before, after, .. } in &entries {
             let Some(digests) = alone.get_mut(repository) else { continue };
@@ -144,7 +132,7 @@ impl Folder {
         Ok(())
     }
 
-    /// What an index of the repository names that stays itself.
+    /// Spares what the indexes name that stay in the repository.
     fn spare_what_indexes_name(&self, repository: &RepositoryName, digests: &mut HashSet<Digest>) -> Result<(), Error> {
         let mut staying: Vec<Digest> = self.links.manifests(repository)?;
         staying.retain(|digest| !digests.contains(digest));
@@ -156,12 +144,8 @@ impl Folder {
             if link.media_type.manifest_kind() == ManifestKind::Image {
                 continue;
             }
-            let bytes = match self.blobs.read_now(&digest, MAX_MANIFEST_SIZE) {
-                Ok(bytes) => bytes,
-                // It cannot be served either.
-                Err(DiskError::Damaged { .. }) => continue,
-                Err(error) => return Err(error.into()),
-            };
+            // A damaged one cannot be served either.
+            let bytes = damaged_is_none(self.blobs.read_now(&digest, MAX_MANIFEST_SIZE))?;
             let Some(Ok(index)) = bytes.map(|bytes| Manifest::parse(bytes, Some(link.media_type))) else { continue };
             staying.extend(
                 index.children().filter(|(child, _)| digests.remove(&child.digest)).map(|(child, _)| child.digest),
@@ -171,8 +155,8 @@ impl Folder {
     }
 }
 
-/// What stays known of the release. It reads as if releases removed earlier had never been: a reader that starts at a
-/// later entry of the log does not see those.
+/// What is kept of the release, as if releases removed earlier had never been: a reader that starts at a later entry of
+/// the log does not see those.
 fn what_stays(release: &ReleaseRecord, history: &History) -> RemovedRelease {
     let resolved = |change: &TagChange| {
         let name = (change.repository.clone(), change.tag.clone());
@@ -181,7 +165,7 @@ fn what_stays(release: &ReleaseRecord, history: &History) -> RemovedRelease {
     RemovedRelease { parent: history.parent(release.parent), changes: release.changes.iter().map(resolved).collect() }
 }
 
-/// Whether a link is what a release made it, also by way of a rollback.
+/// Whether a link is what a release made it, or what a rollback restored of that.
 fn is_of(current: &TagLink, made: &TagLink) -> bool {
     current.digest == made.digest && current.provenance == made.provenance
 }

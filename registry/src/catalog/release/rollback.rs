@@ -1,4 +1,4 @@
-//! Going back, or forward, to a release: every tag that the log has changed since becomes again what it was.
+//! Rolling back, or forward, to a release: every tag that the log has changed since becomes what it was then.
 
 use super::error::ReleaseError;
 use super::history::History;
@@ -6,7 +6,7 @@ use super::record::{KeptTag, ReleaseKind, ReleaseRecord, TagChange};
 use crate::catalog::binding::TagLink;
 use crate::catalog::files::{Folder, Index};
 use crate::catalog::precedence::WhyKept;
-use crate::disk::DiskError;
+use crate::disk::{DiskError, damaged_is_none};
 use crate::error::Error;
 use crate::oci::{RepositoryName, Tag};
 
@@ -15,7 +15,7 @@ use crate::oci::{RepositoryName, Tag};
 pub struct Rollback {
     /// The release in effect now.
     pub to: u64,
-    /// The entry it made; none if that release was in effect already.
+    /// The entry it made; none if that release already was in effect.
     pub record: Option<ReleaseRecord>,
 }
 
@@ -25,7 +25,10 @@ impl Folder {
         let in_effect = self.in_effect()?;
         let to = match to {
             Some(to) => to,
-            None => self.release_before(in_effect.ok_or(ReleaseError::NoneInEffect)?)?,
+            None => {
+                let current = in_effect.ok_or(ReleaseError::NoneInEffect)?;
+                self.release_before(current)?.ok_or(ReleaseError::NothingBefore(current))?
+            }
         };
         let release = self.release_record(to)?;
         let history = History::after(&self.log, to)?;
@@ -34,30 +37,23 @@ impl Folder {
         (record.parent, record.in_effect) = (in_effect, Some(to));
         for (name, concerned) in &history.tags {
             let (repository, tag) = name;
-            let wanted = history.before(name, concerned);
-            let (current, damaged) = match self.links.tag(repository, tag) {
-                Ok(current) => (current, false),
-                // Whatever it was, it is not what was left there.
-                Err(DiskError::Damaged { .. }) => (None, true),
-                Err(error) => return Err(error.into()),
-            };
+            let wanted = history.resolve(name, concerned.before.as_ref());
+            let current = self.links.tag(repository, tag);
+            // A damaged link is not what the log left there.
+            let damaged = matches!(current, Err(DiskError::Damaged { .. }));
+            let current = damaged_is_none(current)?;
             if !damaged && is_same(wanted, current.as_ref()) {
                 continue;
             }
-            let why = if damaged || !concerned.stands(current.as_ref()) {
-                Some(WhyKept::ChangedSince)
-            } else {
-                match wanted {
-                    Some(wanted) if self.links.manifest(repository, &wanted.digest)?.is_none() => {
-                        Some(WhyKept::TargetGone)
-                    }
-                    _ => None,
-                }
+            let why = match wanted {
+                _ if damaged || !concerned.stands(current.as_ref()) => Some(WhyKept::ChangedSince),
+                Some(wanted) if self.links.manifest(repository, &wanted.digest)?.is_none() => Some(WhyKept::TargetGone),
+                _ => None,
             };
-            let (repository, tag) = (repository.clone(), tag.clone());
             match why {
-                Some(why) => record.kept.push(kept(repository, tag, wanted, current.as_ref(), why)),
+                Some(why) => record.kept.push(kept(name.clone(), wanted, current.as_ref(), why)),
                 None => {
+                    let (repository, tag) = name.clone();
                     let after = wanted.map(|wanted| TagLink { sequence: id, at: record.at, ..wanted.clone() });
                     record.changes.push(TagChange { repository, tag, before: current, after });
                 }
@@ -71,40 +67,33 @@ impl Folder {
         Ok(Rollback { to, record: Some(record) })
     }
 
-    /// Tags of the release that the log has not changed since, and that a client has.
+    /// Reports the tags of the release that only clients have changed since.
     fn keep_others(&self, release: &ReleaseRecord, history: &History, record: &mut ReleaseRecord) -> Result<(), Error> {
         for TagChange { repository, tag, after, .. } in &release.changes {
             let name = (repository.clone(), tag.clone());
             if history.tags.contains_key(&name) {
                 continue;
             }
-            let current = match self.links.tag(repository, tag) {
-                Ok(current) => current,
-                Err(DiskError::Damaged { .. }) => None,
-                Err(error) => return Err(error.into()),
-            };
+            let current = damaged_is_none(self.links.tag(repository, tag))?;
             if current.as_ref().map(|link| link.digest) != after.as_ref().map(|link| link.digest) {
-                let (repository, tag) = name;
-                let why = WhyKept::ChangedSince;
-                record.kept.push(kept(repository, tag, after.as_ref(), current.as_ref(), why));
+                record.kept.push(kept(name, after.as_ref(), current.as_ref(), WhyKept::ChangedSince));
             }
         }
         Ok(())
     }
 
     /// The release that was in effect before `id`, of those that are still there.
-    pub(super) fn release_before(&self, id: u64) -> Result<u64, Error> {
+    pub(super) fn release_before(&self, id: u64) -> Result<Option<u64>, Error> {
         let mut parent = self.release_record(id)?.parent;
         while let Some(known) = parent {
             if self.log.read(known)?.is_some() {
-                return Ok(known);
+                return Ok(Some(known));
             }
-            // Removed since it was in effect: the entry that says so is later than itself.
-            let history = History::after(&self.log, known)?;
-            let before = history.parent(Some(known));
+            // It was removed, as a later entry says.
+            let before = History::after(&self.log, known)?.parent(Some(known));
             parent = before.filter(|before| *before < known);
         }
-        Err(ReleaseError::NothingBefore(id).into())
+        Ok(None)
     }
 }
 
@@ -115,8 +104,7 @@ fn is_same(one: Option<&TagLink>, other: Option<&TagLink>) -> bool {
 }
 
 fn kept(
-    repository: RepositoryName,
-    tag: Tag,
+    (repository, tag): (RepositoryName, Tag),
     wanted: Option<&TagLink>,
     current: Option<&TagLink>,
     why: WhyKept,

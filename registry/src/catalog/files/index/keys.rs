@@ -1,5 +1,5 @@
-//! How the index's questions become keys: one byte for the table, the repository, a zero, and the rest. A repository's name
-//! holds no zero, so a prefix finds one repository and never its namesakes with a longer name.
+//! The keys of the index: one byte for the table, the repository, a zero, and the rest. A repository's name holds no
+//! zero, so a prefix finds one repository and none whose name begins the same.
 
 use crate::oci::{Algorithm, Digest, RepositoryName, Tag};
 
@@ -21,11 +21,6 @@ pub(crate) enum Table {
 
 impl Table {
     pub(crate) const ALL: [Self; 5] = [Self::Blob, Self::Manifest, Self::Referrer, Self::Tag, Self::Use];
-}
-
-/// The prefix of all keys of a table.
-pub(crate) fn of_table(table: Table) -> Vec<u8> {
-    vec![table as u8]
 }
 
 /// The prefix of all keys of a table in a repository.
@@ -82,6 +77,11 @@ pub(crate) fn digest_at(rest: &[u8]) -> Option<Digest> {
         5 => Digest::from_bytes(Algorithm::Sha512, bytes),
         _ => None,
     }
+}
+
+/// Reads the tag at the end of a key.
+pub(crate) fn tag_at(rest: &[u8]) -> Option<Tag> {
+    std::str::from_utf8(rest).ok()?.parse().ok()
 }
 
 /// The repository of a key.

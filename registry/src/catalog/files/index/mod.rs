@@ -1,8 +1,8 @@
 //! The index: derived from the link files, so that lists and memberships need no walk over the disk.
 //!
-//! Invariant: it is a pure function of the links. Its folder may be deleted, cut or filled with noise at any moment; the
-//! next start rebuilds it. Nothing is acknowledged because of it, so nothing here is synced while the process runs.
-//! Only this room knows which database is underneath.
+//! Invariant: it is a pure function of the links. Its folder may be deleted, truncated or overwritten at any moment; the
+//! next start rebuilds it. No change is acknowledged because of it, so nothing here is synced while the process runs.
+//! Only this room knows which database is used.
 
 mod keys;
 mod seal;
@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use sled::{Batch, Db};
 
+use crate::catalog::page::Page;
 use crate::disk::{DiskError, Layout};
 use crate::oci::{Digest, Manifest, RepositoryName, Tag};
 use keys::Table;
@@ -21,7 +22,7 @@ use keys::Table;
 /// (measured: 1.2 GB for 41 MB of rows with 16 MiB).
 const CACHE: u64 = 1024 * 1024 * 1024;
 
-/// A failure of the index; no content is concerned.
+/// A failure of the index; content is not affected.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum IndexError {
@@ -42,7 +43,7 @@ pub enum IndexError {
 }
 
 impl IndexError {
-    /// Whether the disk is full, which passes once somebody makes room.
+    /// Whether the disk is full: a retry succeeds once there is room.
     pub(crate) fn is_no_space(&self) -> bool {
         match self {
             Self::Database { no_space, .. } => *no_space,
@@ -59,17 +60,17 @@ impl From<sled::Error> for IndexError {
     }
 }
 
-/// What a repository holds, quickly.
+/// The index of one data folder.
 #[derive(Debug)]
 pub(crate) struct Index {
     db: Db,
-    /// Whether it lies outside the data folder, and ends with the process.
+    /// Whether it is in memory and ends with the process.
     aside: bool,
     /// Counts changes of tags below [`CHARTS`]; starts at another number in every index that is opened.
     chart_changes: AtomicU64,
 }
 
-/// Below which tags are watched for changes: what is derived from them is made anew only then.
+/// The repositories whose tag changes are counted: the chart index is rebuilt only after one.
 pub(crate) const CHARTS: &str = "charts/";
 
 /// How often an index was opened in this process.
@@ -80,20 +81,20 @@ static OPENED: AtomicU64 = AtomicU64::new(0);
 pub(crate) struct Rows(BTreeMap<Vec<u8>, Option<Vec<u8>>>);
 
 impl Index {
-    /// Opens what the last clean stop left, or `None` where there is nothing that can be believed. Breaks the seal: from
-    /// here to the next clean stop the folder is worth nothing.
+    /// Opens what the last clean stop left; `None` where the seal does not match. Breaks the seal: until the next clean
+    /// stop the folder is not trusted.
     pub(crate) fn open_sealed(layout: &Layout) -> Result<Option<Self>, IndexError> {
         let (folder, seal) = (layout.metadata(), layout.metadata_seal());
         if !seal::holds(&folder, &seal) {
             return Ok(None);
         }
         seal::remove(&seal)?;
-        // A damaged file makes it fail or panic; the seal has already ruled out all but our own mistakes.
+        // The database fails or panics on damaged files. The seal has ruled those out, but not bugs.
         let opened = std::panic::catch_unwind(|| open(&folder));
         Ok(opened.ok().and_then(Result::ok))
     }
 
-    /// Begins with nothing, removing what there was.
+    /// Creates an empty index, removing what was there.
     pub(crate) fn create(layout: &Layout) -> Result<Self, IndexError> {
         let folder = layout.metadata();
         seal::remove(&layout.metadata_seal())?;
@@ -101,23 +102,22 @@ impl Index {
         std::panic::catch_unwind(|| open(&folder)).map_err(|_| IndexError::Panicked)?
     }
 
-    /// Begins with nothing, in memory, where a disk that is full or read-only has no part in it: content that is there
-    /// must stay readable. Ends with the process.
+    /// Creates an empty index in memory, so that content stays readable while the disk is full or read-only. It ends with
+    /// the process.
     pub(crate) fn create_aside() -> Result<Self, IndexError> {
         // Without a path it is in shared memory.
         let db = sled::Config::default().temporary(true).cache_capacity(CACHE).flush_every_ms(None).open()?;
         Ok(Self { db, aside: true, chart_changes: first_change() })
     }
 
-    /// Writes everything out and seals it, so that the next start may believe it.
+    /// Writes everything out and seals it, so that the next start can trust it.
     pub(crate) fn close(self, layout: &Layout) -> Result<(), IndexError> {
         if self.aside {
             return Ok(());
         }
         self.db.flush()?;
         drop(self.db);
-        seal::write(&layout.metadata(), &layout.metadata_seal())?;
-        Ok(())
+        Ok(seal::write(&layout.metadata(), &layout.metadata_seal())?)
     }
 
     pub(crate) fn apply(&self, changes: Rows) -> Result<(), IndexError> {
@@ -133,7 +133,7 @@ impl Index {
         }
         self.db.apply_batch(batch)?;
         if touches_charts {
-            // After the change: a reader takes the number first, then the tags, and so never keeps old tags under a new number.
+            // After the change: a reader reads the number first, then the tags, and never caches old tags for a new number.
             self.chart_changes.fetch_add(1, Ordering::Release);
         }
         Ok(())
@@ -144,7 +144,7 @@ impl Index {
         self.chart_changes.load(Ordering::Acquire)
     }
 
-    /// Makes `changes` all that is known of a repository. Writes only what differs, which is mostly nothing.
+    /// Makes `changes` all rows of a repository. Writes only what differs, which is usually nothing.
     pub(crate) fn replace(&self, name: &RepositoryName, mut changes: Rows) -> Result<(), IndexError> {
         for table in Table::ALL {
             for entry in self.db.scan_prefix(keys::in_repository(table, name)) {
@@ -159,11 +159,6 @@ impl Index {
         if changes.0.is_empty() { Ok(()) } else { self.apply(changes) }
     }
 
-    /// Whether a blob may be seen in a repository: it was pushed or mounted there, or a manifest there names it.
-    pub(crate) fn has_blob(&self, name: &RepositoryName, digest: &Digest) -> Result<bool, IndexError> {
-        Ok(self.is_linked(name, digest)? || self.user(name, digest)?.is_some())
-    }
-
     /// Whether a blob was pushed to or mounted in a repository; its link says its size.
     pub(crate) fn is_linked(&self, name: &RepositoryName, digest: &Digest) -> Result<bool, IndexError> {
         Ok(self.db.contains_key(keys::with_digest(Table::Blob, name, digest))?)
@@ -171,42 +166,41 @@ impl Index {
 
     /// The size, in bytes, that a manifest of the repository gives a blob, if one names it.
     pub(crate) fn named_size(&self, name: &RepositoryName, blob: &Digest) -> Result<Option<u64>, IndexError> {
-        match self.db.scan_prefix(keys::with_digest(Table::Use, name, blob)).values().next() {
-            Some(value) => Ok(value?.as_ref().try_into().ok().map(u64::from_be_bytes)),
-            None => Ok(None),
-        }
+        let value = self.db.scan_prefix(keys::with_digest(Table::Use, name, blob)).values().next().transpose()?;
+        Ok(value.and_then(|value| value.as_ref().try_into().ok()).map(u64::from_be_bytes))
     }
 
     /// A manifest of the repository that names the blob.
     pub(crate) fn user(&self, name: &RepositoryName, blob: &Digest) -> Result<Option<Digest>, IndexError> {
         let prefix = keys::with_digest(Table::Use, name, blob);
-        match self.db.scan_prefix(&prefix).keys().next() {
-            Some(key) => Ok(keys::digest_at(&key?[prefix.len()..])),
-            None => Ok(None),
-        }
+        let key = self.db.scan_prefix(&prefix).keys().next().transpose()?;
+        Ok(key.and_then(|key| keys::digest_at(&key[prefix.len()..])))
     }
 
-    /// A repository in which the blob may be seen. Asks every repository's manifests and pushes in turn: for mounts
-    /// that name no source.
+    /// A repository in which the blob is visible. Asks every repository in turn: for mounts that name no source.
     pub(crate) fn find_blob(&self, digest: &Digest) -> Result<Option<RepositoryName>, IndexError> {
-        let mut after: Vec<u8> = Vec::new();
         for table in [Table::Blob, Table::Use] {
-            after.clear();
-            after.push(table as u8);
-            // From one repository's first key to the next one's: as many steps as there are repositories.
-            while let Some(key) = self.db.range(after.clone()..).keys().next().transpose()? {
-                let Some(name) = keys::repository_of(&key).filter(|_| key[0] == table as u8) else { break };
-                if self.has_blob(&name, digest)? {
+            let mut start = vec![table as u8];
+            while let Some(name) = self.next_repository(table, &mut start)? {
+                if self.is_linked(&name, digest)? || self.user(&name, digest)?.is_some() {
                     return Ok(Some(name));
-                }
-                after = keys::in_repository(table, &name);
-                // One past the separator: beyond every key of this repository.
-                if let Some(last) = after.last_mut() {
-                    *last = 1;
                 }
             }
         }
         Ok(None)
+    }
+
+    /// The next repository in a table from the key `start` on, which is moved beyond it: as many steps as repositories.
+    fn next_repository(&self, table: Table, start: &mut Vec<u8>) -> Result<Option<RepositoryName>, IndexError> {
+        let key = self.db.range(&start[..]..).keys().next().transpose()?;
+        let Some(name) = key.filter(|key| key[0] == table as u8).and_then(|key| keys::repository_of(&key)) else {
+            return Ok(None);
+        };
+        *start = keys::in_repository(table, &name);
+        // One past the separator: beyond every key of this repository.
+        start.pop();
+        start.push(1);
+        Ok(Some(name))
     }
 
     /// Whether the repository has a manifest.
@@ -214,13 +208,13 @@ impl Index {
         Ok(self.db.scan_prefix(keys::in_repository(Table::Manifest, name)).next().transpose()?.is_some())
     }
 
-    /// Up to `limit` tags after `after`, in bytewise order, and whether there are more.
+    /// Up to `limit` tags after `after`, in bytewise order.
     pub(crate) fn tags(
         &self,
         name: &RepositoryName,
         after: Option<&str>,
         limit: usize,
-    ) -> Result<(Vec<Tag>, bool), IndexError> {
+    ) -> Result<Page<Tag>, IndexError> {
         let prefix = keys::in_repository(Table::Tag, name);
         let mut start = prefix.clone();
         if let Some(after) = after {
@@ -228,16 +222,16 @@ impl Index {
             // No tag holds a zero: this is just behind `after`, whether it exists or not.
             start.push(0);
         }
-        let mut tags = Vec::new();
+        let mut entries = Vec::new();
         for key in self.db.range(start..).keys() {
             let key = key?;
             let Some(rest) = key.strip_prefix(prefix.as_slice()) else { break };
-            if tags.len() == limit {
-                return Ok((tags, true));
+            if entries.len() == limit {
+                return Ok(Page { entries, more: true });
             }
-            tags.extend(std::str::from_utf8(rest).ok().and_then(|tag| tag.parse::<Tag>().ok()));
+            entries.extend(keys::tag_at(rest));
         }
-        Ok((tags, false))
+        Ok(Page { entries, more: false })
     }
 
     /// The tags that point at a manifest.
@@ -247,7 +241,7 @@ impl Index {
         for entry in self.db.scan_prefix(&prefix) {
             let (key, value) = entry?;
             if keys::digest_at(&value) == Some(*digest) {
-                tags.extend(std::str::from_utf8(&key[prefix.len()..]).ok().and_then(|tag| tag.parse::<Tag>().ok()));
+                tags.extend(keys::tag_at(&key[prefix.len()..]));
             }
         }
         Ok(tags)
@@ -263,30 +257,21 @@ impl Index {
         Ok(found)
     }
 
-    /// Up to `limit` repositories with a manifest after `after`, in bytewise order, and whether there are more.
-    pub(crate) fn repositories(
-        &self,
-        after: Option<&str>,
-        limit: usize,
-    ) -> Result<(Vec<RepositoryName>, bool), IndexError> {
-        let mut start = keys::of_table(Table::Manifest);
+    /// Up to `limit` repositories with a manifest after `after`, in bytewise order.
+    pub(crate) fn repositories(&self, after: Option<&str>, limit: usize) -> Result<Page<RepositoryName>, IndexError> {
+        let mut start = vec![Table::Manifest as u8];
         if let Some(after) = after {
             start.extend_from_slice(after.as_bytes());
             start.push(1);
         }
-        let mut names = Vec::new();
-        while let Some(key) = self.db.range(start.clone()..).keys().next().transpose()? {
-            let Some(name) = keys::repository_of(&key).filter(|_| key[0] == Table::Manifest as u8) else { break };
-            if names.len() == limit {
-                return Ok((names, true));
+        let mut entries = Vec::new();
+        while let Some(name) = self.next_repository(Table::Manifest, &mut start)? {
+            if entries.len() == limit {
+                return Ok(Page { entries, more: true });
             }
-            start = keys::in_repository(Table::Manifest, &name);
-            if let Some(last) = start.last_mut() {
-                *last = 1;
-            }
-            names.push(name);
+            entries.push(name);
         }
-        Ok((names, false))
+        Ok(Page { entries, more: false })
     }
 }
 
@@ -343,8 +328,8 @@ mod tests {
     }
 
     fn tags(index: &Index, repository: &str, after: Option<&str>, limit: usize) -> (Vec<String>, bool) {
-        let (tags, more) = index.tags(&name(repository), after, limit).unwrap();
-        (tags.iter().map(ToString::to_string).collect(), more)
+        let page = index.tags(&name(repository), after, limit).unwrap();
+        (page.entries.iter().map(ToString::to_string).collect(), page.more)
     }
 
     fn with_tags(folder: &Path, wanted: &[&str]) -> Index {
@@ -421,8 +406,8 @@ mod tests {
         }
         index.apply(changes).unwrap();
         let page = |after, limit| {
-            let (names, more) = index.repositories(after, limit).unwrap();
-            (names.iter().map(ToString::to_string).collect::<Vec<_>>(), more)
+            let page = index.repositories(after, limit).unwrap();
+            (page.entries.iter().map(ToString::to_string).collect::<Vec<_>>(), page.more)
         };
         assert_eq!(page(None, 9), (["a", "a-b", "a/b", "b"].map(String::from).to_vec(), false));
         assert_eq!(page(Some("a"), 2), (["a-b", "a/b"].map(String::from).to_vec(), true));

@@ -1,19 +1,18 @@
 //! The seal: whether the index's folder is byte for byte what the last clean stop left.
 //!
-//! The database notices much of what can happen to its files, but not a missing tail, and after a power cut it may open
-//! without complaint and be empty. So it is never asked: only a folder that matches its seal is opened, and opening
-//! breaks the seal. A folder brought back together with its seal, from a copy made on an earlier day, matches in content
-//! and knows nothing of what came since; that it is a copy shows in what the file system says of it.
+//! The database detects much damage to its files, but not a missing tail, and after a power cut it may open without an
+//! error and be empty. So only a folder that matches its seal is opened, and opening breaks the seal. A folder restored
+//! from an older copy together with its seal matches in content but misses later changes; its inodes and ctimes show that
+//! it is a copy.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::ops::ControlFlow;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::disk::{Context, DiskError, absent_is_none, parse, read_pieces, render, sync_folder};
+use crate::disk::{Context, DiskError, absent_is_none, hash_file, parse, render, sync_folder};
 use crate::oci::{Algorithm, Digest};
 
 /// The version of the keys and values in the folder.
@@ -21,7 +20,7 @@ const VERSION: u32 = 2;
 
 #[derive(PartialEq, Serialize, Deserialize)]
 struct Seal {
-    /// Which keys and values this program writes; another version makes its own.
+    /// Which keys and values this program writes; another version rebuilds the folder.
     version: u32,
     /// Which folder it is.
     folder: Original,
@@ -67,7 +66,7 @@ pub(super) fn remove(seal: &Path) -> Result<(), DiskError> {
     }
 }
 
-/// Removes the folder, or whatever stands where it would be.
+/// Removes the folder, or a file in its place.
 pub(super) fn remove_folder(folder: &Path) -> Result<(), DiskError> {
     match absent_is_none(fs::symlink_metadata(folder)).on("look at", folder)? {
         None => Ok(()),
@@ -89,7 +88,7 @@ fn take(folder: &Path, sync: bool) -> Result<Seal, DiskError> {
             let name = path.strip_prefix(folder).unwrap_or(&path).to_string_lossy().into_owned();
             let file = File::open(&path).on("open", &path)?;
             let original = Original::of(&file.metadata().on("look at", &path)?);
-            files.insert(name, (digest(&file, &path)?, original));
+            files.insert(name, (hash_file(&file, Algorithm::Sha256, &path)?.finish(), original));
             if sync {
                 file.sync_all().on("sync", &path)?;
             }
@@ -100,14 +99,4 @@ fn take(folder: &Path, sync: bool) -> Result<Seal, DiskError> {
     }
     let original = Original::of(&fs::metadata(folder).on("look at", folder)?);
     Ok(Seal { version: VERSION, folder: original, files })
-}
-
-fn digest(file: &File, path: &Path) -> Result<Digest, DiskError> {
-    let mut hasher = Algorithm::Sha256.hasher();
-    let read = read_pieces::<()>(file, 0, None, &mut vec![0; 256 * 1024], |piece| {
-        hasher.update(piece);
-        ControlFlow::Continue(())
-    });
-    let _ = read.map_err(|failed| failed.error).on("read", path)?;
-    Ok(hasher.finish())
 }
