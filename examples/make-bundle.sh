@@ -99,7 +99,7 @@ Internal registry:
   oci://127.0.0.1:5000/charts/zenml-pro
   oci://127.0.0.1:5000/charts/zenml
 END
-  # Made as root (dockerd needs it), owned by whoever asked.
+  # Made as root (dockerd needs it), owned by the user who ran this.
   chown -R --reference="$here" "$BUNDLE" "$here/stand-in/chart-key.gpg"
   du -sh "$BUNDLE"
 }

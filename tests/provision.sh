@@ -4,7 +4,7 @@
 #
 # Two generations of clients are wanted, so there are two Debians: 12 is the machine (containerd 1.6, Docker 20, podman
 # 4), 13 is a folder (containerd 1.7, Docker 26, podman 5, oras, cosign) that tests/clients/world.sh enters. What Debian
-# lacks is built by Go and Cargo at pinned versions. Everything but Debian 12's packages lies below AIRDOCK_TOOLS
+# lacks is built by Go and Cargo at pinned versions. Everything but Debian 12's packages is below AIRDOCK_TOOLS
 # (default ~/.cache/airdock-tools); keep that folder between runs.
 #
 # Usage: tests/provision.sh     (root, or a user who may sudo)

@@ -9,7 +9,7 @@ pub struct ConfigError {
     /// The key's path, such as `server.limits.idle`; empty when the file as a whole is invalid.
     pub key: String,
     /// Where the value was set.
-    pub place: Place,
+    pub set_in: SetIn,
     /// What is wrong, with the value in it.
     pub problem: String,
     /// What to do instead.
@@ -21,7 +21,7 @@ pub(crate) type Wrong = (String, String);
 
 /// Where a value was set.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Place {
+pub enum SetIn {
     /// In this file.
     File(PathBuf),
     /// In this environment variable.
@@ -30,7 +30,7 @@ pub enum Place {
     Flags,
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for SetIn {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::File(path) => write!(f, "in `{}`", path.display()),
@@ -41,8 +41,8 @@ impl fmt::Display for Place {
 }
 
 impl ConfigError {
-    pub(crate) fn new(key: &str, place: Place, problem: impl fmt::Display, cure: impl fmt::Display) -> Self {
-        Self { key: key.to_owned(), place, problem: problem.to_string(), cure: cure.to_string() }
+    pub(crate) fn new(key: &str, set_in: SetIn, problem: impl fmt::Display, cure: impl fmt::Display) -> Self {
+        Self { key: key.to_owned(), set_in, problem: problem.to_string(), cure: cure.to_string() }
     }
 }
 
@@ -51,7 +51,7 @@ impl fmt::Display for ConfigError {
         if !self.key.is_empty() {
             write!(f, "`{}` ", self.key)?;
         }
-        write!(f, "{}: {}; {}", self.place, self.problem, self.cure)
+        write!(f, "{}: {}; {}", self.set_in, self.problem, self.cure)
     }
 }
 

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use toml::{Table, Value};
 
 use crate::check::Known;
-use crate::error::{ConfigError, Place};
+use crate::error::{ConfigError, SetIn};
 use crate::{FILE, FILE_VARIABLE, REFERENCE, VARIABLE_PREFIX};
 
 /// The largest file that is read; the reference is a twentieth of it.
@@ -27,11 +27,11 @@ pub(crate) struct Layers {
 
 impl Layers {
     /// Where a key was set: by the last layer that sets it.
-    pub(crate) fn place(&self, key: &str) -> Place {
+    pub(crate) fn set_in(&self, key: &str) -> SetIn {
         match (self.variables.get(key), &self.file) {
-            (Some(variable), _) => Place::Variable(variable.clone()),
-            (None, Some(file)) => Place::File(file.clone()),
-            (None, None) => Place::Flags,
+            (Some(variable), _) => SetIn::Variable(variable.clone()),
+            (None, Some(file)) => SetIn::File(file.clone()),
+            (None, None) => SetIn::Flags,
         }
     }
 }
@@ -47,14 +47,14 @@ pub(crate) fn layers(
     let (named, variables) = variables(environment, &known, errors);
     let mut layers = Layers::default();
     if let Some((path, text)) = read(file, named, errors) {
-        let place = Place::File(path.clone());
+        let set_in = SetIn::File(path.clone());
         match text.parse::<Table>() {
             Ok(table) => known.collect(table, ("", ""), &mut layers.values, &mut |key, (problem, cure)| {
-                errors.push(ConfigError { key, place: place.clone(), problem, cure });
+                errors.push(ConfigError { key, set_in: set_in.clone(), problem, cure });
             }),
             Err(error) => {
                 let problem = format!("not TOML: {}", error.to_string().trim_end());
-                errors.push(ConfigError::new("", place, problem, "see the reference for the form of every key"));
+                errors.push(ConfigError::new("", set_in, problem, "see the reference for the form of every key"));
             }
         }
         layers.file = Some(path);
@@ -68,18 +68,18 @@ pub(crate) fn layers(
 
 /// Finds and reads the file: the one asked for, else the one named by a variable, else the one in the working directory.
 fn read(asked: Option<&Path>, named: Option<PathBuf>, errors: &mut Vec<ConfigError>) -> Option<(PathBuf, String)> {
-    let (path, place) = match (asked, named) {
-        (Some(path), _) => (path.to_owned(), Some(Place::Flags)),
-        (None, Some(path)) => (path, Some(Place::Variable(FILE_VARIABLE.to_owned()))),
+    let (path, set_in) = match (asked, named) {
+        (Some(path), _) => (path.to_owned(), Some(SetIn::Flags)),
+        (None, Some(path)) => (path, Some(SetIn::Variable(FILE_VARIABLE.to_owned()))),
         (None, None) => (PathBuf::from(FILE), None),
     };
     match read_bounded(&path) {
         Ok(text) => Some((path, text)),
-        Err(error) if place.is_none() && error.kind() == io::ErrorKind::NotFound => None,
+        Err(error) if set_in.is_none() && error.kind() == io::ErrorKind::NotFound => None,
         Err(error) => {
             let problem = format!("cannot read `{}`: {error}", path.display());
-            let place = place.unwrap_or(Place::File(path));
-            errors.push(ConfigError::new("", place, problem, "name a readable TOML file"));
+            let set_in = set_in.unwrap_or(SetIn::File(path));
+            errors.push(ConfigError::new("", set_in, problem, "name a readable TOML file"));
             None
         }
     }
@@ -120,7 +120,7 @@ fn variables(
             }
         };
         let (problem, cure) = wrong;
-        errors.push(ConfigError { key, place: Place::Variable(name.to_owned()), problem, cure });
+        errors.push(ConfigError { key, set_in: SetIn::Variable(name.to_owned()), problem, cure });
     }
     // The order of the environment is arbitrary; that of messages should not be.
     found.sort();

@@ -23,7 +23,7 @@ use airdock_registry::server;
 use airdock_sync::ingest;
 use airdock_sync::publish::PublishRules;
 
-pub use error::{ConfigError, Errors, Place};
+pub use error::{ConfigError, Errors, SetIn};
 
 /// Every key with its default and a comment.
 pub const REFERENCE: &str = include_str!("../reference.toml");

@@ -24,10 +24,10 @@ impl Pass<'_> {
         self.wrong_beside(key, key, problem, cure);
     }
 
-    /// Reports an invalid value at the place of another key.
+    /// Reports an invalid value where another key was set.
     pub(crate) fn wrong_beside(&mut self, key: &str, beside: &str, problem: impl Display, cure: impl Display) {
         if let Self::Read { layers, errors } = self {
-            errors.push(ConfigError::new(key, layers.place(beside), problem, cure));
+            errors.push(ConfigError::new(key, layers.set_in(beside), problem, cure));
         }
     }
 

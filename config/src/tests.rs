@@ -28,8 +28,8 @@ fn environment(variables: &[(&str, &str)]) -> Variables {
 /// The errors of a file, without the path of its folder.
 fn complaint(text: &str, variables: &[(&str, &str)]) -> String {
     let errors = load_text(text, variables).unwrap_err();
-    let places = errors.iter().find_map(|error| match &error.place {
-        Place::File(path) => path.parent().map(|folder| format!("{}/", folder.display())),
+    let places = errors.iter().find_map(|error| match &error.set_in {
+        SetIn::File(path) => path.parent().map(|folder| format!("{}/", folder.display())),
         _ => None,
     });
     errors.to_string().replace(&places.unwrap_or_default(), "")

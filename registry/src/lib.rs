@@ -40,4 +40,4 @@ pub use repository::{
     RepositoryPage, Summary, TagPage, Tagged, TaggedPage, Upload,
 };
 pub use settings::{References, Settings};
-pub use verify::{Finding, MediumPlace, MediumRead, VerifyProgress, VerifyReport};
+pub use verify::{Finding, MediumPosition, MediumRead, VerifyProgress, VerifyReport};

@@ -1,7 +1,8 @@
 //! Every request of the administration API, as one parsed value.
 //!
 //! [`Endpoint::parse`] is the only reader of a method, path and query, and [`Endpoint::render`] the only writer. Knows
-//! no headers. A body is read after its request was authorised; until then it is empty. `docs/admin-api.md` documents each endpoint; a test compares the two.
+//! no headers. A body is read after its request was authorised; until then it is empty. `docs/admin-api.md` documents each
+//! endpoint; a test compares the two.
 
 use http::{Method, Uri};
 use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};

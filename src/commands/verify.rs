@@ -1,7 +1,7 @@
 //! `airdock verify`: reads everything again and reports what is damaged, what that breaks, and what to do.
 
 use airdock_config::Config;
-use airdock_registry::{Finding, MediumPlace, MediumRead, VerifyProgress, VerifyReport};
+use airdock_registry::{Finding, MediumPosition, MediumRead, VerifyProgress, VerifyReport};
 use indicatif::HumanBytes;
 
 use super::worker;
@@ -32,11 +32,11 @@ pub(crate) fn run(config: &Config, arguments: VerifyArguments) -> anyhow::Result
 
 fn render(report: &VerifyReport) -> String {
     let mut text = String::new();
-    for Finding { subject, place, problem, breaks, more, removed } in &report.findings {
-        let at = |MediumPlace { medium, file, offset }: &MediumPlace| {
+    for Finding { subject, position, problem, breaks, more, removed } in &report.findings {
+        let at = |MediumPosition { medium, file, offset }: &MediumPosition| {
             format!(" in `{}` at byte {offset}, of the mounted `{}`", printable(file), printable(medium))
         };
-        let at = place.as_ref().map(at).unwrap_or_default();
+        let at = position.as_ref().map(at).unwrap_or_default();
         text += &format!("damaged: {}{at}: {}\n", printable(subject), printable(problem));
         for name in breaks {
             text += &format!("  breaks {}\n", printable(name));
@@ -61,7 +61,7 @@ fn render(report: &VerifyReport) -> String {
     if findings.is_empty() {
         return format!("{text}everything is whole: {whole}\n");
     }
-    let stored: Vec<_> = findings.iter().filter(|finding| finding.place.is_none()).collect();
+    let stored: Vec<_> = findings.iter().filter(|finding| finding.position.is_none()).collect();
     if stored.iter().any(|finding| !finding.removed && finding.problem.contains("digest")) {
         text += "what to do: run it again with --remove-damaged; a blob that is there is not written again\n";
     }
@@ -83,7 +83,7 @@ mod tests {
     fn a_finding_is_listed_with_what_it_breaks_and_what_to_do() {
         let finding = Finding {
             subject: "sha256:aa".into(),
-            place: None,
+            position: None,
             problem: "its content has digest `sha256:bb`".into(),
             breaks: vec!["zenml/zenml:1".into()],
             more: 2,
@@ -104,10 +104,10 @@ what to do: ingest the bundle again, or push the image again: only what is damag
 
     #[test]
     fn a_finding_on_a_medium_is_listed_with_its_place_and_what_to_do_there() {
-        let place = MediumPlace { medium: "/mnt/disc".into(), file: "disc/app.tar".into(), offset: 512 };
+        let position = MediumPosition { medium: "/mnt/disc".into(), file: "disc/app.tar".into(), offset: 512 };
         let finding = Finding {
             subject: "sha256:aa".into(),
-            place: Some(place),
+            position: Some(position),
             problem: "its content has digest `sha256:bb`".into(),
             breaks: vec![],
             more: 0,

@@ -76,7 +76,7 @@ signing_key() {
   gpg --batch --export-secret-keys > "$GNUPGHOME/secring.gpg"
 }
 
-# $1 packs and signs; one chart is given as it lies, another somewhere in a folder; $2 pulls and checks the signatures.
+# $1 packs and signs; one chart is given as a file of its own, another somewhere in a folder; $2 pulls and checks the signatures.
 carries_signed_charts() {
   local loose deep folder
   folder=$(fresh_path)

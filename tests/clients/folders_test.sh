@@ -1,5 +1,5 @@
 # Dialects that lay out blobs in folders of their own: skopeo's `dir:` and the trees of `skopeo sync`, and the storage of a
-# registry; and what else a bundle may be wrapped in or lie on. Helpers are in dialects_test.sh.
+# registry; and what else a bundle may be wrapped in or be on. Helpers are in dialects_test.sh.
 
 # A `dir:` has no name but its place: here the one it was copied from, and none.
 test_dialect_skopeo_dir_keeps_the_digest() {

@@ -1,4 +1,4 @@
-# The bundle served from where it lies, as the folder it is and as one tar: pulled and run by clients that have none of
+# The bundle served from its medium, as the folder it is and as one tar: pulled and run by clients that have none of
 # it yet, and nothing of it copied.
 
 # 5001 is the registry outside, 5002 a storage of its own.

@@ -15,7 +15,7 @@ write_settings() {
   cp "$WORK/ca.crt" /etc/docker/certs.d/$SECURE/ca.crt
 }
 
-# One folder per upstream; the node asks Airdock and, here, nobody else can be reached.
+# One folder per upstream; the node asks Airdock and, here, no other host can be reached.
 containerd_mirrors() {
   local upstream folder
   for upstream in "${UPSTREAMS[@]}"; do

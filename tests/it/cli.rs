@@ -361,7 +361,7 @@ fn an_ingest_whose_command_is_gone_stops_reading() {
     while written < ENOUGH && writer.write_all(&[1; 65536]).is_ok() {
         written += 65536;
     }
-    assert!(written < ENOUGH, "the server has read on for nobody");
+    assert!(written < ENOUGH, "the server has read on although the client is gone");
     printed(&ingest(airdock.directory(), airdock.data(), &[], &[&example()]), 0);
 }
 

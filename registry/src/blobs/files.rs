@@ -167,13 +167,14 @@ impl Files {
         let folder = self.layout.blobs(algorithm);
         let opened = entries.map_or_else(|| absent_is_none(fs::read_dir(&folder)), |entries| Ok(Some(entries)));
         let Some(mut entries) = opened.on("list", &folder)? else { return Ok(None) };
-        let mut found = Vec::new();
+        let (mut found, mut ended) = (Vec::new(), true);
         for entry in entries.by_ref().take(LISTED) {
+            ended = false;
             let name = entry.on("list", &folder)?.file_name();
             // Other files are not ours.
             found.extend(name.to_str().and_then(|name| format!("{algorithm}:{name}").parse::<Digest>().ok()));
         }
-        Ok((!found.is_empty()).then_some((found, Some(entries))))
+        Ok((!ended).then_some((found, Some(entries))))
     }
 
     /// The error of a blob that cannot be read.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::report::{Finding, MediumPlace};
+use super::report::{Finding, MediumPosition};
 
 /// How many findings are kept; more are counted.
 const FINDINGS: usize = 10_000;
@@ -11,7 +11,7 @@ const FINDINGS: usize = 10_000;
 const BREAKS: usize = 50;
 
 /// What has a problem: a blob, link or tag, and its position if it is on a medium.
-pub(super) type Subject = (String, Option<MediumPlace>);
+pub(super) type Subject = (String, Option<MediumPosition>);
 
 /// A blob of the data folder, or something else there.
 pub(super) fn stored(what: &impl ToString) -> Subject {
@@ -31,8 +31,8 @@ impl Findings {
             self.more += 1;
             return None;
         }
-        let (what, place) = subject.clone();
-        let new = || Finding { subject: what, place, problem, breaks: Vec::new(), more: 0, removed: false };
+        let (what, position) = subject.clone();
+        let new = || Finding { subject: what, position, problem, breaks: Vec::new(), more: 0, removed: false };
         Some(self.found.entry(subject).or_insert_with(new))
     }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::Pass;
 use super::findings::{Subject, stored};
-use super::report::{MediumPlace, MediumRead};
+use super::report::{MediumPosition, MediumRead};
 use crate::blobs::{Medium, MediumBlob, MediumError, Unfinished, re_hash};
 use crate::core::Core;
 use crate::oci::{Digest, RepositoryName};
@@ -44,8 +44,8 @@ impl Position {
     /// As a finding names it.
     fn subject(&self) -> Subject {
         let (file, offset) = self.blob.position();
-        let place = MediumPlace { medium: self.medium.name.clone(), file: file.to_owned(), offset };
-        (self.blob.digest().to_string(), Some(place))
+        let position = MediumPosition { medium: self.medium.name.clone(), file: file.to_owned(), offset };
+        (self.blob.digest().to_string(), Some(position))
     }
 }
 

@@ -23,7 +23,7 @@ use crate::oci::{Digest, RepositoryName};
 use findings::{Findings, stored};
 use media::{Position, bytes_of, in_order};
 
-pub use report::{Finding, MediumPlace, MediumRead, VerifyProgress, VerifyReport};
+pub use report::{Finding, MediumPosition, MediumRead, VerifyProgress, VerifyReport};
 
 /// Bytes read at once.
 const PIECE: usize = 1024 * 1024;

@@ -13,7 +13,7 @@ pub struct VerifyProgress {
 
 /// A position on a mounted medium.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct MediumPlace {
+pub struct MediumPosition {
     /// What was mounted.
     pub medium: String,
     /// The file, from the mounted folder's own name on.
@@ -39,8 +39,8 @@ pub struct Finding {
     /// A blob's digest, or the link or tag.
     pub subject: String,
     /// Its position, if it is not in the data folder.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub place: Option<MediumPlace>,
+    #[serde(rename = "place", default, skip_serializing_if = "Option::is_none")]
+    pub position: Option<MediumPosition>,
     /// What is wrong with it.
     pub problem: String,
     /// Tags, and manifests without one, that cannot be pulled whole because of it.

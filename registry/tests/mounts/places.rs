@@ -1,4 +1,4 @@
-//! Blobs that lie at several places of one medium.
+//! Blobs that are at several places of one medium.
 
 use std::fs::{self, File};
 use std::sync::atomic::AtomicBool;
@@ -9,17 +9,17 @@ use testkit::registry::{Site, asked, image, image_of, mount_manifest, mounting, 
 
 use crate::layer;
 
-/// Mounts an image whose layer is said to lie in each of these files, and lies there as given.
+/// Mounts an image whose layer is said to be in each of these files; each file has what is given for it.
 async fn mounted(world: &Site, tag: &str, of: &[u8], places: &[(&str, &[u8])]) {
     let manifest = image_of(of);
     let mut draft = mounting(&world.registry, world.folder.path());
-    for (file, lies) in places {
+    for (file, stored) in places {
         let path = world.medium(file);
-        fs::write(&path, lies).unwrap();
+        fs::write(&path, stored).unwrap();
         let file = File::open(&path).unwrap();
         // Each image that shares a layer names its place again.
         for _ in 0..2 {
-            draft.locate(sha256(of), (&file, &path), (0, lies.len() as u64), false).unwrap();
+            draft.locate(sha256(of), (&file, &path), (0, stored.len() as u64), false).unwrap();
         }
     }
     mount_manifest(&mut draft, "a", Some(tag), &manifest);
@@ -33,9 +33,9 @@ async fn verified(world: &Site) -> MediumCheck {
 }
 
 fn flipped(of: &[u8]) -> Vec<u8> {
-    let mut lies = of.to_vec();
-    lies[of.len() / 2] ^= 1;
-    lies
+    let mut changed = of.to_vec();
+    changed[of.len() / 2] ^= 1;
+    changed
 }
 
 fn damaged(of: &[u8], world: &Site, file: &str) -> MediumError {
@@ -76,8 +76,8 @@ async fn a_blob_whose_first_file_is_gone_is_had_from_the_next() {
 #[tokio::test]
 async fn a_blob_that_is_damaged_wherever_it_lies_is_refused_by_name() {
     let world = Site::new().await;
-    let (of, lies) = (layer(1), flipped(&layer(1)));
-    mounted(&world, "v1", &of, &[("one", &lies), ("two", &lies)]).await;
+    let (of, changed) = (layer(1), flipped(&layer(1)));
+    mounted(&world, "v1", &of, &[("one", &changed), ("two", &changed)]).await;
     let found = verified(&world).await;
     assert_eq!((found.verified, found.bad, found.elsewhere), (1, 1, vec![]));
     assert_eq!(found.problems, [damaged(&of, &world, "one"), damaged(&of, &world, "two")]);
@@ -96,11 +96,11 @@ async fn a_place_of_another_size_is_none_and_a_million_places_are_a_few() {
     fs::write(&path, &of).unwrap();
     let file = File::open(&path).unwrap();
     let mut draft = mounting(&world.registry, &path);
-    let wanted = sha256(b"what lies nowhere");
+    let wanted = sha256(b"what is nowhere");
     for at in 0..100 {
         draft.locate(wanted, (&file, &path), (at, 17), false).unwrap();
     }
-    let manifest = image_of(b"what lies nowhere");
+    let manifest = image_of(b"what is nowhere");
     mount_manifest(&mut draft, "a", None, &manifest);
     world.registry.mount(draft).await.unwrap();
     assert_eq!(verified(&world).await.problems.len(), 8);

@@ -133,7 +133,7 @@ async fn a_damaged_layer_is_found_by_the_pass_and_refused_from_then_on() {
     draft.locate(expected, (&File::open(&path).unwrap(), &path), (0, LARGE as u64), false).unwrap();
     mount_manifest(&mut draft, "a", None, &manifest);
     world.registry.mount(draft).await.unwrap();
-    assert!(world.registry.blob(&asked("a"), &expected).await.is_ok(), "nobody knows yet");
+    assert!(world.registry.blob(&asked("a"), &expected).await.is_ok(), "it is not verified yet");
     let registry = world.registry.clone();
     let found = tokio::task::spawn_blocking(move || registry.check_media(&AtomicBool::new(false))).await.unwrap();
     let [(_, bad), (_, good)] = found.as_slice() else { panic!("{found:?}") };

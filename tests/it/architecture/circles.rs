@@ -2,7 +2,7 @@
 //!
 //! A parent module and its own children may use each other: they are one house. Any other circle is one. Two kinds are
 //! looked for, and together they are all there are. An edge that leads out of its family (a parent and its children)
-//! lies on a circle if there is a way back by any edges; within a family, children are in a circle if there is a way
+//! is on a circle if there is a way back by any edges; within a family, children are in a circle if there is a way
 //! back that does without the parent.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};

@@ -45,7 +45,7 @@ const CONFIG: Lines = &[&["units", "error"], &["check"], &["file"], &["pass"], &
 
 const BINARY: Lines = &[&["exit", "cli", "telemetry"], &["admin"], &["view"], &["app"], &["commands"]];
 
-/// What the lines would allow and nobody should need: the server serves any tower service, and what goes over the wire
+/// What the lines would allow and must not be used: the server serves any tower service, and what goes over the wire
 /// is known in `api`.
 const NEVER: Exceptions = &[
     ("server", &["registry", "repository", "release", "charts", "mount", "verify", "core", "catalog", "names"]),

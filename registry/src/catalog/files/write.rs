@@ -1,5 +1,6 @@
 //! The right to change names: of one repository, or of all.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use tokio::sync::{Mutex, OwnedMutexGuard, OwnedRwLockReadGuard, OwnedRwLockWriteGuard, RwLock};
@@ -114,7 +115,8 @@ impl Exclusive {
         self.run(move |folder, index| {
             let linked = folder.link_ingested(&manifests, index);
             if matches!(linked, Err(Error::Disk(_))) {
-                folder.reconcile(manifests.iter().map(|(name, _)| &name.repository), index)?;
+                let concerned: BTreeSet<_> = manifests.iter().map(|(name, _)| &name.repository).collect();
+                folder.reconcile(concerned, index)?;
             }
             linked
         })
