@@ -96,11 +96,11 @@ async fn a_place_of_another_size_is_none_and_a_million_places_are_a_few() {
     fs::write(&path, &of).unwrap();
     let file = File::open(&path).unwrap();
     let mut draft = mounting(&world.registry, &path);
-    let wanted = sha256(b"what is nowhere");
+    let wanted = sha256(b"what no place has");
     for at in 0..100 {
         draft.locate(wanted, (&file, &path), (at, 17), false).unwrap();
     }
-    let manifest = image_of(b"what is nowhere");
+    let manifest = image_of(b"what no place has");
     mount_manifest(&mut draft, "a", None, &manifest);
     world.registry.mount(draft).await.unwrap();
     assert_eq!(verified(&world).await.problems.len(), 8);
