@@ -489,6 +489,29 @@ async fn s03_a_manifest_whose_bytes_changed_on_disk_is_never_served() {
 }
 
 #[tokio::test]
+async fn a_manifest_whose_file_was_lost_is_served_under_every_name_once_it_is_pushed_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let registry = open(folder.path()).await;
+    let digest = push_image(&registry, "a", "1.0", b"layer").await;
+    push_image(&registry, "a", "latest", b"layer").await;
+    push_image(&registry, "b", "1.0", b"layer").await;
+    registry.close().await.unwrap();
+    drop(registry);
+    std::fs::remove_file(folder.path().join("blobs/sha256").join(digest.encoded())).unwrap();
+    let registry = open(folder.path()).await;
+    for (repository, tags) in [("a", "1.0"), ("a", "latest"), ("b", "1.0")] {
+        assert_eq!(tagged(&registry, repository, tags).await, None);
+    }
+    // Nothing is mounted that could have it.
+    let deleted = registry.repository(name("b")).delete_manifest(&TagOrDigest::Digest(digest)).await;
+    assert!(matches!(deleted, Err(Error::ManifestUnknown { .. })), "{deleted:?}");
+    push_image(&registry, "a", "1.0", b"layer").await;
+    for (repository, tags) in [("a", "1.0"), ("a", "latest"), ("b", "1.0")] {
+        assert_eq!(tagged(&registry, repository, tags).await, Some(digest), "{repository}:{tags}");
+    }
+}
+
+#[tokio::test]
 async fn c05_of_many_writers_to_one_tag_one_wins_and_every_one_stays_pullable() {
     let folder = tempfile::tempdir().unwrap();
     let registry = open(folder.path()).await;

@@ -128,9 +128,9 @@ impl Blobs {
         Ok(None)
     }
 
-    /// Closes an open handle on a damaged file that was replaced.
+    /// Closes an open handle on a damaged file that was replaced, or on a medium, which is not needed for it any more.
     pub(crate) fn adopted(&self, digest: &Digest, adopted: Adopted) {
-        if adopted == Adopted::Mended {
+        if adopted != Adopted::There {
             self.open.remove(digest);
         }
     }

@@ -130,16 +130,22 @@ impl Catalog {
             return Ok(cached);
         }
         let ticket = self.caches.manifests.ticket(&key);
-        let found = match reference {
-            TagOrDigest::Digest(digest) => self.by_digest(repository, digest).await?,
+        let (digest, provenance) = match reference {
+            TagOrDigest::Digest(digest) => (Some(*digest), None),
             TagOrDigest::Tag(tag) => match self.resolve(repository, tag).await? {
-                Some(Binding { digest, origin }) => {
-                    let provenance = Some(visible_ascii(&origin.to_string()));
-                    self.by_digest(repository, &digest).await?.map(|found| ServedManifest { provenance, ..found })
-                }
-                None => None,
+                Some(Binding { digest, origin }) => (Some(digest), Some(visible_ascii(&origin.to_string()))),
+                None => (None, None),
             },
         };
+        let mut found = None;
+        if let Some(digest) = digest {
+            let read = self.by_digest(repository, &digest).await?;
+            if read.is_none() && self.names_manifest(repository, &digest).await? {
+                // Its bytes are gone. A push to any repository brings them back, so that is not cached.
+                return Ok(None);
+            }
+            found = read.map(|read| ServedManifest { provenance, ..read });
+        }
         let weight = found.as_ref().map_or(0, |manifest| manifest.bytes.len()) + ENTRY;
         self.caches.manifests.insert(ticket, key, found.clone(), weight);
         Ok(found)

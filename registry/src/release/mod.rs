@@ -137,13 +137,13 @@ impl ReleaseDraft {
         let wrote_blobs = blocking(move || syncer.map_or(Ok(false), Syncer::finish)).await?;
         let all = self.core.catalog.files.exclusive().await?;
         composed(async move || {
-            let report = self.commit_in(&all).await?;
+            let report = self.commit_in(&all, wrote_blobs).await?;
             Ok(ReleaseReport { wrote: report.wrote || wrote_blobs, ..report })
         })
         .await
     }
 
-    async fn commit_in(&mut self, all: &Exclusive) -> Result<ReleaseReport, Error> {
+    async fn commit_in(&mut self, all: &Exclusive, wrote_blobs: bool) -> Result<ReleaseReport, Error> {
         let names: Vec<_> = self.manifests.keys().cloned().collect();
         self.check(all).await?;
         let (tags, there) = self.decide(all).await?;
@@ -153,6 +153,10 @@ impl ReleaseDraft {
         }
         let manifests = names.iter().cloned().zip(self.manifests.values().cloned()).collect();
         let linked = all.link(manifests).await?;
+        if wrote_blobs && !linked {
+            // Blobs of manifests that are linked already: lost ones were restored.
+            Algorithm::ALL.iter().try_for_each(|algorithm| self.core.blobs.depot.sync(*algorithm))?;
+        }
         let changes_tags = tags.iter().any(|tag| matches!(tag.outcome, Outcome::New | Outcome::Moved { .. }));
         if !linked && !changes_tags && !was_cut_off(all, names).await? {
             return Ok(ReleaseReport { id: None, tags, wrote: false });

@@ -34,7 +34,7 @@ impl Repository {
             // What is still there is on a medium.
             let mounted = match &wanted {
                 TagOrDigest::Tag(tag) => core.catalog.resolve(&repository, tag).await?.is_some(),
-                TagOrDigest::Digest(digest) => core.catalog.names_manifest(&repository, digest).await?,
+                TagOrDigest::Digest(digest) => core.catalog.mounted_manifest(&repository, digest).is_some(),
             };
             let reference = wanted.to_string();
             Err(if mounted {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::blobs::Blob;
-use crate::catalog::ServedManifest;
+use crate::catalog::{Layer as _, ServedManifest};
 use crate::core::Core;
 use crate::disk::threads::composed;
 use crate::error::Error;
@@ -42,7 +42,15 @@ async fn find_blob(core: &Core, name: &RequestedName, digest: &Digest) -> Result
     let mut failed = None;
     for repository in name.candidates() {
         let Some(size) = core.catalog.visible(repository, digest).await? else { continue };
-        match core.blobs.find(digest, size).await {
+        let mut found = core.blobs.find(digest, size).await;
+        // A medium may state a wrong size for what the data folder has.
+        if found.is_err()
+            && let Some(stored) = core.catalog.files.visible(repository, digest).await?
+            && stored != size
+        {
+            found = core.blobs.find(digest, stored).await;
+        }
+        match found {
             Ok(None) => {}
             Ok(found) => return Ok(found),
             // In another repository it may have another stated size.

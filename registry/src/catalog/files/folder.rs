@@ -100,6 +100,11 @@ impl Folder {
         settling.map_or_else(|| self.links.tag(repository, tag), Ok)
     }
 
+    /// Whether a manifest is linked; its bytes may be damaged.
+    pub(super) fn names_manifest(&self, repository: &RepositoryName, digest: &Digest) -> Result<bool, DiskError> {
+        Ok(!self.settling.read().is_unlinked(repository, digest) && self.links.manifest(repository, digest)?.is_some())
+    }
+
     /// A linked manifest, re-hashed.
     pub(super) fn manifest(
         &self,

@@ -29,7 +29,8 @@ impl ReleaseLog {
     /// Moves an entry out of `pending`, durably: its links are written and synced.
     pub(crate) fn settle(&self, id: u64) -> Result<(), DiskError> {
         let settled = self.layout.release(id);
-        fs::rename(self.layout.pending_release(id), &settled).on("put in place", &settled)?;
+        // It is there already if only the syncing failed the last time.
+        absent_is_none(fs::rename(self.layout.pending_release(id), &settled)).on("put in place", &settled)?;
         sync_folder(&self.layout.releases())?;
         sync_folder(&self.layout.pending_releases())
     }

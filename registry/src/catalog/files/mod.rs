@@ -91,8 +91,10 @@ impl Files {
     }
 
     async fn right<L>(&self, lock: L) -> Result<Right<L>, Error> {
-        // After the lock was taken: a rebuild holds it while it replaces the index.
-        Ok(Right { folder: self.folder.clone(), index: self.folder.index().await?, lock: Arc::new(lock) })
+        // Waited for here, where no blocking thread is held, and after the lock was taken: a rebuild holds that while it
+        // replaces the index.
+        self.ready().await?;
+        Ok(Right { folder: self.folder.clone(), lock: Arc::new(lock) })
     }
 
     /// Reads the release log while nothing changes it.
@@ -178,7 +180,7 @@ impl Layer for Files {
 
     fn names_manifest(&self, repository: &RepositoryName, digest: &Digest) -> Answer<'_, bool> {
         let (repository, digest) = (repository.clone(), *digest);
-        self.ask_links(move |folder| Ok(folder.links.manifest(&repository, &digest)?.is_some()))
+        self.ask_links(move |folder| folder.names_manifest(&repository, &digest))
     }
 
     fn visible(&self, repository: &RepositoryName, digest: &Digest) -> Answer<'_, Option<u64>> {

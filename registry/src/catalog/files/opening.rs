@@ -161,3 +161,36 @@ fn outlive(index: &Weak<Index>, holders: usize) {
     }
     tracing::error!("the old index is still in use");
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Weak};
+    use std::time::Duration;
+
+    use super::Folder;
+    use crate::blobs;
+    use crate::catalog::Changes;
+    use crate::catalog::files::{Files, IndexError};
+    use crate::disk::DataFolder;
+    use crate::error::Error;
+    use crate::oci::RepositoryName;
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn an_index_that_failed_is_replaced_while_a_right_to_write_is_held() {
+        let folder = tempfile::tempdir().unwrap();
+        let data = DataFolder::open(folder.path().join("data")).unwrap();
+        let layout = data.layout.clone();
+        let files = Files::open(layout.clone(), blobs::Files::new(layout), Arc::default()).unwrap();
+        let name: RepositoryName = "a".parse().unwrap();
+        let write = files.write(&name).await.unwrap();
+        let broken = files.folder.index().await.unwrap();
+        let fail = |_: &Folder, _: &_| Err::<(), _>(Error::Index(IndexError::Panicked));
+        assert!(matches!(files.folder.guarded(&broken, fail), Err(Error::Index(_))));
+        let old = Arc::downgrade(&broken);
+        drop(broken);
+        // Another index on its folder, while this one is in use, would corrupt both.
+        tokio::time::timeout(Duration::from_secs(8), files.ready()).await.expect("it waits for the writer").unwrap();
+        assert_eq!(Weak::strong_count(&old), 0);
+        write.commit(Changes { unlinked_tags: vec!["b".parse().unwrap()], ..Changes::of(name) }).await.unwrap();
+    }
+}

@@ -59,7 +59,6 @@ impl Locks {
 #[derive(Debug)]
 pub(crate) struct Right<L> {
     pub(super) folder: Arc<Folder>,
-    pub(super) index: Arc<Index>,
     pub(super) lock: Arc<L>,
 }
 
@@ -70,12 +69,13 @@ pub(crate) type Write = Right<Lock>;
 pub(crate) type Exclusive = Right<OwnedRwLockWriteGuard<()>>;
 
 impl<L: Send + Sync + 'static> Right<L> {
-    /// Runs `work` once a release that was left unsettled is settled. Goes on to its end when dropped.
+    /// Runs `work` once a release that was left unsettled is settled. Goes on to its end when dropped. The index is asked
+    /// for each time: one that failed is replaced only when nothing holds it any more.
     pub(crate) async fn run<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Folder, &Index) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Error> {
-        let (folder, index, lock) = (self.folder.clone(), self.index.clone(), self.lock.clone());
+        let (folder, index, lock) = (self.folder.clone(), self.folder.index().await?, self.lock.clone());
         blocking(move || {
             let _lock = lock;
             folder.guarded(&index, |folder, index| {
