@@ -83,7 +83,7 @@ fn line(path: &Path, report: &Report) -> String {
     let mut digests: Vec<_> = report.images.iter().map(|row| (&row.digest, row.size)).collect();
     digests.sort_unstable();
     digests.dedup();
-    let size = digests.iter().map(|(_, size)| size).sum();
+    let size = digests.iter().map(|(_, size)| *size).fold(0, u64::saturating_add);
     let count = counted(digests.len() as u64, "image or chart", "images and charts");
     let signed = report.signatures.iter().map(|signature| format!(", signed by {}", printable(&signature.key)));
     let signed: String = signed.collect();

@@ -44,6 +44,13 @@ pub(crate) struct Found {
     pub(crate) lost_digest: bool,
 }
 
+impl Found {
+    /// What its manifests take in memory.
+    pub(crate) fn manifest_bytes(&self) -> usize {
+        self.manifests.iter().map(|(_, manifest)| manifest.bytes().len()).sum()
+    }
+}
+
 /// A chart whose archive is in the sink. Its manifest is made at the end, because its provenance file may come later.
 #[derive(Debug)]
 pub(crate) struct Chart {

@@ -21,6 +21,8 @@ use crate::text::printable;
 
 /// Manifests stay in memory until the commit. This is the limit for all of them together, in bytes.
 const MAX_MANIFESTS: usize = 64 * 1024 * 1024;
+/// The same for the descriptions of charts.
+const MAX_CHARTS: usize = 64 * 1024 * 1024;
 /// The same for provenance files and `manifest.txt`.
 const MAX_TEXTS: usize = 4 * 1024 * 1024;
 /// What a sink may hold in memory: configs of charts and of images inside archives, when a medium is mounted.
@@ -52,6 +54,7 @@ pub(crate) struct Intake<'a> {
     pub(crate) warnings: Vec<Notice>,
     pub(crate) failures: Vec<Notice>,
     manifest_bytes: usize,
+    chart_bytes: usize,
     text_bytes: usize,
 }
 
@@ -77,20 +80,45 @@ impl<'a> Intake<'a> {
             warnings: Vec::new(),
             failures: Vec::new(),
             manifest_bytes: 0,
+            chart_bytes: 0,
             text_bytes: 0,
         }
     }
 
-    pub(crate) fn add(&mut self, found: Found) -> Result<()> {
+    /// Whether so many more bytes of manifests may be held.
+    pub(crate) fn require_memory(&self, more: usize) -> Result<()> {
+        if self.manifest_bytes + more > MAX_MANIFESTS {
+            let limit = format_args!("{MAX_MANIFESTS} bytes");
+            return Err(Problem::over("all manifests of the ingest together", limit, "ingest in parts"));
+        }
+        Ok(())
+    }
+
+    fn require_place(&self) -> Result<()> {
         if self.found.len() + self.charts.len() >= self.limits.images {
             let cure = "raise `ingest.limits.images` or ingest in parts";
             return Err(Problem::over("the number of images and charts", self.limits.images, cure));
         }
-        self.manifest_bytes += found.manifests.iter().map(|(_, manifest)| manifest.bytes().len()).sum::<usize>();
-        if self.manifest_bytes > MAX_MANIFESTS {
-            let limit = format_args!("{MAX_MANIFESTS} bytes");
-            return Err(Problem::over("all manifests of the ingest together", limit, "ingest in parts"));
+        Ok(())
+    }
+
+    /// Keeps a chart until its provenance file may have been read.
+    pub(crate) fn keep_chart(&mut self, chart: Chart) -> Result<()> {
+        self.require_place()?;
+        let annotations = chart.annotations.iter().map(|(key, value)| key.len() + value.len()).sum::<usize>();
+        self.chart_bytes += chart.config.len() + annotations;
+        if self.chart_bytes > MAX_CHARTS {
+            let limit = format_args!("{MAX_CHARTS} bytes");
+            return Err(Problem::over("the descriptions of all charts together", limit, "ingest in parts"));
         }
+        self.charts.push(chart);
+        Ok(())
+    }
+
+    pub(crate) fn add(&mut self, found: Found) -> Result<()> {
+        self.require_place()?;
+        self.manifest_bytes += found.manifest_bytes();
+        self.require_memory(0)?;
         let name = found.names.first().map_or_else(|| found.file.clone(), |name| name.shown.clone());
         self.meter.tell(Event::Item { name, file: found.file.clone(), digest: found.root.to_string() });
         self.found.push(found);
@@ -281,5 +309,29 @@ mod tests {
         let refused = intake.put(&chart, "b.tgz", Algorithm::Sha256.digest(b"b")).unwrap_err();
         assert!(matches!(&refused, Problem::OverLimit { .. }), "{refused}");
         assert!(refused.sentence().contains("ingest the bundle instead"), "{refused}");
+    }
+
+    #[tokio::test]
+    async fn what_charts_say_of_themselves_is_bounded() {
+        let folder = tempfile::tempdir().unwrap();
+        let settings = Settings { data: folder.path().join("data"), ..Settings::default() };
+        let registry = Registry::open(settings).await.unwrap();
+        let (cancel, limits) = (Cancel::default(), Limits::default());
+        let meter = Meter::new(&|_| {}, &cancel);
+        let mut mount = registry.medium(folder.path());
+        let mut intake = Intake::new(&mut mount, &meter, &limits, None);
+        let chart = || Chart {
+            file: "a.tgz".into(),
+            name: "a".into(),
+            version: "1.0.0".into(),
+            config: vec![b' '; 24 << 20],
+            annotations: [("description".to_owned(), " ".repeat(4 << 20))].into(),
+            digest: Algorithm::Sha256.digest(b"a"),
+            size: 1,
+        };
+        intake.keep_chart(chart()).unwrap();
+        intake.keep_chart(chart()).unwrap();
+        let refused = intake.keep_chart(chart()).unwrap_err();
+        assert!(refused.sentence().contains("all charts together"), "{refused}");
     }
 }

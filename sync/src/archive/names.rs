@@ -14,6 +14,8 @@ use crate::text::printable;
 pub(crate) const IMAGE_NAME: &str = "io.containerd.image.name";
 pub(crate) const REF_NAME: &str = "org.opencontainers.image.ref.name";
 const SOURCE: &str = "containerd.io/distribution.source.";
+/// A tool gives an image a few names; a hostile index could give it very many.
+const MAX_NAMES: usize = 1000;
 
 pub(crate) type Annotations = BTreeMap<String, String>;
 
@@ -54,8 +56,9 @@ impl Names {
     pub(crate) fn read(&mut self, annotations: &Annotations) {
         for (key, repositories) in annotations {
             if let Some(host) = key.strip_prefix(SOURCE) {
-                let repositories = repositories.split(',').take(16);
-                self.sources.extend(repositories.map(|repository| (host.to_owned(), repository.trim().to_owned())));
+                for repository in repositories.split(',').take(16) {
+                    push_new(&mut self.sources, (host.to_owned(), repository.trim().to_owned()));
+                }
             }
         }
         let image_name = annotations.get(IMAGE_NAME).filter(|name| !name.is_empty());
@@ -109,11 +112,15 @@ impl Names {
         if names.is_empty() {
             for source in self.sources.iter().filter_map(|(host, path)| ImageReference::new(host, path, None).ok()) {
                 let tags = self.bare.iter().map(Some).chain(self.bare.is_empty().then_some(None));
-                names.extend(tags.map(|tag| FoundName {
+                let room = MAX_NAMES.saturating_sub(names.len());
+                names.extend(tags.take(room).map(|tag| FoundName {
                     repository: source.repository().clone(),
                     tag: tag.cloned(),
                     shown: tag.map_or_else(|| format!("{source}@{root}"), |tag| format!("{source}:{tag}")),
                 }));
+            }
+            if names.len() >= MAX_NAMES {
+                settled.notes.push(format!("it has more names; only the first {MAX_NAMES} were used"));
             }
         }
         if names.is_empty() {
@@ -129,8 +136,7 @@ impl Names {
 }
 
 fn push_new<T: PartialEq>(list: &mut Vec<T>, item: T) {
-    // An honest image has a few names; a hostile index could have very many.
-    if list.len() < 1000 && !list.contains(&item) {
+    if list.len() < MAX_NAMES && !list.contains(&item) {
         list.push(item);
     }
 }
@@ -270,6 +276,17 @@ mod tests {
         assert_eq!(settled(names(&[(REF_NAME, "v1")])), ["untagged None"]);
         assert_eq!(settled(names(&[])), ["untagged None"]);
         assert_eq!(settled(names(&[(IMAGE_NAME, "../../etc:x")])), ["untagged None"]);
+    }
+
+    #[test]
+    fn sources_and_tags_without_number_make_a_bounded_number_of_names() {
+        let repositories: Vec<_> = (0..16).map(|at| format!("r{at}")).collect();
+        let mut many = Names::default();
+        for at in 0..100 {
+            let source = (format!("{SOURCE}h{at}.example"), repositories.join(","));
+            many.read(&[source, (REF_NAME.to_owned(), format!("v{at}"))].into());
+        }
+        assert_eq!(settled(many).len(), MAX_NAMES);
     }
 
     #[test]

@@ -89,7 +89,7 @@ fn opened(intake: &mut Intake<'_>, path: &Path, shown: &str) -> Result<()> {
 fn whole_folder(intake: &mut Intake<'_>, path: &Path, shown: &str) -> Result<()> {
     let entries = intake.limits.entries;
     let files = folder::list(path, entries, &mut |path, why| intake.warn(&path.display().to_string(), why))?;
-    intake.meter.begin(Some(files.values().map(|file| file.size).sum()));
+    intake.meter.begin(Some(files.values().map(|file| file.size).fold(0, u64::saturating_add)));
     let read = nested::folder(intake, files, shown);
     intake.meter.end();
     read.map(|_| ())

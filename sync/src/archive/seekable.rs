@@ -167,7 +167,7 @@ impl Parts for Seekable<'_> {
             }
         }
         let first = files.first().map_or("", |(path, _)| path);
-        intake.require_room(wanted.iter().map(|(extent, _)| extent.size()).sum(), first)?;
+        intake.require_room(wanted.iter().map(|(extent, _)| extent.size()).fold(0, u64::saturating_add), first)?;
         self.ahead.extend(ahead::write(intake.to, intake.meter, wanted)?);
         Ok(())
     }

@@ -263,7 +263,7 @@ fn give_name(intake: &mut Intake<'_>, naming: &Naming) -> Result<(), IngestError
 
 /// The size of all inputs together, if it can be known.
 fn total(inputs: &[Input]) -> Option<u64> {
-    inputs.iter().map(Input::size).sum()
+    inputs.iter().map(Input::size).try_fold(0, |sum: u64, size| Some(sum.saturating_add(size?)))
 }
 
 /// The name of the bundle, for the origin of its tags.

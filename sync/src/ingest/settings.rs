@@ -147,7 +147,7 @@ fn size(path: &Path, depth: usize) -> Option<u64> {
     let Ok(metadata) = metadata else { return Some(0) };
     if metadata.is_dir() && depth < 32 {
         let entries = std::fs::read_dir(path).into_iter().flatten().flatten();
-        return Some(entries.filter_map(|entry| size(&entry.path(), depth + 1)).sum());
+        return Some(entries.filter_map(|entry| size(&entry.path(), depth + 1)).fold(0, u64::saturating_add));
     }
     if metadata.is_file() { Some(metadata.len()) } else { (depth > 0).then_some(0) }
 }

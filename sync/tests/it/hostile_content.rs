@@ -4,8 +4,8 @@ use airdock_registry::oci::Algorithm;
 
 use testkit::archive::{chart, index_of, layout, save_docker_20, save_docker_26};
 use testkit::content::{bytes, gzip};
-use testkit::image::Image;
-use testkit::ingest::World;
+use testkit::image::{Image, Remote};
+use testkit::ingest::{World, failures};
 use testkit::manifest::MANIFEST;
 use testkit::tarball::Tarball;
 
@@ -115,6 +115,45 @@ fn a07_a_blob_that_is_not_what_its_name_or_descriptor_says_is_refused() {
     ] {
         assert!(World::new().refused("x.tar", &build(missing, &list)).contains("does not hold"));
     }
+}
+
+#[test]
+fn layers_that_are_elsewhere_and_larger_than_can_be_added_up_do_no_harm() {
+    let config = br#"{"architecture":"amd64","os":"linux","rootfs":{"type":"layers","diff_ids":[]}}"#;
+    let foreign = |of: &[u8]| {
+        let digest = Algorithm::Sha256.digest(of);
+        let kind = "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip";
+        format!(r#"{{"mediaType":"{kind}","digest":"{digest}","size":{},"urls":["https://example.com/"]}}"#, i64::MAX)
+    };
+    let manifest = format!(
+        r#"{{"schemaVersion":2,"mediaType":"{MANIFEST}","config":{{"mediaType":"application/vnd.oci.image.config.v1+json","digest":"{}","size":{}}},"layers":[{},{},{}]}}"#,
+        Algorithm::Sha256.digest(config),
+        config.len(),
+        foreign(b"1"),
+        foreign(b"2"),
+        foreign(b"3"),
+    );
+    let index = index_of(&[(manifest.as_bytes(), MANIFEST, r#""org.opencontainers.image.ref.name":"a/b:1""#)]);
+    let report = World::new().ingest("x.tar", &layout("", &[config, manifest.as_bytes()], &index).end());
+    assert_eq!((failures(&report), report.images[0].size), (String::new(), u64::MAX));
+}
+
+#[test]
+fn an_empty_config_of_a_wrong_size_is_refused_by_name_and_the_others_go_in() {
+    let (good, empty) = (Remote::new(1), Algorithm::Sha256.digest(b"{}"));
+    let bad = format!(
+        r#"{{"schemaVersion":2,"mediaType":"{MANIFEST}","config":{{"mediaType":"application/vnd.oci.empty.v1+json","digest":"{empty}","size":3}},"layers":[]}}"#
+    );
+    let name = |name: &str| format!(r#""org.opencontainers.image.ref.name":"{name}""#);
+    let (one, two) = (name("a/good:1"), name("a/bad:1"));
+    let index = index_of(&[(&good.manifest, MANIFEST, &one), (bad.as_bytes(), MANIFEST, &two)]);
+    let mut parts = good.parts();
+    parts.push(bad.as_bytes());
+    let world = World::new();
+    let report = world.ingest("x.tar", &layout("", &parts, &index).end());
+    let told = failures(&report);
+    assert!(told.contains("a/bad:1") && told.contains("says 3"), "{told}");
+    assert_eq!(world.tags().len(), 1);
 }
 
 #[test]

@@ -71,8 +71,7 @@ pub(crate) fn read(intake: &mut Intake<'_>, taken: Vec<u8>, source: &mut dyn Sou
     let annotations = metadata.oci_annotations(&created);
     let (name, version) = (metadata.name, metadata.version);
     let (file, size) = (file.to_owned(), archive.len() as u64);
-    intake.charts.push(Chart { file, name, version, config, annotations, digest, size });
-    Ok(())
+    intake.keep_chart(Chart { file, name, version, config, annotations, digest, size })
 }
 
 /// Reads the whole archive. Returns its `Chart.yaml` and the time that was written.

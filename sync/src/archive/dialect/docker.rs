@@ -125,11 +125,12 @@ fn one(folder: &mut Folder<'_, '_>, item: &Item, layout: &mut Layout) -> Result<
         notes.push(no_name(None));
     }
     notes.push(LOST_DIGEST.to_owned());
-    let size = manifest.blobs().map(|blob| (blob.digest, blob.size)).collect::<HashMap<_, _>>().values().sum::<u64>();
+    let blobs = manifest.blobs().map(|blob| (blob.digest, blob.size)).collect::<HashMap<_, _>>();
+    let size = blobs.into_values().fold(manifest.bytes().len() as u64, u64::saturating_add);
     let found = Found {
         file: folder.shown.to_owned(),
         names,
-        size: size + manifest.bytes().len() as u64,
+        size,
         manifests: vec![(root, Arc::new(manifest))],
         root,
         platforms: parsed.platform().map(|platform| printable(&platform.to_string())).into_iter().collect(),

@@ -73,6 +73,7 @@ pub(crate) fn read(folder: &mut Folder<'_, '_>) -> Result<Layout> {
         }
     }
     let mut layout = Layout::default();
+    let mut held = 0;
     for root in roots(&index, &path)?.into_iter().take(folder.intake.limits.images) {
         let label = root.names.label(&root.digest);
         layout.complete |= root.names.complete;
@@ -83,7 +84,11 @@ pub(crate) fn read(folder: &mut Folder<'_, '_>) -> Result<Layout> {
             continue;
         }
         match image(folder, Arrangement::Layout(folder.path), root) {
-            Ok(image) => layout.images.push(image),
+            Ok(image) => {
+                held += image.found.manifest_bytes();
+                folder.intake.require_memory(held)?;
+                layout.images.push(image);
+            }
             Err(problem) => {
                 folder.fail(&label, problem)?;
                 layout.failed.push(label);
@@ -237,7 +242,13 @@ impl Walk<'_, '_, '_> {
                 }
                 Some(_) => {}
                 None if intake.has(&blob.digest, blob.size) => {}
-                None if blob.digest.algorithm().digest(EMPTY) == blob.digest => intake.put(EMPTY, "{}", blob.digest)?,
+                None if blob.digest.algorithm().digest(EMPTY) == blob.digest => {
+                    let found = EMPTY.len() as u64;
+                    if blob.size != found {
+                        return Err(Problem::Size { entry: path, expected: blob.size, found });
+                    }
+                    intake.put(EMPTY, "{}", blob.digest)?;
+                }
                 None => missing.push(format!("`{}`", blob.digest)),
             }
         }
@@ -281,8 +292,8 @@ impl Walk<'_, '_, '_> {
         let settled = names.settle(root, manifest, chart.as_deref(), folder.intake.base);
         let Settled { names, mut notes, beside, derived } = settled;
         notes.extend(tree.note());
-        let size = tree.blobs.values().sum::<u64>()
-            + taken.iter().map(|(_, manifest)| manifest.bytes().len() as u64).sum::<u64>();
+        let manifests = taken.iter().map(|(_, manifest)| manifest.bytes().len() as u64);
+        let size = tree.blobs.values().copied().chain(manifests).fold(0, u64::saturating_add);
         let found = Found {
             file: folder.shown.to_owned(),
             names,

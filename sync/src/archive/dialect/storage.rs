@@ -127,7 +127,7 @@ impl Reader<'_, '_> {
     }
 
     fn untagged(&mut self, held: &Repository, mut covered: HashSet<Digest>) -> Result<()> {
-        let mut untagged = Vec::new();
+        let (mut untagged, mut waiting) = (Vec::new(), 0);
         for digest in &held.revisions {
             if covered.contains(digest) {
                 continue;
@@ -137,6 +137,8 @@ impl Reader<'_, '_> {
             match self.image(*digest, Names::given([name])) {
                 Ok(found) => {
                     covered.extend(found.manifests.iter().map(|(digest, _)| *digest).filter(|part| part != digest));
+                    waiting += found.manifest_bytes();
+                    self.folder.intake.require_memory(waiting)?;
                     untagged.push(found);
                 }
                 Err(problem) if problem.is_fatal() => return Err(problem),
