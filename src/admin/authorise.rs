@@ -6,12 +6,14 @@
 
 use std::io::Read as _;
 use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
 
 use http::header::{HOST, ORIGIN};
 use http::uri::Authority;
 use http::{HeaderMap, HeaderValue};
 
 use super::endpoint::{Access, Endpoint};
+use super::wire::Ingest;
 use crate::exit::{Code, Failure};
 
 /// How much of the system's list of users is read, in bytes.
@@ -74,6 +76,20 @@ pub(super) fn authorise(peer: Peer, headers: &HeaderMap, endpoint: &Endpoint) ->
     if endpoint.access() == Access::Change && origin.is_some_and(|origin| origin != format!("http://{host}").as_bytes())
     {
         return Err(Failure::new(Code::Forbidden, "a page of another origin may change nothing here"));
+    }
+    Ok(())
+}
+
+/// Whether the server may open the files that an ingest names. It opens them as its own user: on the socket that is the
+/// caller's user, or root asks. Any user of the machine can ask over TCP.
+pub(super) fn authorise_paths(peer: Peer, asked: &Ingest) -> Result<(), Failure> {
+    let named = asked.inputs.iter().any(|input| input != Path::new("-"))
+        || !asked.options.keys.is_empty()
+        || asked.options.inventory.is_some();
+    if named && matches!(peer, Peer::Remote(_)) {
+        let message =
+            "over TCP the server opens no file by its path: give `-` as input and send the archive, or use the socket";
+        return Err(Failure::new(Code::Forbidden, message));
     }
     Ok(())
 }

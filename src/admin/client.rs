@@ -48,7 +48,7 @@ impl Client {
             ),
             _ => ("the server ended before it had answered; ask again when it is back", false),
         };
-        let body = endpoint.body().context("cannot ask the server: a path or a name is not UTF-8")?;
+        let body = endpoint.body().context("cannot ask the server: a path or a name is not UTF-8; rename it, or run the command while the server is stopped")?;
         let stream = if stream { Some(File::from(io::stdin().as_fd().try_clone_to_owned()?)) } else { None };
         let stream = stream.map(|input| ReaderStream::with_capacity(tokio::fs::File::from_std(input), PIECE));
         let body = stream::iter((!body.is_empty()).then(|| Ok(Bytes::from(body))));

@@ -16,13 +16,16 @@ use serde::de::DeserializeOwned;
 use tokio::io::{AsyncBufRead, AsyncBufReadExt as _, AsyncReadExt as _};
 use tokio_util::io::{StreamReader, SyncIoBridge};
 
-use super::authorise::{Peer, authorise};
+use super::authorise::{Peer, authorise, authorise_paths};
 use super::endpoint::{self, Endpoint};
 use super::ingester::Ingester;
 use super::operation::{Call, Running};
 use super::operations;
 use super::wire::{Ingest, JSON, Line, MAX_REQUEST};
 use crate::exit::{Code, Failure};
+
+/// How long a client may take to send what it asks, without the stream of an ingest.
+const BODY: Duration = Duration::from_secs(30);
 
 /// A client that takes nothing for this long gets no more events of an ingest, so that it cannot hold up the next one.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -49,7 +52,8 @@ async fn answer(ingester: Ingester, peer: Peer, request: Request<Incoming>) -> R
     match &mut endpoint {
         Endpoint::Ingest(asked) => {
             let body = StreamReader::new(body.into_data_stream().map_err(io::Error::other));
-            let (read, stream) = read_ingest(body).await?;
+            let (read, stream) = in_time(read_ingest(body)).await?;
+            authorise_paths(peer, &read)?;
             *asked = read;
             call.stream = Some(Box::new(SyncIoBridge::new(stream)));
         }
@@ -135,11 +139,20 @@ fn refusal(path: &str, failure: Failure) -> Answer {
 
 /// The whole body. Only of a request that was read to its end does hyper notice at once that the client hangs up.
 async fn read_all(body: Incoming) -> Result<Bytes, Failure> {
-    match Limited::new(body, MAX_REQUEST).collect().await {
-        Ok(read) => Ok(read.to_bytes()),
-        Err(error) if error.is::<http_body_util::LengthLimitError>() => Err(too_large()),
-        Err(error) => Err(broken(&*error)),
-    }
+    let read = async {
+        match Limited::new(body, MAX_REQUEST).collect().await {
+            Ok(read) => Ok(read.to_bytes()),
+            Err(error) if error.is::<http_body_util::LengthLimitError>() => Err(too_large()),
+            Err(error) => Err(broken(&*error)),
+        }
+    };
+    in_time(read).await
+}
+
+/// A client that sends nothing would hold one of the few connections.
+async fn in_time<T>(read: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    let late = |_| Failure::new(Code::InvalidRequest, format!("the body did not arrive within {} s", BODY.as_secs()));
+    tokio::time::timeout(BODY, read).await.map_err(late)?
 }
 
 fn parsed<T: DeserializeOwned>(text: &[u8]) -> Result<T, Failure> {

@@ -238,8 +238,21 @@ fn it_listens_on_tcp_only_if_that_is_configured_and_keeps_web_pages_out() {
     let host = address.to_string();
     assert_eq!(over_tcp(address, "GET", "releases", &host, None).expect(200).json()["entries"], json!([]));
     let ingest =
-        Request::new("POST", "/admin/v1/ingest").body(json!({ "inputs": [bundle(folder.path(), "v1")] }).to_string());
-    let (_, report) = streamed(&Client::new(address).send(&ingest).expect(200));
+        |body: &str| Client::new(address).send(&Request::new("POST", "/admin/v1/ingest").body(body.to_owned()));
+    let path = bundle(folder.path(), "v1");
+    // The server's user may read what another user of the machine may not.
+    for paths in [
+        json!({ "inputs": [path] }),
+        json!({ "inputs": ["-"], "options": { "keys": [path] } }),
+        json!({ "inputs": ["-"], "options": { "inventory": path } }),
+    ] {
+        let refused = ingest(&paths.to_string()).expect(403).json();
+        assert!(refused["error"]["message"].as_str().unwrap().contains("give `-` as input"), "{refused}");
+    }
+    let mut sent = b"{\"inputs\":[\"-\"]}\n".to_vec();
+    sent.extend(std::fs::read(&path).unwrap());
+    let streaming = Request::new("POST", "/admin/v1/ingest").body(sent);
+    let (_, report) = streamed(&Client::new(address).send(&streaming).expect(200));
     let shown = over_tcp(address, "GET", &format!("releases/{}", report["release"]), &host, None).json();
     assert!(shown.get("error").is_none(), "{shown}");
     assert_eq!(over_tcp(address, "POST", "rebuild", &host, Some(&format!("http://{host}"))).status, 200);

@@ -17,6 +17,10 @@ const PACE: Duration = Duration::from_millis(100);
 /// Ingests bundles.
 pub(super) async fn ingest(asked: Ingest, call: Call, parts: Parts) -> Result<Report, Failure> {
     let invalid = |message: String| Failure::new(Code::InvalidRequest, message);
+    let relative = |path: &Path| invalid(format!("`{}` is not an absolute path", path.display()));
+    if let Some(path) = asked.options.keys.iter().chain(&asked.options.inventory).find(|path| !path.is_absolute()) {
+        return Err(relative(path));
+    }
     let mut stream = call.stream;
     let mut inputs = Vec::new();
     for path in asked.inputs {
@@ -26,7 +30,7 @@ pub(super) async fn ingest(asked: Ingest, call: Call, parts: Parts) -> Result<Re
         } else if path.is_absolute() {
             inputs.push(Input::Path(path));
         } else {
-            return Err(invalid(format!("`{}` is not an absolute path", path.display())));
+            return Err(relative(&path));
         }
     }
     let settings = asked.options.over(call.ingester.config.ingest.clone(), call.by);

@@ -120,7 +120,9 @@ fn assert_none(offenders: &[String]) {
 
 #[test]
 fn no_files_use_each_other_in_a_circle() {
-    let found: Vec<_> = CRATES.iter().flat_map(|root| circles::circles(&graph(root))).collect();
+    let mut found: Vec<_> = CRATES.iter().flat_map(|root| circles::circles(&graph(root))).collect();
+    // One added arrow may close many circles; the shortest says most about it.
+    found.sort_by_key(String::len);
     assert_none(&found);
 }
 
