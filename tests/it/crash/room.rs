@@ -85,6 +85,8 @@ fn a14_what_cannot_fit_is_refused_before_anything_is_written_and_goes_in_once_th
     // The same through a server, which keeps running.
     let data = scene.disk.path().join("data");
     let airdock = Airdock::builder().data(&data).variable("AIRDOCK__INGEST__LIMITS__KEEP_FREE", "8MiB").start();
+    // The list comes from the index, whose file is on that disk, too.
+    airdock.client().get("/v2/_catalog").expect(200);
     check_refusal(&scene, &scene.ingest(&scene.bundle));
     assert_eq!(scene.blobs(), before, "something was written");
     scene.disk.give_back(ballast);
