@@ -22,12 +22,12 @@ mod verify;
 
 pub use blobs::{Blob, MediumError};
 pub use catalog::release::{
-    ImageState, KeptTag, ManifestName, ReleaseError, ReleaseImage, ReleaseKind, ReleaseList, ReleaseRecord,
-    ReleaseSignature, ReleaseSource, ReleaseState, ReleaseSummary, Releases, Rollback, SourceKind, TagChange,
+    ImageState, KeptTag, ManifestName, ReleaseError, ReleaseImage, ReleaseKind, ReleaseRecord, ReleaseSignature,
+    ReleaseSource, SourceKind, TagChange,
 };
 pub use catalog::{
     Binding, IndexError, ManifestLink, OnConflict, Origin, Outcome, Precedence, Provenance, Rank, RebuildReport,
-    ServedManifest, TagLink, TagOutcome, WhyKept,
+    ReleaseList, ReleaseState, ReleaseSummary, Releases, Rollback, ServedManifest, TagLink, TagOutcome, WhyKept,
 };
 pub use charts::{ChartFile, ChartIndex};
 pub use disk::{DiskError, OpenError};

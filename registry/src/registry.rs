@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::SystemTime;
 
 use crate::blobs::Blob;
-use crate::catalog::release::Releases;
+use crate::catalog::Releases;
 use crate::catalog::{Origin, Provenance, RebuildReport, ServedManifest};
 use crate::charts::{ChartIndex, Charts};
 use crate::core::Core;

@@ -18,7 +18,9 @@ mod view;
 pub use binding::{Binding, Origin, Provenance, Rank, TagLink};
 pub(crate) use changes::Changes;
 pub(crate) use files::{CHARTS, Exclusive, Linked};
-pub use files::{IndexError, ManifestLink, RebuildReport};
+pub use files::{
+    IndexError, ManifestLink, RebuildReport, ReleaseList, ReleaseState, ReleaseSummary, Releases, Rollback,
+};
 pub(crate) use layer::Layer;
 pub use layer::ServedManifest;
 pub(crate) use mount::{MountedNames, MountedRepository};

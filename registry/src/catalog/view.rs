@@ -8,11 +8,10 @@ use parking_lot::RwLock;
 
 use super::binding::{self, Binding};
 use super::caches::Caches;
-use super::files::Files;
+use super::files::{Files, Releases};
 use super::layer::{Layer, ServedManifest};
 use super::mount::MountedNames;
 use super::page::{Page, merged};
-use super::release::Releases;
 use crate::blobs;
 use crate::disk::threads::composed;
 use crate::disk::{DiskError, Layout};

@@ -127,6 +127,12 @@ fn no_files_use_each_other_in_a_circle() {
 }
 
 #[test]
+fn only_the_files_of_the_catalog_use_links_and_log() {
+    let uses = ["self.links", "folder.links", "self.log", "folder.log"];
+    assert_none(&offenders(&sources(&["registry/src"]), &uses, &["registry/src/catalog/files/"]));
+}
+
+#[test]
 fn only_the_files_of_the_catalog_say_sled() {
     assert_none(&offenders(&product(), &["sled"], &["registry/src/catalog/files/"]));
 }

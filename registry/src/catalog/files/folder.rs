@@ -59,15 +59,15 @@ impl Settling {
 pub(crate) struct Folder {
     pub(super) layout: Layout,
     /// Where the bytes of manifests are.
-    pub(crate) blobs: blobs::Files,
-    pub(crate) links: Links,
-    pub(crate) log: ReleaseLog,
-    pub(crate) sequence: Sequence,
+    pub(super) blobs: blobs::Files,
+    pub(super) links: Links,
+    pub(super) log: ReleaseLog,
+    pub(super) sequence: Sequence,
     pub(super) caches: Arc<Caches>,
     /// What a committed release says that is not in the links yet.
     pub(super) settling: RwLock<Settling>,
     /// That release, until the disk has accepted the links.
-    pub(crate) unsettled: Mutex<Option<ReleaseRecord>>,
+    pub(super) unsettled: Mutex<Option<ReleaseRecord>>,
     /// The release in effect, once it was read from the log.
     pub(super) in_effect: Mutex<Option<Option<u64>>>,
     pub(super) index: watch::Sender<Opening>,

@@ -3,7 +3,7 @@
 //! ```text
 //!   links · log · sequence     the truth, as files          index      derived, in sled, sealed at a clean stop
 //!        └───────── folder ────────┘                                       │
-//!   commit (truth → index → caches) · rebuild · opening (the index's life) · write (locks)
+//!   commit (truth → index → caches) · rebuild · opening (the index's life) · write (locks) · release (the log's use cases)
 //! ```
 
 mod commit;
@@ -13,20 +13,23 @@ mod links;
 mod log;
 mod opening;
 mod rebuild;
+mod release;
 mod sequence;
 mod write;
 
 use std::sync::{Arc, Weak};
 
-pub(crate) use folder::Folder;
+pub(crate) use index::CHARTS;
 pub use index::IndexError;
-pub(crate) use index::{CHARTS, Index};
 pub use links::ManifestLink;
-pub(crate) use log::ReleaseLog;
 pub(crate) use rebuild::Linked;
 pub use rebuild::RebuildReport;
+pub use release::{ReleaseList, ReleaseState, ReleaseSummary, Releases, Rollback};
 pub(crate) use write::{Exclusive, Write};
 
+use folder::Folder;
+use index::Index;
+use log::ReleaseLog;
 use write::{Locks, Right};
 
 use super::binding::Binding;

@@ -1,22 +1,12 @@
-//! The release log: which release is in effect, rolling back or forward to another one, and removing one.
-//!
-//! Invariant: only a tag that still is what the log last made it is ever changed here; what a client pushed or deleted
-//! since stays, and is reported by name. Every change is an entry of the log itself, visible whole or not at all.
+//! Entries of the release log, and what may be wrong with what is asked of it.
 
 mod error;
-mod history;
-mod list;
 mod record;
-mod releases;
-mod removal;
-mod rollback;
 
 pub use error::ReleaseError;
-pub use list::{ReleaseList, ReleaseState, ReleaseSummary};
+pub(crate) use record::RemovedRelease;
 pub(crate) use record::now;
 pub use record::{
     ImageState, KeptTag, ManifestName, ReleaseImage, ReleaseKind, ReleaseRecord, ReleaseSignature, ReleaseSource,
     SourceKind, TagChange, TagOutcome,
 };
-pub use releases::Releases;
-pub use rollback::Rollback;

@@ -1,10 +1,9 @@
 //! The use cases of the release log.
 
-use super::error::ReleaseError;
 use super::list::ReleaseList;
-use super::record::ReleaseRecord;
 use super::rollback::Rollback;
 use crate::catalog::files::{Files, Folder, Index};
+use crate::catalog::release::{ReleaseError, ReleaseRecord};
 use crate::error::Error;
 
 /// The release log of one registry.

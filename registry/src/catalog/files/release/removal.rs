@@ -2,12 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
-use super::error::ReleaseError;
 use super::history::History;
-use super::record::{KeptTag, ManifestName, ReleaseKind, ReleaseRecord, RemovedRelease, TagChange};
 use crate::catalog::binding::{Provenance, TagLink};
 use crate::catalog::files::{Folder, Index};
 use crate::catalog::precedence::WhyKept;
+use crate::catalog::release::{
+    KeptTag, ManifestName, ReleaseError, ReleaseKind, ReleaseRecord, RemovedRelease, TagChange,
+};
 use crate::disk::damaged_is_none;
 use crate::error::Error;
 use crate::oci::{Digest, MAX_MANIFEST_SIZE, Manifest, ManifestKind, RepositoryName};

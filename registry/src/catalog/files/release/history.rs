@@ -5,9 +5,9 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::record::{ReleaseKind, RemovedRelease};
 use crate::catalog::binding::{Provenance, TagLink};
 use crate::catalog::files::ReleaseLog;
+use crate::catalog::release::{ReleaseKind, RemovedRelease};
 use crate::error::Error;
 use crate::oci::{RepositoryName, Tag};
 

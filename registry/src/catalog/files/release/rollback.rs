@@ -1,11 +1,10 @@
 //! Rolling back, or forward, to a release: every tag that the log has changed since becomes what it was then.
 
-use super::error::ReleaseError;
 use super::history::History;
-use super::record::{KeptTag, ReleaseKind, ReleaseRecord, TagChange};
 use crate::catalog::binding::TagLink;
 use crate::catalog::files::{Folder, Index};
 use crate::catalog::precedence::WhyKept;
+use crate::catalog::release::{KeptTag, ReleaseError, ReleaseKind, ReleaseRecord, TagChange};
 use crate::disk::{DiskError, damaged_is_none};
 use crate::error::Error;
 use crate::oci::{RepositoryName, Tag};

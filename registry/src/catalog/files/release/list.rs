@@ -4,8 +4,8 @@ use std::collections::{HashMap, HashSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::record::{ReleaseKind, ReleaseRecord};
 use crate::catalog::files::Folder;
+use crate::catalog::release::{ReleaseKind, ReleaseRecord};
 use crate::disk::DiskError;
 use crate::error::Error;
 
