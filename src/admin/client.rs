@@ -4,11 +4,12 @@ use std::fs::File;
 use std::io;
 use std::os::fd::AsFd as _;
 use std::path::Path;
+use std::pin::pin;
 
 use anyhow::{Context as _, bail};
 use bytes::Bytes;
 use futures_util::stream::{self, BoxStream};
-use futures_util::{StreamExt as _, TryStreamExt as _};
+use futures_util::{FutureExt as _, StreamExt as _, TryStreamExt as _};
 use http::header::{CONTENT_TYPE, HOST};
 use http::{Request, StatusCode};
 use http_body_util::{BodyExt as _, StreamBody};
@@ -56,8 +57,16 @@ impl Client {
         let body = StreamBody::new(body.chain(stream::iter(stream).flatten()).map_ok(Frame::data));
         let request = Request::builder().method(method).uri(target).header(HOST, "localhost").body(body)?;
         let (mut requests, connection) = hyper::client::conn::http1::handshake(TokioIo::new(self.stream)).await?;
-        tokio::spawn(connection);
-        let response = requests.send_request(request).await.context(cut_off)?;
+        let ended = tokio::spawn(connection);
+        // A request that is queued in the moment the connection ends may get no answer, not even an error, as long as its
+        // queue is alive.
+        let mut answer = pin!(requests.send_request(request));
+        let response = tokio::select! {
+            response = &mut answer => Some(response),
+            _ = ended => answer.now_or_never(),
+        };
+        let Some(response) = response else { bail!(cut_off) };
+        let response = response.context(cut_off)?;
         let is_document = response.status() == StatusCode::OK && response.headers().get(CONTENT_TYPE) == Some(&JSON);
         let body = StreamReader::new(response.into_body().into_data_stream().map_err(io::Error::other));
         let lines = FramedRead::new(body, LinesCodec::new_with_max_length(self.longest)).boxed();
