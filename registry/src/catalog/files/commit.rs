@@ -18,18 +18,20 @@ use crate::oci::{Digest, Manifest, RepositoryName, Tag, TagOrDigest};
 
 impl Folder {
     /// Commits changes of one repository, durably. Says whether anything was there that was to be unlinked.
-    pub(super) fn commit(&self, changes: &Changes, index: &Index) -> Result<bool, Error> {
-        let committed = self.write_truth(changes).map_err(Error::from).and_then(|unlinked| {
-            let applied = index.apply(rows(changes));
-            // After the index: a read in between would cache the old answer again.
-            self.forget(changes);
-            applied?;
-            Ok(unlinked)
-        });
-        if matches!(committed, Err(Error::Disk(_))) {
-            self.reconcile([&changes.repository], index)?;
-        }
-        committed
+    pub(super) fn commit(self: &Arc<Self>, changes: &Changes, index: &Arc<Index>) -> Result<bool, Error> {
+        let unlinked = self.guarded(index, |folder, index| {
+            folder.settle_again()?;
+            let written = folder.write_truth(changes);
+            if written.is_err() {
+                folder.reconcile([&changes.repository], index)?;
+            }
+            Ok(written?)
+        })?;
+        // An index that fails now is given up, and the next one is built from the links: the change is made (S05).
+        let _ = self.guarded(index, |_, index| Ok(index.apply(rows(changes))?));
+        // After the index: a read in between would cache the old answer again.
+        self.forget(changes);
+        Ok(unlinked)
     }
 
     fn write_truth(&self, changes: &Changes) -> Result<bool, DiskError> {

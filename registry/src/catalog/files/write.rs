@@ -69,13 +69,18 @@ pub(crate) type Write = Right<Lock>;
 pub(crate) type Exclusive = Right<OwnedRwLockWriteGuard<()>>;
 
 impl<L: Send + Sync + 'static> Right<L> {
-    /// Runs `work` once a release that was left unsettled is settled. Goes on to its end when dropped. The index is asked
-    /// for each time: one that failed is replaced only when nothing holds it any more.
+    /// What a change needs. The index is asked for each time: one that failed is replaced only when nothing holds it any
+    /// more.
+    async fn parts(&self) -> Result<(Arc<Folder>, Arc<Index>, Arc<L>), Error> {
+        Ok((self.folder.clone(), self.folder.index().await?, self.lock.clone()))
+    }
+
+    /// Runs `work` once a release that was left unsettled is settled. Goes on to its end when dropped.
     pub(crate) async fn run<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Folder, &Index) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Error> {
-        let (folder, index, lock) = (self.folder.clone(), self.folder.index().await?, self.lock.clone());
+        let (folder, index, lock) = self.parts().await?;
         blocking(move || {
             let _lock = lock;
             folder.guarded(&index, |folder, index| {
@@ -92,7 +97,12 @@ impl Write {
     /// unlinked. When the disk refuses, what is on the disk counts, and is what every later read sees. Goes on to its end
     /// when dropped.
     pub(crate) async fn commit(&self, changes: Changes) -> Result<bool, Error> {
-        self.run(move |folder, index| folder.commit(&changes, index)).await
+        let (folder, index, lock) = self.parts().await?;
+        blocking(move || {
+            let _lock = lock;
+            folder.commit(&changes, &index)
+        })
+        .await
     }
 }
 
