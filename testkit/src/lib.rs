@@ -26,6 +26,7 @@ pub mod bundle;
 pub mod changes;
 pub mod client;
 pub mod content;
+pub mod device;
 pub mod folder;
 pub mod image;
 pub mod ingest;

@@ -3,10 +3,10 @@
 use std::collections::HashMap;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
 
 use futures_util::StreamExt as _;
+use testkit::device::Loop;
 
 use super::*;
 use crate::disk::DataFolder;
@@ -100,23 +100,6 @@ fn tar(damage: bool) -> Made {
     let path = folder.path().join("medium.tar");
     std::fs::write(&path, bytes).unwrap();
     in_one_file("a tar", &path, &offsets, folder, None)
-}
-
-/// A file as a block device, while it lives. Needs the rights for that.
-struct Loop(PathBuf);
-
-impl Loop {
-    fn over(file: &Path) -> Option<Self> {
-        let output = Command::new("losetup").args(["--find", "--show", "--read-only"]).arg(file).output().ok()?;
-        let path = String::from_utf8(output.stdout).ok()?;
-        (output.status.success() && !path.trim().is_empty()).then(|| Self(path.trim().into()))
-    }
-}
-
-impl Drop for Loop {
-    fn drop(&mut self) {
-        let _ = Command::new("losetup").arg("--detach").arg(&self.0).status();
-    }
 }
 
 /// `None` where no loop device can be had.

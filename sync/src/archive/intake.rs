@@ -294,44 +294,47 @@ mod tests {
     use crate::progress::Cancel;
     use airdock_registry::{Registry, Settings};
 
-    #[tokio::test]
-    async fn what_a_mount_holds_in_memory_is_bounded() {
+    /// An intake whose sink is a medium to be mounted.
+    async fn mounting(test: impl FnOnce(Intake<'_>)) {
         let folder = tempfile::tempdir().unwrap();
         let settings = Settings { data: folder.path().join("data"), ..Settings::default() };
         let registry = Registry::open(settings).await.unwrap();
         let (cancel, limits) = (Cancel::default(), Limits::default());
         let meter = Meter::new(&|_| {}, &cancel);
         let mut mount = registry.medium(folder.path());
-        let mut intake = Intake::new(&mut mount, &meter, &limits, None);
-        let mut chart = vec![7; 40 << 20];
-        intake.put(&chart, "a.tgz", Algorithm::Sha256.digest(b"a")).unwrap();
-        chart[0] = 8;
-        let refused = intake.put(&chart, "b.tgz", Algorithm::Sha256.digest(b"b")).unwrap_err();
-        assert!(matches!(&refused, Problem::OverLimit { .. }), "{refused}");
-        assert!(refused.sentence().contains("ingest the bundle instead"), "{refused}");
+        test(Intake::new(&mut mount, &meter, &limits, None));
+    }
+
+    #[tokio::test]
+    async fn what_a_mount_holds_in_memory_is_bounded() {
+        mounting(|mut intake| {
+            let mut chart = vec![7; 40 << 20];
+            intake.put(&chart, "a.tgz", Algorithm::Sha256.digest(b"a")).unwrap();
+            chart[0] = 8;
+            let refused = intake.put(&chart, "b.tgz", Algorithm::Sha256.digest(b"b")).unwrap_err();
+            assert!(matches!(&refused, Problem::OverLimit { .. }), "{refused}");
+            assert!(refused.sentence().contains("ingest the bundle instead"), "{refused}");
+        })
+        .await;
     }
 
     #[tokio::test]
     async fn what_charts_say_of_themselves_is_bounded() {
-        let folder = tempfile::tempdir().unwrap();
-        let settings = Settings { data: folder.path().join("data"), ..Settings::default() };
-        let registry = Registry::open(settings).await.unwrap();
-        let (cancel, limits) = (Cancel::default(), Limits::default());
-        let meter = Meter::new(&|_| {}, &cancel);
-        let mut mount = registry.medium(folder.path());
-        let mut intake = Intake::new(&mut mount, &meter, &limits, None);
-        let chart = || Chart {
-            file: "a.tgz".into(),
-            name: "a".into(),
-            version: "1.0.0".into(),
-            config: vec![b' '; 24 << 20],
-            annotations: [("description".to_owned(), " ".repeat(4 << 20))].into(),
-            digest: Algorithm::Sha256.digest(b"a"),
-            size: 1,
-        };
-        intake.keep_chart(chart()).unwrap();
-        intake.keep_chart(chart()).unwrap();
-        let refused = intake.keep_chart(chart()).unwrap_err();
-        assert!(refused.sentence().contains("all charts together"), "{refused}");
+        mounting(|mut intake| {
+            let chart = || Chart {
+                file: "a.tgz".into(),
+                name: "a".into(),
+                version: "1.0.0".into(),
+                config: vec![b' '; 24 << 20],
+                annotations: [("description".to_owned(), " ".repeat(4 << 20))].into(),
+                digest: Algorithm::Sha256.digest(b"a"),
+                size: 1,
+            };
+            intake.keep_chart(chart()).unwrap();
+            intake.keep_chart(chart()).unwrap();
+            let refused = intake.keep_chart(chart()).unwrap_err();
+            assert!(refused.sentence().contains("all charts together"), "{refused}");
+        })
+        .await;
     }
 }

@@ -1,29 +1,12 @@
 //! Block devices, and inputs that are not files.
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
 
 use testkit::archive::{save_docker_20, tarred};
 use testkit::content::gzip;
+use testkit::device::Loop;
 use testkit::image::Image;
 use testkit::ingest::{World, failures};
-
-/// A file as a block device until it is dropped. Needs the rights for that.
-struct Loop(PathBuf);
-
-impl Loop {
-    fn over(file: &Path) -> Option<Self> {
-        let output = Command::new("losetup").args(["--find", "--show", "--read-only"]).arg(file).output().ok()?;
-        let path = String::from_utf8(output.stdout).ok()?;
-        (output.status.success() && !path.trim().is_empty()).then(|| Self(path.trim().into()))
-    }
-}
-
-impl Drop for Loop {
-    fn drop(&mut self) {
-        let _ = Command::new("losetup").arg("--detach").arg(&self.0).status();
-    }
-}
 
 /// Writes `content` to a device of 8 MiB that was full of other data.
 fn device(world: &World, content: &[u8]) -> Option<Loop> {
