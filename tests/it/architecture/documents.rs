@@ -113,6 +113,41 @@ fn every_test_that_a_document_names_is_there() {
     assert_none(&found);
 }
 
+/// What is wrong with the table of cases: a row whose last cell names no test, or one that is not there. A script is named by
+/// its path.
+fn untested_cases(text: &str, files: &Files) -> Vec<String> {
+    let mut found = Vec::new();
+    for row in text.lines().filter_map(|line| line.strip_prefix("| ")?.strip_suffix(" |")) {
+        let (case, _) = row.split_once(" | ").unwrap_or((row, ""));
+        let held = row.rsplit(" | ").next().unwrap_or_default();
+        if case == "id" {
+            continue;
+        }
+        let named: Vec<_> = held.split('`').skip(1).step_by(2).collect();
+        if named.is_empty() && !held.contains("open: ") {
+            found.push(format!("{case} names no test and is not open"));
+        }
+        let there = |name: &&str| is_test(name, files) || (name.contains('/') && root().join(name).exists());
+        found.extend(named.iter().filter(|name| !there(name)).map(|name| format!("{case} names {name}")));
+    }
+    found
+}
+
+#[test]
+fn every_case_has_its_tests_or_says_why_not() {
+    let code: Files = ["registry", "sync", "config", "src", "tests"].iter().flat_map(|folder| files(folder)).collect();
+    let text = fs::read_to_string(root().join("docs/cases.md")).unwrap();
+    assert!(text.lines().filter(|line| line.starts_with("| ")).count() > 58, "the table has its rows");
+    assert_none(&untested_cases(&text, &code));
+}
+
+#[test]
+fn a_case_without_a_test_is_found() {
+    let text = "| id | test |\n|---|---|\n| B1 | `it_is` |\n| B2 | `it_is_not` |\n| B3 | none |\n| B4 | open: no disk |\n";
+    let files = Files::from([("tests/it/x.rs".into(), "fn it_is() {}".into())]);
+    assert_eq!(untested_cases(text, &files), ["B2 names it_is_not", "B3 names no test and is not open"]);
+}
+
 #[test]
 fn names_of_tests_are_found_in_a_document() {
     let text = "1. All. [`use_cases`, `crash`]\n2. [`x`](b.md) [`s13_…` in `pull`]\n\nTests: `mounts`, `devices`\n";
