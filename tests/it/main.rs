@@ -11,6 +11,7 @@ mod delete;
 mod hostile_bundles;
 mod hostile_requests;
 mod incomplete_bundles;
+mod manifests;
 mod mounts;
 mod names;
 mod old_folder;

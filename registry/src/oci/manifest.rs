@@ -20,7 +20,8 @@ const MAX_DEPTH: usize = 100;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Descriptor {
-    /// Its media type.
+    /// Its media type; empty where the manifest states none.
+    #[serde(default, deserialize_with = "MediaType::deserialize_stated")]
     pub media_type: MediaType,
     /// Its digest.
     pub digest: Digest,
@@ -28,12 +29,12 @@ pub struct Descriptor {
     pub size: u64,
 }
 
-/// The platform that an index states for a manifest.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+/// The platform that an index states for a manifest. Some indexes state a part of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Platform {
-    /// Such as `amd64`; `unknown` for attestations.
+    /// Such as `amd64`; `unknown` for attestations; may be empty.
     pub architecture: String,
-    /// Such as `linux`.
+    /// Such as `linux`; may be empty.
     pub os: String,
     /// Such as `v8`.
     pub variant: Option<String>,
@@ -41,19 +42,22 @@ pub struct Platform {
 
 impl std::fmt::Display for Platform {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}/{}", self.os, self.architecture)?;
-        self.variant.as_ref().map_or(Ok(()), |variant| write!(f, "/{variant}"))
+        let parts = [&*self.os, &*self.architecture, self.variant.as_deref().unwrap_or_default()];
+        let mut stated = parts.into_iter().filter(|part| !part.is_empty());
+        f.write_str(stated.next().unwrap_or_default())?;
+        stated.try_for_each(|part| write!(f, "/{part}"))
     }
 }
 
 /// One thing a manifest refers to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reference {
-    /// A config or layer that must be in the repository.
+    /// What must be in the repository: a config, a layer, or what an index lists whose type is not a manifest's. BuildKit's
+    /// cache is an index of layers.
     Blob(Descriptor),
     /// A layer that may be absent: it is non-distributable, or has `urls`.
     ForeignBlob(Descriptor),
-    /// A manifest that an index lists.
+    /// A manifest that an index lists: its type says that it is one.
     Manifest(Descriptor, Option<Platform>),
 }
 
@@ -90,18 +94,23 @@ impl Manifest {
         let config = raw.config.as_ref().map(RawDescriptor::descriptor).transpose()?;
         let mut references: Vec<_> = config.iter().cloned().map(Reference::Blob).collect();
         for layer in raw.layers.iter().chain(&raw.blobs).flatten() {
-            let descriptor = layer.descriptor()?;
-            let foreign = descriptor.media_type.is_non_distributable()
-                || layer.urls.as_ref().is_some_and(|urls| !urls.is_empty());
-            references.push(if foreign { Reference::ForeignBlob(descriptor) } else { Reference::Blob(descriptor) });
+            references.push(layer.blob()?);
         }
         for child in raw.manifests.iter().flatten() {
-            references.push(Reference::Manifest(child.descriptor()?, child.platform.clone()));
+            references.push(if child.media_type.is_manifest() {
+                let platform = child.platform.as_ref().and_then(RawPlatform::platform);
+                Reference::Manifest(child.descriptor()?, platform)
+            } else {
+                child.blob()?
+            });
         }
+        let annotations = raw.annotations.as_ref().map(|annotations| {
+            annotations.iter().map(|(key, value)| (key.clone(), value.clone().unwrap_or_default())).collect()
+        });
         Ok(Self {
             subject: raw.subject.as_ref().map(RawDescriptor::descriptor).transpose()?,
             artifact_type: raw.artifact_type.filter(|text| !text.is_empty()),
-            annotations: raw.annotations,
+            annotations,
             bytes,
             media_type,
             references,
@@ -166,7 +175,8 @@ impl Manifest {
     /// The artifact type for the referrers list: its `artifactType`, else the media type of its config.
     #[must_use]
     pub fn artifact_type(&self) -> Option<&str> {
-        self.artifact_type.as_deref().or_else(|| self.config.as_ref().map(|config| config.media_type.as_str()))
+        let config_type = || self.config.as_ref().map(|config| config.media_type.as_str());
+        self.artifact_type.as_deref().or_else(config_type).filter(|text| !text.is_empty())
     }
 
     /// Its own annotations.
@@ -201,14 +211,15 @@ fn nests_deeper_than(json: &[u8], limit: usize) -> bool {
 #[serde(rename_all = "camelCase")]
 struct Raw {
     schema_version: Option<u64>,
-    media_type: Option<MediaType>,
+    #[serde(default, deserialize_with = "MediaType::deserialize_stated")]
+    media_type: MediaType,
     artifact_type: Option<String>,
     config: Option<RawDescriptor>,
     layers: Option<Vec<RawDescriptor>>,
     blobs: Option<Vec<RawDescriptor>>,
     manifests: Option<Vec<RawDescriptor>>,
     subject: Option<RawDescriptor>,
-    annotations: Option<BTreeMap<String, String>>,
+    annotations: Option<BTreeMap<String, Option<String>>>,
     // Only schema 1 has this field.
     #[serde(rename = "fsLayers")]
     fs_layers: Option<serde::de::IgnoredAny>,
@@ -217,11 +228,28 @@ struct Raw {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct RawDescriptor {
+    #[serde(default, deserialize_with = "MediaType::deserialize_stated")]
     media_type: MediaType,
     digest: Digest,
     size: u64,
     urls: Option<Vec<String>>,
-    platform: Option<Platform>,
+    platform: Option<RawPlatform>,
+}
+
+#[derive(Deserialize)]
+struct RawPlatform {
+    architecture: Option<String>,
+    os: Option<String>,
+    variant: Option<String>,
+}
+
+impl RawPlatform {
+    /// The platform, if anything is stated.
+    fn platform(&self) -> Option<Platform> {
+        let (architecture, os) = (self.architecture.clone().unwrap_or_default(), self.os.clone().unwrap_or_default());
+        let variant = self.variant.clone().filter(|variant| !variant.is_empty());
+        (!architecture.is_empty() || !os.is_empty()).then_some(Platform { architecture, os, variant })
+    }
 }
 
 impl RawDescriptor {
@@ -232,25 +260,31 @@ impl RawDescriptor {
         }
         Ok(Descriptor { media_type: self.media_type.clone(), digest: self.digest, size: self.size })
     }
+
+    fn blob(&self) -> Result<Reference, InvalidManifest> {
+        let descriptor = self.descriptor()?;
+        let foreign =
+            descriptor.media_type.is_non_distributable() || self.urls.as_ref().is_some_and(|urls| !urls.is_empty());
+        Ok(if foreign { Reference::ForeignBlob(descriptor) } else { Reference::Blob(descriptor) })
+    }
 }
 
 impl Raw {
     fn settle_type(&self, content_type: Option<MediaType>) -> Result<MediaType, InvalidManifest> {
-        match (content_type, &self.media_type) {
+        let stated = Some(&self.media_type).filter(|stated| !stated.as_str().is_empty());
+        let implied = match (content_type, stated) {
             (Some(pushed), Some(stated)) if pushed != *stated => {
-                Err(InvalidManifest::TypeMismatch { pushed, stated: stated.clone() })
+                return Err(InvalidManifest::TypeMismatch { pushed, stated: stated.clone() });
             }
-            (Some(pushed), _) => Ok(pushed),
-            (None, Some(stated)) => Ok(stated.clone()),
+            (Some(pushed), _) => return Ok(pushed),
+            // Checked as what is pushed is: it is served in a header.
+            (None, Some(stated)) => stated.as_str(),
             // `mediaType` is optional: Helm leaves it out.
-            (None, None) if self.manifests.is_some() => {
-                MediaType::IMAGE_INDEX.parse().map_err(|_| InvalidManifest::NoType)
-            }
-            (None, None) if self.config.is_some() && self.layers.is_some() => {
-                MediaType::IMAGE_MANIFEST.parse().map_err(|_| InvalidManifest::NoType)
-            }
-            (None, None) => Err(InvalidManifest::NoType),
-        }
+            (None, None) if self.manifests.is_some() => MediaType::IMAGE_INDEX,
+            (None, None) if self.config.is_some() => MediaType::IMAGE_MANIFEST,
+            (None, None) => return Err(InvalidManifest::NoType),
+        };
+        implied.parse().map_err(|_| InvalidManifest::NoType)
     }
 
     fn check_shape(&self, kind: ManifestKind) -> Result<(), InvalidManifest> {
@@ -264,10 +298,9 @@ impl Raw {
             ManifestKind::Image | ManifestKind::Index if self.schema_version != Some(2) => {
                 Err(InvalidManifest::SchemaVersion)
             }
-            ManifestKind::Image if self.config.is_none() || self.layers.is_none() => {
-                Err(InvalidManifest::Missing("`config` and `layers`"))
-            }
-            ManifestKind::Index if !index => Err(InvalidManifest::Missing("`manifests`")),
+            ManifestKind::Image if self.config.is_none() => Err(InvalidManifest::Missing("`config`")),
+            // Go reads and writes an empty list as `null`, or leaves it out.
+            ManifestKind::Index if image => Err(InvalidManifest::NoIndex),
             _ => Ok(()),
         }
     }
@@ -308,6 +341,9 @@ pub enum InvalidManifest {
     /// A required field is missing.
     #[error("a manifest of this type must have {0}")]
     Missing(&'static str),
+    /// An image with the type of an index.
+    #[error("the manifest is called an index and has the `config` or `layers` of an image")]
+    NoIndex,
     /// A size larger than clients can represent.
     #[error("the size given for `{0}` is out of range")]
     Size(Digest),

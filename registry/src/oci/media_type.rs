@@ -4,11 +4,13 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
+use serde::Deserialize as _;
+
 /// The longest media type accepted, in bytes.
 const MAX_LEN: usize = 255;
 
-/// A media type without parameters (RFC 6838, 4.2). Cheap to clone.
-#[derive(Clone, Hash, PartialEq, Eq, PartialOrd, Ord)]
+/// A media type without parameters (RFC 6838, 4.2), or what a descriptor states as one. Cheap to clone.
+#[derive(Clone, Default, Hash, PartialEq, Eq, PartialOrd, Ord)]
 pub struct MediaType(Arc<str>);
 
 impl MediaType {
@@ -55,6 +57,22 @@ impl MediaType {
             | "application/vnd.docker.distribution.manifest.v1+prettyjws" => ManifestKind::Schema1,
             _ => ManifestKind::Other,
         }
+    }
+
+    /// Whether what is described as this type is a manifest: an index may list blobs, too.
+    #[must_use]
+    pub fn is_manifest(&self) -> bool {
+        self.manifest_kind() != ManifestKind::Other || self.as_str() == "application/vnd.oci.artifact.manifest.v1+json"
+    }
+
+    /// Reads what JSON states as a type, word for word: clients compare it as a string. It decides nothing here unless it
+    /// is one of those above, so it may be empty, or have parameters.
+    pub(super) fn deserialize_stated<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = Option::<std::borrow::Cow<'de, str>>::deserialize(deserializer)?.unwrap_or_default();
+        if text.len() > MAX_LEN || text.chars().any(char::is_control) {
+            return Err(serde::de::Error::custom(InvalidMediaType(text.chars().take(MAX_LEN).collect())));
+        }
+        Ok(Self(text.into()))
     }
 
     /// Whether a layer of this type need not be in the registry (image-spec `layer.md`, "Non-Distributable Layers").

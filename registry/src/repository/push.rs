@@ -149,9 +149,13 @@ async fn check_references(core: &Core, name: &RepositoryName, manifest: &Manifes
     let blobs: Vec<_> = manifest.required_blobs().map(|blob| (blob.digest, blob.size)).collect();
     // Blobs of a medium were copied before.
     let sizes = core.blobs.depot.sizes(&blobs.iter().map(|(digest, _)| *digest).collect::<Vec<_>>()).await?;
+    let is_index = manifest.config().is_none();
     for ((digest, stated), found) in blobs.into_iter().zip(sizes) {
+        // What an index lists as another type may be a manifest all the same.
+        let is_here = core.catalog.visible(name, &digest).await?.is_some()
+            || is_index && core.catalog.is_stored(name, &digest).await?;
         match found {
-            Some(found) if core.catalog.visible(name, &digest).await?.is_some() => {
+            Some(found) if is_here => {
                 if found != stated {
                     return Err(Error::SizeInvalid { digest, stated, found });
                 }

@@ -143,7 +143,8 @@ fn every_case_has_its_tests_or_says_why_not() {
 
 #[test]
 fn a_case_without_a_test_is_found() {
-    let text = "| id | test |\n|---|---|\n| B1 | `it_is` |\n| B2 | `it_is_not` |\n| B3 | none |\n| B4 | open: no disk |\n";
+    let text =
+        "| id | test |\n|---|---|\n| B1 | `it_is` |\n| B2 | `it_is_not` |\n| B3 | none |\n| B4 | open: no disk |\n";
     let files = Files::from([("tests/it/x.rs".into(), "fn it_is() {}".into())]);
     assert_eq!(untested_cases(text, &files), ["B2 names it_is_not", "B3 names no test and is not open"]);
 }

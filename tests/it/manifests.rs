@@ -1,0 +1,111 @@
+//! Manifests as real clients write them, and as hostile ones do.
+
+use airdock_registry::oci::MediaType;
+use testkit::client::{Client, Request, Response};
+use testkit::content::digest;
+use testkit::manifest::{INDEX, MANIFEST, descriptor, image, list};
+use testkit::process::Airdock;
+use testkit::push::{push_blob, push_image, put_manifest};
+
+const GZIP: &str = MediaType::IMAGE_LAYER_GZIP;
+
+/// Pushes a manifest with the type in the header alone, as Go's clients do.
+fn put_as(client: &Client, reference: &str, manifest: &str, media_type: &str) -> Response {
+    let request = Request::new("PUT", &format!("/v2/a/manifests/{reference}"));
+    client.send(&request.header("Content-Type", media_type).body(manifest))
+}
+
+/// moby/buildkit#3781, #1143, goharbor/harbor#14774: `--cache-to type=registry`.
+#[test]
+fn c01_buildkits_cache_is_an_index_of_blobs_and_keeps_them() {
+    let airdock = Airdock::start();
+    let client = airdock.client();
+    let (layer, cache) = (push_blob(&client, "a", b"layer"), push_blob(&client, "a", b"{\"records\":[]}"));
+    let more = format!(r#","annotations":{{"containerd.io/uncompressed":"{layer}"}}"#);
+    let entries = [
+        descriptor(GZIP, "layer", &more),
+        descriptor("application/vnd.buildkit.cacheconfig.v0", "{\"records\":[]}", ""),
+    ];
+    let index = list(&entries);
+    put_manifest(&client, "a", "cache", &index).expect(201);
+    assert_eq!(client.get("/v2/a/manifests/cache").expect(200).text(), index);
+    for blob in [&layer, &cache] {
+        assert_eq!(client.delete(&format!("/v2/a/blobs/{blob}")).expect(405).error_code(), "UNSUPPORTED");
+        client.get(&format!("/v2/a/blobs/{blob}")).expect(200);
+    }
+
+    let absent = list(&[entries[0].clone(), descriptor(GZIP, "nowhere", "")]);
+    let refused = put_manifest(&client, "a", "absent", &absent).expect(400);
+    assert_eq!(refused.error_code(), "MANIFEST_BLOB_UNKNOWN");
+    assert_eq!(refused.json()["errors"][0]["detail"]["missing"], serde_json::json!([digest("nowhere")]));
+    let resized = index.replace("\"size\":5", "\"size\":6");
+    assert_eq!(put_manifest(&client, "a", "resized", &resized).expect(400).error_code(), "SIZE_INVALID");
+
+    client.delete(&format!("/v2/a/manifests/{}", digest(&index))).expect(202);
+    client.delete(&format!("/v2/a/blobs/{layer}")).expect(202);
+}
+
+#[test]
+fn c01_a_child_is_a_manifest_only_if_its_type_says_so() {
+    let airdock = Airdock::start();
+    let client = airdock.client();
+    let image = push_image(&client, "a", "v1", &[b"layer"]);
+    // A blob is not a manifest: nobody could pull it as what the index says it is.
+    push_blob(&client, "a", b"no manifest");
+    let refused = put_manifest(&client, "a", "x", &list(&[descriptor(MANIFEST, "no manifest", "")])).expect(400);
+    assert_eq!(refused.error_code(), "MANIFEST_BLOB_UNKNOWN");
+    // A manifest of a type that is none of the specifications' is one of this repository all the same.
+    for media_type in ["application/vnd.example.bill+json", ""] {
+        let index = list(&[descriptor(media_type, &image, "")]);
+        put_manifest(&client, "a", "y", &index).expect(201);
+    }
+}
+
+/// opencontainers/image-spec#1025, moby/moby#27568: Go writes an empty list as `null`.
+#[test]
+fn c02_gos_nil_list_is_an_empty_one_and_is_served_as_received() {
+    let airdock = Airdock::start();
+    let client = airdock.client();
+    push_blob(&client, "a", b"{}");
+    let good = image(&[], "");
+    let stated = |media_type: &str| format!("\"mediaType\":\"{media_type}\",");
+    for (media_type, manifest) in [
+        (MANIFEST, good.replace("\"layers\":[]", "\"layers\":null")),
+        (MANIFEST, good.replace(",\"layers\":[]", "")),
+        (MANIFEST, good.replace("\"layers\":[]", "\"layers\":null").replace(&stated(MANIFEST), "")),
+        (INDEX, list(&[]).replace("\"manifests\":[]", "\"manifests\":null")),
+        (INDEX, list(&[]).replace(",\"manifests\":[]", "")),
+    ] {
+        put_as(&client, "x", &manifest, media_type).expect(201);
+        let served = client.get("/v2/a/manifests/x").expect(200);
+        assert_eq!((served.text(), served.header("content-type")), (manifest, Some(media_type)));
+    }
+}
+
+/// artipie/docker-adapter#446.
+#[test]
+fn c08_fields_that_nobody_here_needs_do_not_decide() {
+    let airdock = Airdock::start();
+    let client = airdock.client();
+    let good = push_image(&client, "a", "v1", &[b"layer"]);
+    let platform = |text: &str| list(&[descriptor(MANIFEST, &good, &format!(",\"platform\":{text}"))]);
+    let retyped = |from: &str, to: &str| {
+        let manifest = good.replace(&format!("\"mediaType\":\"{from}\""), &format!("\"mediaType\":\"{to}\""));
+        assert_ne!(manifest, good);
+        manifest
+    };
+    for (media_type, manifest) in [
+        (INDEX, platform("{}")),
+        (INDEX, platform("null")),
+        (INDEX, platform("{\"os\":\"linux\"}")),
+        (INDEX, platform("{\"architecture\":\"amd64\",\"os\":null}")),
+        (MANIFEST, good.replacen('{', "{\"annotations\":{\"a\":null},", 1)),
+        (MANIFEST, retyped(GZIP, "")),
+        (MANIFEST, retyped(MediaType::EMPTY, "")),
+        (MANIFEST, retyped(MANIFEST, "")),
+        (MANIFEST, retyped(GZIP, "text/plain; charset=utf-8")),
+    ] {
+        put_as(&client, "x", &manifest, media_type).expect(201);
+        assert_eq!(client.get("/v2/a/manifests/x").expect(200).text(), manifest);
+    }
+}
