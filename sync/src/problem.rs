@@ -39,6 +39,9 @@ pub(crate) enum Problem {
     Digest { entry: String, expected: Digest, found: Digest },
     #[error("`{entry}` has {found} bytes where its descriptor says {expected}; it was damaged or changed on the way")]
     Size { entry: String, expected: u64, found: u64 },
+    /// A manifest and its config contradict each other, so that no client unpacks the image.
+    #[error("manifest `{manifest}` does not fit its config: {what}; no client could run it; save the image again")]
+    Layers { manifest: Digest, what: String },
     /// The archive lacks something that an image needs.
     #[error("it needs {0}, which the archive does not hold; save the image again with everything it refers to")]
     Missing(String),
@@ -63,6 +66,11 @@ impl Problem {
     /// Whether the whole ingest must end, because the next file would fail the same way.
     pub(crate) const fn is_fatal(&self) -> bool {
         matches!(self, Self::Cancelled | Self::NoRoom { .. } | Self::Registry(_))
+    }
+
+    /// Whether it is the manifest that is wrong, so that another record of the image may be right.
+    pub(crate) const fn is_of_the_manifest(&self) -> bool {
+        matches!(self, Self::Layers { .. } | Self::Size { .. })
     }
 
     pub(crate) fn refused(entry: &str, reason: impl Into<String>) -> Self {

@@ -151,13 +151,14 @@ impl MountDraft {
                 entry.insert(manifest);
             }
             let manifest = checked[&digest].clone();
-            let found = || manifest.required_blobs().map(|blob| self.blobs.get(&blob.digest));
-            check_blobs(&name, &manifest, found().map(|blob| blob.map(|blob| blob.size())))?;
+            let sizes = manifest.required_blobs().map(|blob| Some(self.blobs.get(&blob.digest)?.size()));
+            check_blobs(&name, &manifest, sizes)?;
             let yields = self.precedence.protects(&name);
             let repository = repositories
                 .entry(name)
                 .or_insert_with(|| MountedRepository { yields, ..MountedRepository::default() });
-            for blob in found().flatten() {
+            // Foreign layers need not be here, and are served if they are.
+            for blob in manifest.blobs().filter_map(|blob| self.blobs.get(&blob.digest)) {
                 repository.blobs.insert(blob.digest(), blob.size());
                 used.insert(blob.digest(), blob.clone());
             }

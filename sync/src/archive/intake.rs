@@ -4,6 +4,7 @@
 //! An archive that fails takes its entries off the list again. Blobs it has written stay unreferenced.
 
 use std::collections::HashMap;
+use std::io::Read;
 
 use airdock_registry::Error;
 use airdock_registry::content::{BlobSink, HashedBlob, Sink};
@@ -239,6 +240,17 @@ impl<'a> Intake<'a> {
             // Nothing more of the medium was read, but the ingest may have been cancelled.
             self.meter.skipped(0)?;
         }
+    }
+
+    /// A small blob that the sink has. `None` if it is larger than `limit`, or cannot be read back.
+    pub(crate) fn read_back(&self, digest: &Digest, limit: u64) -> Result<Option<Bytes>> {
+        if self.to.has(digest).is_none_or(|size| size > limit) {
+            return Ok(None);
+        }
+        let Some(blob) = self.to.read(digest).map_err(Problem::Registry)? else { return Ok(None) };
+        let mut bytes = Vec::new();
+        blob.take(limit).read_to_end(&mut bytes).map_err(Problem::Read)?;
+        Ok(Some(bytes.into()))
     }
 
     /// Gives a small blob to the sink, unless it has it.

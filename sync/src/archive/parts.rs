@@ -8,7 +8,9 @@ use bytes::Bytes;
 
 use super::intake::Intake;
 use crate::input::compression::Format;
+use crate::input::diff_id::DiffId;
 use crate::input::source::{Source, read_all};
+use crate::limits::Allowance;
 use crate::problem::{Problem, Result};
 use crate::text::printable;
 
@@ -22,6 +24,23 @@ pub(crate) enum Compression {
 
 /// How many bytes of a layer are needed to recognise its compression.
 pub(crate) const LAYER_HEAD: usize = 8;
+
+/// The largest compressed layer of an image with a manifest that is unpacked to be held against its config, in bytes. It
+/// costs about a millisecond; unpacking all layers would take several times as long as storing them.
+pub(crate) const UNPACKED: u64 = 128 * 1024;
+/// What such a layer may unpack to, in bytes. One that is larger is not held against its config.
+const UNPACKED_TO: u64 = 16 * 1024 * 1024;
+
+/// What the small layer of these bytes unpacks to. `None` if they are not what their digest says, which is found elsewhere,
+/// or if they cannot be unpacked within the bound.
+pub(crate) fn unpacked(bytes: &[u8], digest: Digest) -> Option<Digest> {
+    if digest.algorithm().digest(bytes) != digest {
+        return None;
+    }
+    let mut unpacked = DiffId::new(Allowance { ratio: 0, from: UNPACKED_TO });
+    unpacked.update(bytes);
+    unpacked.finish("", digest).ok()
+}
 
 impl Compression {
     /// The compression, by a layer's first [`LAYER_HEAD`] bytes; or the name of one that archives may have and layers may not,
@@ -80,6 +99,10 @@ pub(crate) trait Parts {
 
     /// Brings the file `path`, which exists, into the sink as `digest`.
     fn blob(&mut self, intake: &mut Intake<'_>, path: &str, digest: Digest) -> Result<()>;
+
+    /// What the layer `path`, whose digest is `digest`, unpacks to: for nothing if it is not compressed, by unpacking it if it
+    /// has at most [`UNPACKED`] bytes. `None` for a larger one, and for one that is not here.
+    fn unpacked(&mut self, path: &str, digest: Digest) -> Result<Option<Digest>>;
 
     /// Brings the file `path`, or the target of that link, into the sink, and checks that it unpacks to `diff_id`.
     fn layer(&mut self, intake: &mut Intake<'_>, path: &str, diff_id: Digest) -> Result<Layer>;

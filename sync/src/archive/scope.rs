@@ -100,9 +100,12 @@ pub(crate) fn images(
                 Ok(seen) => tally.something |= seen || before > 0,
                 Err(problem) => {
                     tally.something = true;
-                    intake.fail(&shown, problem)?;
+                    folder.intake.fail(&shown, problem)?;
                 }
             }
+        }
+        for failed in found.failed {
+            folder.fail(&failed.label, failed.problem)?;
         }
         for image in found.images {
             intake.add(image.found)?;

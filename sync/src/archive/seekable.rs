@@ -21,6 +21,9 @@ use crate::problem::{Problem, Result};
 use crate::progress::Meter;
 use crate::text::printable;
 
+/// As many bytes as a layer has that is unpacked to be held against its config.
+const WHOLE: usize = parts::UNPACKED as usize;
+
 /// Reads an entry that may be an archive of its own.
 pub(crate) type ReadNested = for<'a> fn(&mut Intake<'a>, Window<'a>, &str) -> Result<bool>;
 
@@ -184,6 +187,16 @@ impl Parts for Seekable<'_> {
         let named = if compression == Compression::None { Some(diff_id) } else { digest_in_name(&path) };
         let here = named.filter(|named| intake.has(named, size));
         Ok(here.map(|digest| Layer { digest, size, compression }))
+    }
+
+    fn unpacked(&mut self, path: &str, digest: Digest) -> Result<Option<Digest>> {
+        let Some(path) = self.resolve(path)? else { return Ok(None) };
+        let window = self.open(&path)?;
+        if window.size() <= parts::UNPACKED {
+            return Ok(parts::unpacked(&window.head(WHOLE)?, digest));
+        }
+        let is_plain = Compression::of(&window.head(LAYER_HEAD)?) == Ok(Compression::None);
+        Ok(is_plain.then_some(digest))
     }
 
     fn layer(&mut self, intake: &mut Intake<'_>, path: &str, diff_id: Digest) -> Result<Layer> {

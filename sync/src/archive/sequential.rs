@@ -11,7 +11,7 @@ use bytes::Bytes;
 use super::dialect::storage::MAX_LINK;
 use super::intake::Intake;
 use super::inventories;
-use super::parts::{Compression, Files, Layer, Parts, document, document_over, unfit};
+use super::parts::{self, Compression, Files, Layer, Parts, UNPACKED, document, document_over, unfit};
 use super::role::{Role, digest_in_name};
 use super::scope::{self, Tally};
 use crate::input::compression::{Format, HEAD};
@@ -31,7 +31,7 @@ pub(crate) type ReadNested = fn(&mut Intake<'_>, &mut dyn Source, &str) -> Resul
 /// What became of one entry.
 enum Part {
     Kept(Bytes),
-    /// With the digest of what it unpacks to, if that was computed.
+    /// With the digest of what it unpacks to, if that is known.
     Stored(Layer, Option<Digest>),
     /// Its digest is not the one in its name. Matters only if an image needs it.
     Wrong {
@@ -129,10 +129,24 @@ impl Sequential {
             let bytes = document(body, path, size, MAX_CONFIG)?;
             return self.keep_or_store(intake, path, bytes, Some(digest));
         }
-        if intake.has(&digest, size) {
-            return Ok(stored(digest, size));
+        let mut body = Rewound::peek(body, HEAD)?;
+        // Content in another compression is no layer, or one that no client can unpack.
+        let compression = Compression::of(&body.head).unwrap_or(Compression::None);
+        let mut small = Bytes::new();
+        let mut unpacked = (compression == Compression::None).then_some(digest);
+        if compression != Compression::None && size <= UNPACKED {
+            // It cannot be read again when it is known which image it must fit.
+            small = document(&mut body, path, size, UNPACKED)?;
+            unpacked = parts::unpacked(&small, digest);
         }
-        store(intake, path, digest, body)
+        if intake.has(&digest, size) {
+            return Ok(Part::Stored(Layer { digest, size, compression }, unpacked));
+        }
+        let stored = store(intake, path, digest, &mut Rewound::new(small.into(), &mut body))?;
+        Ok(match stored {
+            Part::Stored(layer, _) => Part::Stored(Layer { compression, ..layer }, unpacked),
+            wrong => wrong,
+        })
     }
 
     fn layer(intake: &mut Intake<'_>, path: &str, size: u64, body: &mut dyn Source) -> Result<Part> {
@@ -196,14 +210,10 @@ impl Sequential {
 
 fn store(intake: &mut Intake<'_>, path: &str, expected: Digest, body: &mut dyn Source) -> Result<Part> {
     match intake.write(body, path, Some(expected), None) {
-        Ok((digest, size)) => Ok(stored(digest, size)),
+        Ok((digest, size)) => Ok(Part::Stored(Layer { digest, size, compression: Compression::None }, Some(digest))),
         Err(Problem::Digest { expected, found, .. }) => Ok(Part::Wrong { expected, found }),
         Err(problem) => Err(problem),
     }
-}
-
-const fn stored(digest: Digest, size: u64) -> Part {
-    Part::Stored(Layer { digest, size, compression: Compression::None }, None)
 }
 
 fn is_json(head: &[u8]) -> bool {
@@ -215,7 +225,7 @@ fn unusable(part: Option<&Part>, path: &str) -> Problem {
     match part {
         None => Problem::missing(path),
         Some(Part::Unfit(compression)) => unfit(compression, path),
-        // No tool names layers so.
+        // No tool names layers so, or puts them so.
         Some(_) => Problem::Unusable(format!(
             "`{}` was read as an archive of its own before the image that needs it was known; ingest the file uncompressed \
              and not from a pipe",
@@ -256,6 +266,14 @@ impl Parts for Sequential {
         }
     }
 
+    fn unpacked(&mut self, path: &str, digest: Digest) -> Result<Option<Digest>> {
+        Ok(match self.part(path)? {
+            Some(Part::Kept(_)) => Some(digest),
+            Some(Part::Stored(_, unpacked)) => *unpacked,
+            _ => None,
+        })
+    }
+
     fn layer(&mut self, intake: &mut Intake<'_>, path: &str, diff_id: Digest) -> Result<Layer> {
         let (layer, found) = match self.part(path)? {
             Some(Part::Kept(bytes)) => {
@@ -264,8 +282,11 @@ impl Parts for Sequential {
                 (Layer { digest, size: bytes.len() as u64, compression: Compression::None }, digest)
             }
             Some(Part::Stored(layer, unpacked)) => {
-                let known = if layer.compression == Compression::None { Some(layer.digest) } else { *unpacked };
-                (*layer, known.unwrap_or(diff_id))
+                let known = match unpacked {
+                    None => intake.unpacked(&layer.digest, path)?,
+                    known => *known,
+                };
+                (*layer, known.ok_or_else(|| unusable(Some(&Part::Passed), path))?)
             }
             Some(Part::Wrong { expected, found }) => return Err(Problem::digest(path, *expected, *found)),
             other => return Err(unusable(other, path)),

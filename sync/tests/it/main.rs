@@ -17,6 +17,7 @@ mod layouts;
 mod mounts;
 mod naming;
 mod parts;
+mod records;
 mod resume;
 mod signatures;
 mod signed;

@@ -9,7 +9,8 @@ use std::sync::Arc;
 use airdock_registry::oci::{Algorithm, Digest, ImageConfig, Manifest, MediaType};
 use serde::Deserialize;
 
-use super::layout::{Image, Layout};
+use super::layers;
+use super::layout::{Failed, Image, Layout};
 use super::made::{Descriptor, Made};
 use crate::archive::found::{Found, FoundName, UNTAGGED};
 use crate::archive::intake::Intake;
@@ -53,11 +54,28 @@ pub(crate) fn items(bytes: &[u8], path: &str) -> Result<Option<Vec<Item>>> {
 pub(crate) fn read(folder: &mut Folder<'_, '_>, items: &[Item], layout: &mut Layout) -> Result<()> {
     for item in items.iter().take(folder.intake.limits.images) {
         let label = item.label();
-        if layout.failed.contains(&label) {
+        let config = digest_in_name(&item.config);
+        let is_it = |failed: &Failed| failed.label == label || config.is_some() && failed.config == config;
+        if !layout.failed.iter().any(is_it) {
+            if let Err(problem) = one(folder, item, layout) {
+                folder.fail(&label, problem)?;
+            }
             continue;
         }
-        if let Err(problem) = one(folder, item, layout) {
-            folder.fail(&label, problem)?;
+        // Docker 25.0.0 and others wrote a wrong manifest beside a right `manifest.json`.
+        if layout.failed.iter().filter(|failed| is_it(failed)).all(|failed| failed.problem.is_of_the_manifest()) {
+            match one(folder, item, layout) {
+                Ok(()) => {
+                    for failed in layout.failed.extract_if(.., |failed| is_it(failed)) {
+                        let why = failed.problem.sentence();
+                        let message = format!("`{label}` goes in as `manifest.json` describes it: {why}");
+                        folder.intake.warn(folder.shown, message);
+                    }
+                }
+                Err(problem) if problem.is_fatal() => return Err(problem),
+                // Both records are wrong, and the first is reported.
+                Err(_) => {}
+            }
         }
     }
     Ok(())
@@ -118,14 +136,17 @@ fn one(folder: &mut Folder<'_, '_>, item: &Item, layout: &mut Layout) -> Result<
     }
     let parsed = ImageConfig::parse(&config).map_err(|error| Problem::document(&item.config, error))?;
     let descriptor = Descriptor::new(MediaType::IMAGE_CONFIG, digest, config.len() as u64)?;
-    let (root, manifest) = manifest(folder, item, descriptor, parsed.diff_ids())?;
+    let mut elsewhere = BTreeMap::new();
+    let (root, manifest) = manifest(folder, item, descriptor, parsed.diff_ids(), &mut elsewhere)?;
     folder.intake.put(&config, &item.config, digest)?;
     if names.is_empty() {
         names.extend(untagged(&root, None));
         notes.push(no_name(None));
     }
     notes.push(LOST_DIGEST.to_owned());
-    let blobs = manifest.blobs().map(|blob| (blob.digest, blob.size)).collect::<HashMap<_, _>>();
+    notes.extend(layers::elsewhere(&elsewhere));
+    let blobs = manifest.blobs().filter(|blob| !elsewhere.contains_key(&blob.digest));
+    let blobs = blobs.map(|blob| (blob.digest, blob.size)).collect::<HashMap<_, _>>();
     let size = blobs.into_values().fold(manifest.bytes().len() as u64, u64::saturating_add);
     let found = Found {
         file: folder.shown.to_owned(),
@@ -169,12 +190,10 @@ fn manifest(
     item: &Item,
     config: Descriptor,
     diff_ids: &[Digest],
+    elsewhere: &mut BTreeMap<Digest, String>,
 ) -> Result<(Digest, Manifest)> {
     let Folder { parts, intake, path, .. } = folder;
     let paths: Vec<&String> = item.layers().collect();
-    if paths.is_empty() {
-        return Err(Problem::Unusable("the image has no layers; save it again".into()));
-    }
     if paths.len() != diff_ids.len() || paths.len() > MAX_LAYERS {
         return Err(Problem::Unusable(format!(
             "`manifest.json` names {} layers and the image's config {}; one of them was damaged or changed",
@@ -187,20 +206,25 @@ fn manifest(
         return Ok(known);
     }
     parts.ahead(intake, &all, false)?;
-    let mut layers = Vec::with_capacity(paths.len());
+    let mut here = Vec::with_capacity(paths.len());
     for (written, (path, diff_id)) in paths.into_iter().zip(&all) {
         if parts.size(path)?.is_some() {
-            layers.push(described(&parts.layer(intake, path, *diff_id)?)?);
+            here.push(described(&parts.layer(intake, path, *diff_id)?)?);
             continue;
         }
         // A layer that is only to be had from its vendor is not in the archive.
         let foreign = item.layer_sources.as_ref().and_then(|sources| sources.get(diff_id));
         match foreign.filter(|source| source.media_type.is_non_distributable() || !source.urls.is_empty()) {
-            Some(source) => layers.push(source.clone()),
+            Some(source) => {
+                if !intake.has(&source.digest, source.size) {
+                    elsewhere.insert(source.digest, layers::hosts(source.urls.iter().cloned()));
+                }
+                here.push(source.clone());
+            }
             None => return Err(Problem::Missing(format!("its layer `{}`", printable(written)))),
         }
     }
-    made(config, layers)
+    made(config, here)
 }
 
 /// The manifest, if the sink has it and all its layers: it got there only after each of them had been checked.

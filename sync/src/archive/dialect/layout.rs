@@ -8,18 +8,17 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use airdock_registry::oci::{
-    Digest, ImageConfig, MAX_MANIFEST_SIZE, Manifest, ManifestKind, MediaType, Platform, Reference,
+    Descriptor, Digest, ImageConfig, MAX_MANIFEST_SIZE, Manifest, ManifestKind, MediaType, Platform, Reference,
 };
 use bytes::Bytes;
 use serde::Deserialize;
 
 use super::arrangement::Arrangement;
-use super::hauler;
 use super::layout_index::{Root, roots};
+use super::{hauler, layers};
 use crate::archive::found::Found;
 use crate::archive::names::{Names, Settled};
 use crate::archive::parts::{Folder, join};
-use crate::limits::MAX_CONFIG;
 use crate::problem::{Problem, Result};
 use crate::text::{list, printable};
 
@@ -52,8 +51,17 @@ pub(crate) struct Layout {
     pub(crate) images: Vec<Image>,
     /// A `manifest.json` beside it adds nothing.
     pub(crate) complete: bool,
-    /// Names of images that failed, so that `manifest.json` does not bring them in after all.
-    pub(crate) failed: Vec<String>,
+    /// What failed: `manifest.json` does not bring it in after all, unless its record of the image is the right one.
+    pub(crate) failed: Vec<Failed>,
+}
+
+/// An image of a layout that does not go in.
+pub(crate) struct Failed {
+    /// Its name for messages.
+    pub(crate) label: String,
+    /// The config that its manifest names.
+    pub(crate) config: Option<Digest>,
+    pub(crate) problem: Problem,
 }
 
 /// Reads the layout in `folder`.
@@ -83,19 +91,27 @@ pub(crate) fn read(folder: &mut Folder<'_, '_>) -> Result<Layout> {
             folder.intake.warn(folder.shown, message);
             continue;
         }
-        match image(folder, Arrangement::Layout(folder.path), root) {
+        let (at, digest) = (Arrangement::Layout(folder.path), root.digest);
+        match image(folder, at, root) {
             Ok(image) => {
                 held += image.found.manifest_bytes();
                 folder.intake.require_memory(held)?;
                 layout.images.push(image);
             }
+            Err(problem) if problem.is_fatal() => return Err(problem),
             Err(problem) => {
-                folder.fail(&label, problem)?;
-                layout.failed.push(label);
+                let config = config_of(folder, &at.manifest(&digest));
+                layout.failed.push(Failed { label, config, problem });
             }
         }
     }
     Ok(layout)
+}
+
+/// The config that a manifest names, if the manifest can be read.
+fn config_of(folder: &Folder<'_, '_>, path: &str) -> Option<Digest> {
+    let bytes = folder.parts.document(path, MAX_MANIFEST_SIZE as u64).ok()??;
+    Some(Manifest::parse(bytes, None).ok()?.config()?.digest)
 }
 
 /// Takes one manifest and everything it names, in any arrangement of blobs.
@@ -120,6 +136,8 @@ struct Tree {
     missing: Vec<String>,
     /// Other manifests that indexes name and that are not here: attestations and indexes.
     missing_others: BTreeSet<Digest>,
+    /// Layers that are not here, because only their vendor may give them out: where to get them.
+    elsewhere: BTreeMap<Digest, String>,
     compressed: bool,
 }
 
@@ -180,7 +198,7 @@ impl Walk<'_, '_, '_> {
                 let manifest = Manifest::parse(bytes, kind).map_err(|source| Problem::Manifest { digest, source })?;
                 let missing = match manifest.media_type().manifest_kind() {
                     ManifestKind::Index => self.index(&manifest)?,
-                    _ => self.blobs(&manifest, stated)?,
+                    _ => self.blobs(digest, &manifest, stated)?,
                 };
                 if missing.is_none() {
                     self.taken.push((digest, Arc::new(manifest)));
@@ -205,10 +223,21 @@ impl Walk<'_, '_, '_> {
     }
 
     fn index(&mut self, manifest: &Manifest) -> Result<Missing> {
-        let mut whole = 0;
+        // A child is a manifest only if its type says so: BuildKit's cache is an index of layers and of one config.
+        let is_manifest = |child: &Descriptor| child.media_type.manifest_kind() != ManifestKind::Other;
+        let blobs = manifest.references().iter().filter_map(|reference| match reference {
+            Reference::Manifest(child, _) => (!is_manifest(child)).then_some(child),
+            Reference::Blob(blob) | Reference::ForeignBlob(blob) => Some(blob),
+        });
+        let blobs: Vec<&Descriptor> = blobs.collect();
+        if let Some(missing) = self.absent(&blobs)? {
+            return Ok(Some(missing));
+        }
+        self.bring(&blobs)?;
+        let mut whole = blobs.len();
         let mut first_missing = None;
         self.depth += 1;
-        for (child, platform) in manifest.children() {
+        for (child, platform) in manifest.children().filter(|(child, _)| is_manifest(child)) {
             let shown = platform.filter(|platform| platform.os != "unknown").map(shown);
             let (size, kind) = (Some(child.size), Some(child.media_type.clone()));
             match self.manifest(child.digest, size, kind, platform.is_some())? {
@@ -229,12 +258,11 @@ impl Walk<'_, '_, '_> {
         Ok(first_missing.filter(|_| whole == 0))
     }
 
-    fn blobs(&mut self, manifest: &Manifest, stated: bool) -> Result<Missing> {
+    /// Which of these blobs are not here. Asked first, so that a manifest without its layers costs nothing.
+    fn absent(&mut self, blobs: &[&Descriptor]) -> Result<Missing> {
         let Folder { parts, intake, .. } = &mut *self.folder;
-        // Checked first, so that a manifest without its layers costs nothing.
         let mut missing = Vec::new();
-        for reference in manifest.references() {
-            let Reference::Blob(blob) = reference else { continue };
+        for blob in blobs {
             let path = self.at.blob(&blob.digest);
             match parts.size(&path)? {
                 Some(found) if found != blob.size => {
@@ -252,32 +280,87 @@ impl Walk<'_, '_, '_> {
                 None => missing.push(format!("`{}`", blob.digest)),
             }
         }
-        if !missing.is_empty() {
-            let plural = if missing.len() > 1 { "blobs" } else { "blob" };
-            return Ok(Some(format!("{plural} {}", list(&missing))));
-        }
-        let is_image = manifest.config().is_some_and(|config| ImageConfig::is(&config.media_type));
-        if is_image && manifest.blobs().count() < 2 {
-            return Err(Problem::Unusable("the image has no layers; save it again".into()));
-        }
-        let all = manifest.blobs().map(|blob| (self.at.blob(&blob.digest), blob.digest)).collect::<Vec<_>>();
+        let plural = if missing.len() > 1 { "blobs" } else { "blob" };
+        Ok((!missing.is_empty()).then(|| format!("{plural} {}", list(&missing))))
+    }
+
+    /// Brings in those of these blobs that are among the parts.
+    fn bring(&mut self, blobs: &[&Descriptor]) -> Result<()> {
+        let Folder { parts, intake, .. } = &mut *self.folder;
+        let all: Vec<_> = blobs.iter().map(|blob| (self.at.blob(&blob.digest), blob.digest)).collect();
         parts.ahead(intake, &all, true)?;
-        for (blob, (path, _)) in manifest.blobs().zip(&all) {
+        for (blob, (path, _)) in blobs.iter().zip(&all) {
             if parts.size(path)?.is_some() {
                 parts.blob(intake, path, blob.digest)?;
             }
             self.tree.blobs.insert(blob.digest, blob.size);
-            let is_config = manifest.config().is_some_and(|config| config.digest == blob.digest);
-            self.tree.compressed |= !is_config && blob.media_type.as_str() != MediaType::IMAGE_LAYER;
         }
-        if let Some(config) = manifest.config().filter(|_| is_image) {
-            self.tree.configs.push(config.digest);
-            if !stated && let Some(bytes) = parts.document(&self.at.blob(&config.digest), MAX_CONFIG)? {
-                let platform = ImageConfig::parse(&bytes).ok().and_then(|config| config.platform());
-                note(&mut self.tree.platforms, platform.as_ref().map(shown));
+        Ok(())
+    }
+
+    fn blobs(&mut self, digest: Digest, manifest: &Manifest, stated: bool) -> Result<Missing> {
+        let (mut here, mut foreign) = (Vec::new(), Vec::new());
+        for reference in manifest.references() {
+            match reference {
+                Reference::Blob(blob) => here.push(blob),
+                Reference::ForeignBlob(blob) => foreign.push(blob),
+                Reference::Manifest(..) => {}
             }
         }
+        if let Some(missing) = self.absent(&here)? {
+            return Ok(Some(missing));
+        }
+        self.fits(digest, manifest, stated)?;
+        for layer in foreign {
+            if self.is_here(layer)? {
+                here.push(layer);
+            } else {
+                self.tree.elsewhere.insert(layer.digest, layers::vendor(manifest, &layer.digest));
+            }
+        }
+        self.bring(&here)?;
+        let is_compressed = |layer: &&Descriptor| layer.media_type.as_str() != MediaType::IMAGE_LAYER;
+        self.tree.compressed |= layers::of(manifest).iter().any(is_compressed);
         Ok(None)
+    }
+
+    /// Checks the manifest of a container image against its config, before anything is written.
+    fn fits(&mut self, digest: Digest, manifest: &Manifest, stated: bool) -> Result<()> {
+        let Some(config) = manifest.config().filter(|config| ImageConfig::is(&config.media_type)) else {
+            return Ok(());
+        };
+        self.tree.configs.push(config.digest);
+        let layers = layers::of(manifest);
+        let is_image = layers::are_of_an_image(&layers);
+        if stated && !is_image {
+            return Ok(());
+        }
+        let Folder { parts, intake, .. } = &mut *self.folder;
+        let path = self.at.blob(&config.digest);
+        let Some(bytes) = layers::config(*parts, intake, &path, config)? else { return Ok(()) };
+        match ImageConfig::parse(&bytes) {
+            Ok(parsed) => {
+                if is_image {
+                    layers::check(*parts, digest, &layers, &parsed, |layer| self.at.blob(layer))?;
+                }
+                if !stated {
+                    note(&mut self.tree.platforms, parsed.platform().as_ref().map(shown));
+                }
+            }
+            Err(error) if is_image && !layers.is_empty() => return Err(Problem::document(&path, error)),
+            Err(_) => {}
+        }
+        Ok(())
+    }
+
+    /// Whether a layer that may be absent is here.
+    fn is_here(&self, layer: &Descriptor) -> Result<bool> {
+        let path = self.at.blob(&layer.digest);
+        match self.folder.parts.size(&path)? {
+            Some(found) if found != layer.size => Err(Problem::Size { entry: path, expected: layer.size, found }),
+            Some(_) => Ok(true),
+            None => Ok(self.folder.intake.has(&layer.digest, layer.size)),
+        }
     }
 
     fn image(self, names: Names, root: Digest) -> Result<Image> {
@@ -292,6 +375,7 @@ impl Walk<'_, '_, '_> {
         let settled = names.settle(root, manifest, chart.as_deref(), folder.intake.base);
         let Settled { names, mut notes, beside, derived } = settled;
         notes.extend(tree.note());
+        notes.extend(layers::elsewhere(&tree.elsewhere));
         let manifests = taken.iter().map(|(_, manifest)| manifest.bytes().len() as u64);
         let size = tree.blobs.values().copied().chain(manifests).fold(0, u64::saturating_add);
         let found = Found {

@@ -6,6 +6,7 @@ pub(crate) mod chart_yaml;
 pub(crate) mod directory;
 pub(crate) mod docker;
 mod hauler;
+mod layers;
 pub(crate) mod layout;
 pub(crate) mod layout_index;
 mod made;
