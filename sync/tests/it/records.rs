@@ -6,7 +6,7 @@ use testkit::archive::{Files, index_of, layout, save_docker_26, tarred};
 use testkit::content::{gzip, hex};
 use testkit::image::Image;
 use testkit::ingest::{World, failures};
-use testkit::manifest::{MANIFEST, descriptor, manifest};
+use testkit::manifest::{INDEX, MANIFEST, descriptor, list, manifest};
 
 const NAMED: &str = r#""io.containerd.image.name":"docker.io/library/a:1""#;
 
@@ -144,7 +144,9 @@ fn b8_an_image_without_layers_goes_in_whoever_wrote_it() {
     let item = format!(r#"[{{"Config":"{name}","RepoTags":["a:1"],"Layers":null}}]"#);
     let docker = Files::from([(name, config.clone().into_bytes()), ("manifest.json".into(), item.into_bytes())]);
     let empty = of(config.as_bytes(), MediaType::IMAGE_LAYER, &[]);
+    let null = String::from_utf8(empty.clone()).unwrap().replace("\"layers\":[]", "\"layers\":null").into_bytes();
     for (what, archive, served) in [
+        ("null", archive(&null, config.as_bytes(), &[]), &null),
         ("docker save", tarred(&docker), &empty),
         ("an empty list", archive(&empty, config.as_bytes(), &[]), &empty),
     ] {
@@ -203,4 +205,32 @@ fn b4_a_layer_that_only_its_vendor_has_is_named_with_its_host_and_not_counted() 
             assert_eq!(reports[0].images, reports[2].images);
         }
     }
+}
+
+#[test]
+fn b9_a_cache_of_buildkit_which_is_an_index_of_layers_goes_in_with_all_of_them() {
+    let (layer, config) = (gzip(b"a layer"), br#"{"layers":[{"parent":-1}]}"#.to_vec());
+    let children = [
+        descriptor(
+            MediaType::IMAGE_LAYER_GZIP,
+            &layer,
+            r#","annotations":{"buildkit/createdat":"2024-01-01T00:00:00Z"}"#,
+        ),
+        descriptor("application/vnd.buildkit.cacheconfig.v0", &config, ""),
+    ];
+    let cache = list(&children).into_bytes();
+    let named = r#""org.opencontainers.image.ref.name":"registry.example/team/app:cache""#;
+    let index = index_of(&[(&cache, INDEX, named)]);
+    let whole = layout("", &[&cache, &layer, &config], &index).end();
+    let worlds = [World::new(), World::new(), World::new()];
+    let reports =
+        [worlds[0].ingest("x.tar", &whole), worlds[1].pipe(&whole), worlds[2].mount(&worlds[2].file("x.tar", &whole))];
+    for (world, report) in worlds.iter().zip(&reports) {
+        assert_eq!(failures(report), "");
+        assert_eq!(world.manifest("registry.example/team/app", "cache").bytes, cache);
+        world.check_whole();
+        assert_eq!(report.images[0].size, (cache.len() + layer.len() + config.len()) as u64);
+    }
+    let told = World::new().refused("x.tar", &layout("", &[&cache, &config], &index).end());
+    assert!(told.contains(&Algorithm::Sha256.digest(&layer).to_string()), "{told}");
 }

@@ -107,18 +107,21 @@ pub(super) fn of(manifest: &Manifest) -> Vec<&Descriptor> {
 pub(super) fn vendor(manifest: &Manifest, digest: &Digest) -> String {
     #[derive(Deserialize)]
     struct Layers {
-        layers: Vec<Layer>,
+        #[serde(alias = "manifests")]
+        layers: Option<Vec<Layer>>,
     }
     #[derive(Deserialize)]
     struct Layer {
         digest: Digest,
-        #[serde(default)]
         urls: Option<Vec<String>>,
     }
     // The parsed manifest only says that there are URLs.
-    let layers = serde_json::from_slice(manifest.bytes()).map_or_else(|_| Vec::new(), |Layers { layers }| layers);
-    let urls =
-        layers.into_iter().filter(|layer| layer.digest == *digest).flat_map(|layer| layer.urls.unwrap_or_default());
+    let layers = serde_json::from_slice(manifest.bytes()).map_or(None, |Layers { layers }| layers);
+    let urls = layers
+        .into_iter()
+        .flatten()
+        .filter(|layer| layer.digest == *digest)
+        .flat_map(|layer| layer.urls.unwrap_or_default());
     hosts(urls)
 }
 

@@ -197,7 +197,7 @@ impl Walk<'_, '_, '_> {
             Some(bytes) => {
                 let manifest = Manifest::parse(bytes, kind).map_err(|source| Problem::Manifest { digest, source })?;
                 let missing = match manifest.media_type().manifest_kind() {
-                    ManifestKind::Index => self.index(&manifest)?,
+                    ManifestKind::Index => self.index(digest, &manifest)?,
                     _ => self.blobs(digest, &manifest, stated)?,
                 };
                 if missing.is_none() {
@@ -222,22 +222,15 @@ impl Walk<'_, '_, '_> {
         Ok(Some(bytes))
     }
 
-    fn index(&mut self, manifest: &Manifest) -> Result<Missing> {
-        // A child is a manifest only if its type says so: BuildKit's cache is an index of layers and of one config.
-        let is_manifest = |child: &Descriptor| child.media_type.manifest_kind() != ManifestKind::Other;
-        let blobs = manifest.references().iter().filter_map(|reference| match reference {
-            Reference::Manifest(child, _) => (!is_manifest(child)).then_some(child),
-            Reference::Blob(blob) | Reference::ForeignBlob(blob) => Some(blob),
-        });
-        let blobs: Vec<&Descriptor> = blobs.collect();
-        if let Some(missing) = self.absent(&blobs)? {
+    fn index(&mut self, digest: Digest, manifest: &Manifest) -> Result<Missing> {
+        // BuildKit's cache is an index of layers.
+        if let Some(missing) = self.blobs(digest, manifest, true)? {
             return Ok(Some(missing));
         }
-        self.bring(&blobs)?;
-        let mut whole = blobs.len();
+        let mut whole = manifest.blobs().count();
         let mut first_missing = None;
         self.depth += 1;
-        for (child, platform) in manifest.children().filter(|(child, _)| is_manifest(child)) {
+        for (child, platform) in manifest.children() {
             let shown = platform.filter(|platform| platform.os != "unknown").map(shown);
             let (size, kind) = (Some(child.size), Some(child.media_type.clone()));
             match self.manifest(child.digest, size, kind, platform.is_some())? {
