@@ -1,9 +1,5 @@
 //! The bounds that untrusted archives are read under.
 
-use std::fs::File;
-use std::io::{self, Read};
-use std::path::Path;
-
 /// The largest window a stream may need to be unpacked, as a power of two: what `zstd -d` takes by default. xz calls the
 /// window a dictionary.
 pub(crate) const WINDOW_LOG: u32 = 27;
@@ -69,14 +65,4 @@ impl Allowance {
     pub(crate) fn of(self, packed: u64) -> u64 {
         self.from.max(packed.saturating_mul(self.ratio))
     }
-}
-
-/// Reads a small file whole.
-pub(crate) fn read_bounded(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    File::open(path)?.take(limit + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > limit {
-        return Err(io::Error::other(format!("it is larger than {limit} bytes")));
-    }
-    Ok(bytes)
 }

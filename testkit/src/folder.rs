@@ -33,6 +33,12 @@ pub fn copy(from: &Path, to: &Path) {
     }
 }
 
+/// Makes a named pipe.
+pub fn fifo(path: &Path) {
+    let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
+    rustix::fs::mknodat(rustix::fs::CWD, path, rustix::fs::FileType::Fifo, mode, 0).unwrap();
+}
+
 /// A folder in memory, where there is room: a process that is killed loses nothing that the system holds for it, so a disk
 /// would only make these tests slow.
 pub fn in_memory() -> TempDir {

@@ -334,14 +334,7 @@ fn an_ingest_whose_command_is_gone_stops_reading() {
     const ENOUGH: usize = 2 << 30;
     let airdock = Airdock::start();
     let pipe = airdock.directory().join("bundle.tar");
-    rustix::fs::mknodat(
-        rustix::fs::CWD,
-        &pipe,
-        rustix::fs::FileType::Fifo,
-        rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR,
-        0,
-    )
-    .unwrap();
+    testkit::folder::fifo(&pipe);
     let mut child = command(airdock.directory())
         .args(["ingest", "bundle.tar", "--progress", "never", "--data"])
         .arg(airdock.data())
@@ -362,6 +355,25 @@ fn an_ingest_whose_command_is_gone_stops_reading() {
         written += 65536;
     }
     assert!(written < ENOUGH, "the server has read on although the client is gone");
+    printed(&ingest(airdock.directory(), airdock.data(), &[], &[&example()]), 0);
+}
+
+#[test]
+fn d02_an_ingest_of_a_pipe_that_nobody_writes_to_ends_with_its_command() {
+    let airdock = Airdock::start();
+    testkit::folder::fifo(&airdock.directory().join("bundle.tar"));
+    let mut child = command(airdock.directory())
+        .args(["ingest", "bundle.tar", "--data"])
+        .arg(airdock.data())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut first = [0; 9];
+    child.stderr.as_mut().unwrap().read_exact(&mut first).unwrap();
+    assert_eq!(&first, b"ingesting");
+    child.kill().unwrap();
+    child.wait().unwrap();
+    // Would wait for the first one for ever.
     printed(&ingest(airdock.directory(), airdock.data(), &[], &[&example()]), 0);
 }
 

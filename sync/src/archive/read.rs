@@ -1,7 +1,7 @@
 //! Reading one input: a folder, a file, a named pipe, a block device or a stream.
 
 use std::fs::File;
-use std::io::Read;
+use std::io::{self, Read};
 use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 
@@ -10,8 +10,9 @@ use super::intake::Intake;
 use super::nested;
 use super::scope::MAX_TEXT;
 use crate::input::compression::{Format, HEAD};
+use crate::input::fifo::Fifo;
 use crate::input::source::{Pipe, Window};
-use crate::input::{device, folder};
+use crate::input::{device, folder, regular};
 use crate::problem::{Problem, Result};
 
 /// Reads a folder, a file, a named pipe or a block device. Here and below, only what ends the ingest is an error; other
@@ -44,12 +45,8 @@ pub(crate) fn settle_charts(intake: &mut Intake<'_>) -> Result<()> {
 
 /// Whether a file is compressed. `false` for one that cannot be read, which its reader reports.
 pub(crate) fn is_compressed(path: &Path) -> bool {
-    // Opening a pipe would wait for its other end.
-    if !path.is_file() {
-        return false;
-    }
     let mut head = Vec::new();
-    let read = File::open(path).and_then(|file| file.take(HEAD as u64).read_to_end(&mut head));
+    let read = regular::named(path).and_then(|(file, _)| file.take(HEAD as u64).read_to_end(&mut head));
     read.is_ok() && Format::of(&head).is_compressed()
 }
 
@@ -67,16 +64,18 @@ fn opened(intake: &mut Intake<'_>, path: &Path, shown: &str) -> Result<()> {
         let what = "it is a terminal, another device that has no end, or a socket; give a file";
         return Err(Problem::Unusable(what.into()));
     }
-    let file = File::open(path).map_err(Problem::Read)?;
-    if !kind.is_file() && !kind.is_block_device() {
-        return stream(intake, Box::new(file), shown);
+    if kind.is_fifo() {
+        let pipe = Fifo::open(path, intake.meter.cancel).map_err(Problem::Read)?;
+        return stream(intake, Box::new(pipe), shown);
     }
-    intake.meter.begin(kind.is_file().then_some(metadata.len()));
     let charts = intake.charts.len();
-    let window = if kind.is_file() {
-        Window::new(file, path, metadata.len(), intake.meter)
+    let window = if kind.is_block_device() {
+        intake.meter.begin(None);
+        device::open(File::open(path).map_err(Problem::Read)?, path, intake.meter)?
     } else {
-        device::open(file, path, intake.meter)?
+        let (file, metadata) = regular::named(path).map_err(Problem::Read)?;
+        intake.meter.begin(Some(metadata.len()));
+        Window::new(file, path, metadata.len(), intake.meter)
     };
     let is_archive = nested::window(intake, window, shown)?;
     intake.meter.end();
@@ -110,11 +109,13 @@ fn provenance_beside(intake: &mut Intake<'_>, path: &Path, shown: &str, known: u
     }
     let mut provenance = path.as_os_str().to_owned();
     provenance.push(".prov");
-    // Most charts have none.
-    let Ok(file) = File::open(&provenance) else { return };
-    let mut text = Vec::new();
-    match file.take(MAX_TEXT).read_to_end(&mut text) {
-        Ok(_) => intake.keep_text(shown, text.into(), true),
-        Err(error) => intake.warn(&format!("{shown}.prov"), format!("the provenance file was not read: {error}")),
+    match regular::beside(Path::new(&provenance)).and_then(|opened| regular::read(opened, MAX_TEXT)) {
+        Ok(text) => intake.keep_text(shown, text.into(), true),
+        // Most charts have none.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => {
+            let message = format!("left out: {error}; the chart goes in without its provenance file");
+            intake.warn(&format!("{shown}.prov"), message);
+        }
     }
 }

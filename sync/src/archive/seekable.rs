@@ -4,7 +4,6 @@
 //! A second ingest of the same bundle reads headers and documents only.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::fs::File;
 
 use airdock_registry::oci::Digest;
 use bytes::Bytes;
@@ -15,6 +14,7 @@ use super::role::{Role, digest_in_name};
 use super::{ahead, inventories, scope};
 use crate::input::diff_id::DiffId;
 use crate::input::folder::Listed;
+use crate::input::regular;
 use crate::input::source::Window;
 use crate::input::tar::{EntryKind, TarReader};
 use crate::problem::{Problem, Result};
@@ -110,7 +110,8 @@ impl<'a> Seekable<'a> {
         match (self.files.files.get(path), &self.tar) {
             (Some(Spot::Tar { offset, size }), Some(tar)) => Ok(tar.part(*offset, *size)),
             (Some(Spot::FileSystem(Listed { path, size })), _) => {
-                let file = File::open(path).map_err(Problem::Read)?;
+                // It was listed a while ago: something else may be in its place.
+                let (file, _) = regular::beside(path).map_err(Problem::Read)?;
                 Ok(Window::new(file, path, *size, self.meter))
             }
             _ => Err(Problem::missing(path)),

@@ -16,8 +16,8 @@ use super::settings::Settings;
 use crate::archive::found::{Found, Inventories, Sheet, UNTAGGED};
 use crate::archive::intake::Intake;
 use crate::archive::role::{INVENTORY, INVENTORY_SIGNATURE};
+use crate::input::regular;
 use crate::inventory::{Entry, Inventory, Key, MAX_SIGNATURE};
-use crate::limits::read_bounded;
 use crate::progress::{Event, Meter};
 use crate::report::Notice;
 use crate::text::printable;
@@ -60,8 +60,10 @@ impl Trust {
         let unreadable = |path: &Path, error: io::Error| IngestError::Untrusted {
             problems: vec![Notice { file: path.display().to_string(), message: format!("it cannot be read: {error}") }],
         };
-        let text = read_bounded(path, settings.limits.document).map_err(|error| unreadable(path, error))?;
-        let signature = match read_bounded(&signature_path, MAX_SIGNATURE) {
+        let text = regular::named(path).and_then(|opened| regular::read(opened, settings.limits.document));
+        let text = text.map_err(|error| unreadable(path, error))?;
+        // A link is followed: nothing of it is published, and a mounted secret consists of links.
+        let signature = match regular::named(&signature_path).and_then(|opened| regular::read(opened, MAX_SIGNATURE)) {
             Ok(signature) => Some(signature.into()),
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             Err(error) => return Err(unreadable(&signature_path, error)),

@@ -13,6 +13,7 @@ const MAX_DEPTH: usize = 32;
 /// A file of a folder.
 #[derive(Clone, Debug)]
 pub(crate) struct Listed {
+    /// Where it is; no link.
     pub(crate) path: PathBuf,
     pub(crate) size: u64,
 }
@@ -39,7 +40,7 @@ pub(crate) fn list(
             }
             let (path, key) = (entry.path(), format!("{prefix}{name}"));
             match classify(&entry, &real).map_err(Problem::Read)? {
-                Class::File(size) => drop(files.insert(key, Listed { path, size })),
+                Class::File(size, target) => drop(files.insert(key, Listed { path: target.unwrap_or(path), size })),
                 Class::Folder if depth < MAX_DEPTH => folders.push((path, format!("{key}/"), depth + 1)),
                 Class::Folder => warn(&path, "a folder so deep is left out".into()),
                 Class::LeftOut(why) => warn(&path, format!("left out: {why}")),
@@ -54,13 +55,15 @@ pub(crate) fn list(
 }
 
 enum Class {
-    File(u64),
+    /// Its size, and the file it links to.
+    File(u64, Option<PathBuf>),
     Folder,
     LeftOut(&'static str),
 }
 
 fn classify(entry: &fs::DirEntry, root: &Path) -> io::Result<Class> {
     let mut metadata = entry.metadata()?;
+    let mut linked = None;
     if metadata.is_symlink() {
         let target = match entry.path().canonicalize() {
             Ok(target) => target,
@@ -74,10 +77,12 @@ fn classify(entry: &fs::DirEntry, root: &Path) -> io::Result<Class> {
         if metadata.is_dir() {
             return Ok(Class::LeftOut("it links to a folder"));
         }
+        // Opened by this path: a link that changed since is not followed.
+        linked = Some(target);
     }
     Ok(match metadata.file_type() {
         kind if kind.is_dir() => Class::Folder,
-        kind if kind.is_file() => Class::File(metadata.len()),
+        kind if kind.is_file() => Class::File(metadata.len(), linked),
         _ => Class::LeftOut("it is a device or a named pipe"),
     })
 }

@@ -10,7 +10,7 @@ use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1, ED25519, UnparsedPublicKey, V
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use rustls_pki_types::pem::{PemObject as _, SectionKind};
 
-use crate::limits::read_bounded;
+use crate::input::regular;
 
 /// The largest signature file, in bytes. A P-256 signature in base64 has about a hundred.
 pub(crate) const MAX_SIGNATURE: u64 = 4096;
@@ -51,7 +51,8 @@ impl Key {
     /// Reads a PEM file with one public key.
     pub(crate) fn read(path: &Path) -> Result<Self, String> {
         let invalid = |problem| format!("the key `{}` cannot be used: {problem}", path.display());
-        let pem = read_bounded(path, MAX_KEY).map_err(|error| invalid(error.to_string()))?;
+        let pem = regular::named(path).and_then(|opened| regular::read(opened, MAX_KEY));
+        let pem = pem.map_err(|error| invalid(error.to_string()))?;
         let file = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
         Self::of_pem(file, &pem).map_err(invalid)
     }

@@ -1,7 +1,10 @@
 //! Helm charts, as Helm itself would push them.
 
+use std::os::unix::fs::symlink;
+
 use testkit::archive::{chart, chart_files};
 use testkit::content::{gzip, zstd};
+use testkit::folder::fifo;
 use testkit::ingest::{World, failures};
 use testkit::tarball::Tarball;
 
@@ -140,4 +143,56 @@ fn a_chart_cut_short_or_grown_too_large_is_refused() {
         Tarball::new().file("app/Chart.yaml", b"name: app\nversion: 1.0.0\n").file("app/zeros", &vec![0; 101 << 20]);
     let told = World::new().refused("app.tgz", &gzip(&bomb.end()));
     assert!(told.contains("unpacks to"), "{told}");
+}
+
+#[test]
+fn d02_a_provenance_file_that_is_a_link_or_a_pipe_is_left_out_and_named() {
+    let archive = chart("app", "1.0.0");
+    let secret = b"-----BEGIN PRIVATE KEY-----";
+    let digest = airdock_registry::oci::Algorithm::Sha256.digest(secret);
+    for (kind, why) in [("link", "symbolic link"), ("pipe", "named pipe"), ("folder", "folder"), ("device", "link")] {
+        let world = World::new();
+        let outside = world.folder.path().join("secret");
+        std::fs::write(&outside, secret).unwrap();
+        let given = world.file("app-1.0.0.tgz", &archive);
+        let beside = given.with_file_name("app-1.0.0.tgz.prov");
+        match kind {
+            "link" => symlink(&outside, &beside).unwrap(),
+            "pipe" => fifo(&beside),
+            "device" => symlink("/dev/zero", &beside).unwrap(),
+            _ => std::fs::create_dir(&beside).unwrap(),
+        }
+        let report = world.path(&given);
+        assert_eq!(failures(&report), "", "{kind}");
+        assert!(world.blob("charts/app", &digest).is_none(), "{kind}: a file outside the bundle is served");
+        let served = String::from_utf8(world.manifest("charts/app", "1.0.0").bytes.to_vec()).unwrap();
+        assert!(!served.contains("provenance"), "{kind}: {served}");
+        let [warning] = report.warnings.as_slice() else { panic!("{kind}: {:?}", report.warnings) };
+        assert!(warning.file.ends_with("app-1.0.0.tgz.prov") && warning.message.contains(why), "{kind}: {warning}");
+    }
+}
+
+#[test]
+fn d02_links_out_of_a_folder_and_what_is_no_file_in_it_are_left_out_and_named() {
+    let archive = chart("app", "1.0.0");
+    let world = World::new();
+    let outside = world.folder.path().join("secret");
+    std::fs::write(&outside, b"a secret").unwrap();
+    let folder = world.file("bundle/app-1.0.0.tgz", &archive).parent().unwrap().to_owned();
+    let names = ["app-1.0.0.tgz.prov", "manifest.txt", "inventory.txt", "inventory.txt.sig", "part.tar"];
+    for (at, name) in names.iter().enumerate() {
+        if at % 2 == 0 { symlink(&outside, folder.join(name)).unwrap() } else { fifo(&folder.join(name)) }
+    }
+    let report = world.path(&folder);
+    assert_eq!(failures(&report), "");
+    let told: Vec<_> = report.warnings.iter().map(ToString::to_string).collect();
+    for name in names {
+        assert_eq!(
+            told.iter().filter(|line| line.contains(&format!("{name}: left out"))).count(),
+            1,
+            "{name}: {told:?}"
+        );
+    }
+    let digest = airdock_registry::oci::Algorithm::Sha256.digest(b"a secret");
+    assert!(world.blob("charts/app", &digest).is_none());
 }
