@@ -24,6 +24,9 @@ pub enum Error {
     /// There is no such file in the classic Helm repository.
     #[error("there is no chart `{0}` here; `helm repo update`, then `helm search repo`, show what there is")]
     ChartUnknown(String),
+    /// No repository `charts/FOLDER/NAME` has a chart.
+    #[error("there are no charts in the folder `{0}`; the index of all folders is at `/charts/index.yaml`")]
+    ChartFolderUnknown(String),
     /// The repository has no such blob.
     #[error("blob `{digest}` is not in `{repository}`")]
     BlobUnknown {
@@ -133,7 +136,7 @@ impl Error {
     #[must_use]
     pub const fn code(&self) -> ErrorCode {
         match self {
-            Self::NameUnknown(_) | Self::ChartUnknown(_) => ErrorCode::NameUnknown,
+            Self::NameUnknown(_) | Self::ChartUnknown(_) | Self::ChartFolderUnknown(_) => ErrorCode::NameUnknown,
             Self::ManifestUnknown { .. } => ErrorCode::ManifestUnknown,
             Self::BlobUnknown { .. } => ErrorCode::BlobUnknown,
             Self::ManifestInvalid(_) => ErrorCode::ManifestInvalid,

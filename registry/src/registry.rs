@@ -8,7 +8,7 @@ use std::time::SystemTime;
 use crate::blobs::Blob;
 use crate::catalog::Releases;
 use crate::catalog::{Origin, Provenance, RebuildReport, ServedManifest};
-use crate::charts::{ChartIndex, Charts};
+use crate::charts::{ChartFile, ChartIndex, Charts};
 use crate::core::Core;
 use crate::disk::OpenError;
 use crate::disk::threads::{blocking, composed};
@@ -147,9 +147,18 @@ impl Registry {
         referrers::referrers(&self.core, name, subject, artifact_types, after).await
     }
 
-    /// The charts below `charts/` as they are now.
-    pub async fn charts(&self) -> Result<Arc<ChartIndex>, Error> {
-        self.charts.index(&self.core).await
+    /// The index of the charts in `charts/FOLDER/NAME` as they are now; for `""` of all charts below `charts/`, each name from
+    /// one folder.
+    ///
+    /// # Errors
+    /// [`Error::ChartFolderUnknown`] when the folder has no charts.
+    pub async fn chart_index(&self, folder: &str) -> Result<ChartIndex, Error> {
+        self.charts.index(&self.core, folder).await
+    }
+
+    /// The archive at a path of the Helm repository: `zenml-0.93.2.tgz`, `dev/zenml-0.93.2.tgz`.
+    pub async fn chart_file(&self, path: &str) -> Result<Option<ChartFile>, Error> {
+        self.charts.file(&self.core, path).await
     }
 
     /// Up to `limit` tags after `after` of exactly this repository, with what they point at. Tags that are removed meanwhile

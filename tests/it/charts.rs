@@ -122,6 +122,9 @@ fn a_chart_is_listed_only_under_its_repositorys_name_and_what_it_says_is_only_te
     push_chart(&client, "charts/mine", "2.0.0", &chart("mine", "9.9.9"), b"another version");
     push_chart(&client, "charts/mine", "3.0.0", &json!({ "name": ["mine"], "version": 3 }), b"no metadata");
     push_chart(&client, "elsewhere/mine", "4.0.0", &chart("mine", "4.0.0"), b"elsewhere");
+    push_chart(&client, "charts/charts/zenml", "5.0.0", &chart("zenml", "5.0.0"), b"a folder called charts");
+    assert_eq!(index(&client)["entries"]["zenml"][0]["urls"], json!(["charts/zenml-5.0.0.tgz"]));
+    client.delete("/v2/charts/charts/zenml/manifests/5.0.0").expect(202);
     assert_eq!(index(&client)["entries"], json!({}));
 
     let text = "a: b\n- \"c\" # \u{85}\u{2028}\u{feff}\u{7f} \u{1f600} {{ }} %YAML ---";
@@ -135,6 +138,108 @@ fn a_chart_is_listed_only_under_its_repositorys_name_and_what_it_says_is_only_te
     assert_eq!(client.get("/charts/team/mine-5.0.0.tgz").expect(200).body, b"odd");
     let whole = client.get("/charts/index.yaml").text();
     assert!(!whole.contains(['\u{85}', '\u{2028}', '\u{feff}', '\u{7f}']), "what YAML refuses is escaped");
+}
+
+/// The versions of a chart in an index, each with the address and the digest of its archive.
+fn listed(client: &Client, path: &str, name: &str) -> Vec<(String, String, String)> {
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    let index = client.get(path).expect(200).json();
+    let entries = index["entries"][name].as_array().cloned().unwrap_or_default();
+    entries.iter().map(|entry| (text(&entry["version"]), text(&entry["urls"][0]), text(&entry["digest"]))).collect()
+}
+
+#[test]
+fn c03_a_push_to_another_folder_does_not_take_the_place_of_a_carried_chart() {
+    let airdock = filled();
+    let client = airdock.client();
+    let carried = std::fs::read(example().join("charts/zenml-0.93.2.tgz")).unwrap();
+    let expected = [("0.93.2".to_owned(), "zenml-0.93.2.tgz".to_owned(), digest(&carried)[7..].to_owned())];
+    assert_eq!(listed(&client, "/charts/index.yaml", "zenml"), expected);
+    let chart = |version: &str| json!({ "apiVersion": "v2", "name": "zenml", "version": version });
+    // The same version, a newer one, and a folder that comes first in any order.
+    for (folder, version) in [("dev", "0.93.2"), ("dev", "99.0.0"), ("0/0", "0.93.2"), ("charts", "99.0.0")] {
+        push_chart(&client, &format!("charts/{folder}/zenml"), version, &chart(version), folder.as_bytes());
+        assert_eq!(listed(&client, "/charts/index.yaml", "zenml"), expected, "{folder}");
+        assert_eq!(client.get("/charts/zenml-0.93.2.tgz").expect(200).body, carried, "{folder}");
+        let path = format!("/charts/{folder}/zenml-{version}.tgz");
+        assert_eq!(client.get(&path).expect(200).body, folder.as_bytes());
+    }
+    airdock.wait_for_log("the chart `zenml` is in several folders");
+    let of = |content: &str| digest(content)[7..].to_owned();
+    let dev = ["99.0.0", "0.93.2"].map(|version| (version.to_owned(), format!("zenml-{version}.tgz"), of("dev")));
+    assert_eq!(listed(&client, "/charts/dev/index.yaml", "zenml"), dev);
+    assert_eq!(listed(&client, "/charts/0/0/index.yaml", "zenml").len(), 1);
+    assert!(client.get("/charts/0/index.yaml").expect(404).text().contains("/charts/index.yaml"));
+}
+
+#[test]
+fn c03_of_two_teams_charts_with_one_name_each_is_in_its_own_index() {
+    let airdock = Airdock::start();
+    let client = airdock.client();
+    let chart = |version: &str| json!({ "apiVersion": "v2", "name": "app", "version": version });
+    push_chart(&client, "charts/team-b/app", "1.1.0", &chart("1.1.0"), b"b");
+    assert_eq!(listed(&client, "/charts/index.yaml", "app").len(), 1, "as long as only one has it");
+    push_chart(&client, "charts/team-a/app", "1.0.0", &chart("1.0.0"), b"a");
+    for (folder, version, content) in [("team-a", "1.0.0", "a"), ("team-b", "1.1.0", "b")] {
+        let expected = [(version.to_owned(), format!("app-{version}.tgz"), digest(content)[7..].to_owned())];
+        assert_eq!(listed(&client, &format!("/charts/{folder}/index.yaml"), "app"), expected);
+    }
+    assert_eq!(listed(&client, "/charts/index.yaml", "app"), [], "it cannot be said whose is meant");
+    airdock.wait_for_log("/charts/team-a/index.yaml, /charts/team-b/index.yaml");
+}
+
+#[test]
+fn c07_near_misses_are_answered_with_the_cure() {
+    let airdock = Airdock::start();
+    let client = airdock.client();
+    push_image(&client, "team/app", "1", &[b"x"]);
+    for path in ["/charts", "/charts/"] {
+        assert!(client.get(path).expect(404).text().contains("/charts/index.yaml"), "{path}");
+    }
+    for (method, path) in [("POST", "/charts/api/charts"), ("POST", "/api/charts"), ("PUT", "/charts/x-1.0.0.tgz")] {
+        let answer = client.send(&Request::new(method, path).body("x")).expect(405);
+        assert_eq!(answer.header("allow"), Some("GET, HEAD"), "{path}");
+        assert!(answer.text().contains("oci://HOST/charts"), "{path}: {}", answer.text());
+    }
+    for path in ["/v2/team/app/tags/list", "/v2/_catalog", "/v2/team/app/manifests/1"] {
+        assert_eq!(client.get(&format!("{path}/")).expect(200).body, client.get(path).expect(200).body, "{path}");
+    }
+    assert_eq!(client.get("/").expect(200).body, b"{}");
+    assert!(client.head("/").expect(200).body.is_empty());
+}
+
+/// Resident memory of a server, in bytes.
+fn resident(airdock: &Airdock) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", airdock.id())).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
+}
+
+#[test]
+fn d24_large_charts_are_listed_within_a_bound_of_memory_and_again_only_when_one_changed() {
+    let airdock = Airdock::start();
+    let client = airdock.client();
+    for number in 0..63 {
+        let name = format!("big{number}");
+        // Many small members: as values in memory they would need several times their size.
+        let annotations: serde_json::Map<_, _> =
+            (0..12_000).map(|at| (format!("a{at}"), Value::from("b".repeat(8)))).collect();
+        let chart = json!({ "name": name, "version": "1.0.0", "annotations": annotations });
+        push_chart(&client, &format!("charts/{name}"), "1.0.0", &chart, &noise(10 + number));
+    }
+    let before = resident(&airdock);
+    for tag in 0..4 {
+        push_chart(
+            &client,
+            "charts/one",
+            &format!("1.0.{tag}"),
+            &json!({ "name": "one", "version": format!("1.0.{tag}") }),
+            b"x",
+        );
+        assert_eq!(listed(&client, "/charts/index.yaml", "one").len(), tag + 1);
+    }
+    let grown = resident(&airdock).saturating_sub(before);
+    assert!(grown < 96 << 20, "{} MiB more", grown >> 20);
 }
 
 #[test]

@@ -10,13 +10,19 @@ use super::error::Error;
 use super::headers::{content, identify, not_modified};
 use crate::Registry;
 use crate::names::RequestedName;
+use crate::oci::RepositoryName;
 
-pub(super) async fn index(registry: &Registry, fields: &HeaderMap) -> Result<Response<Body>, Error> {
-    let index = registry.charts().await?;
+pub(super) async fn index(
+    registry: &Registry,
+    fields: &HeaderMap,
+    folder: Option<&RepositoryName>,
+) -> Result<Response<Body>, Error> {
+    let folder = folder.map_or("", RepositoryName::as_str);
+    let index = registry.chart_index(folder).await?;
     if let Some(response) = not_modified(fields, &index.digest) {
         return Ok(response);
     }
-    let mut response = content(HeaderValue::from_static("application/yaml"), index.yaml.clone());
+    let mut response = content(HeaderValue::from_static("application/yaml"), index.yaml);
     identify(&mut response, &index.digest);
     Ok(response)
 }
@@ -28,10 +34,9 @@ pub(super) async fn pull(
     archive: &str,
     provenance: bool,
 ) -> Result<Response<Body>, Error> {
-    let index = registry.charts().await?;
-    let found = index.files.get(archive).and_then(|file| {
+    let found = registry.chart_file(archive).await?.and_then(|file| {
         let digest = if provenance { file.provenance? } else { file.archive };
-        Some((RequestedName::bare(file.repository.clone()), digest))
+        Some((RequestedName::bare(file.repository), digest))
     });
     let Some((name, digest)) = found else {
         let shown = if provenance { format!("{archive}.prov") } else { archive.to_owned() };

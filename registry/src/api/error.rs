@@ -66,6 +66,9 @@ impl Error {
             Self::Request(InvalidRequest::Method(allowed)) => {
                 response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allowed));
             }
+            Self::Request(InvalidRequest::ChartMethod) => {
+                response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
+            }
             Self::OutOfOrder { repository, id, size } => {
                 headers::upload_progress(&mut response, repository, *id, *size)
             }
@@ -84,8 +87,12 @@ impl Error {
     fn meaning(&self) -> (StatusCode, ErrorCode) {
         match self {
             Self::Request(refused) => match refused {
-                InvalidRequest::NoEndpoint(_) => (StatusCode::NOT_FOUND, ErrorCode::Unsupported),
-                InvalidRequest::Method(_) => (StatusCode::METHOD_NOT_ALLOWED, ErrorCode::Unsupported),
+                InvalidRequest::NoEndpoint(_) | InvalidRequest::NoChart(_) => {
+                    (StatusCode::NOT_FOUND, ErrorCode::Unsupported)
+                }
+                InvalidRequest::Method(_) | InvalidRequest::ChartMethod => {
+                    (StatusCode::METHOD_NOT_ALLOWED, ErrorCode::Unsupported)
+                }
                 InvalidRequest::Name(_) | InvalidRequest::Namespace(_) => {
                     (StatusCode::BAD_REQUEST, ErrorCode::NameInvalid)
                 }
@@ -129,6 +136,7 @@ fn registry_status(error: &RegistryError) -> StatusCode {
         RegistryError::NameUnknown(_)
         | RegistryError::ManifestUnknown { .. }
         | RegistryError::ChartUnknown(_)
+        | RegistryError::ChartFolderUnknown(_)
         | RegistryError::BlobUnknown { .. }
         | RegistryError::UploadUnknown(_) => StatusCode::NOT_FOUND,
         RegistryError::ManifestInvalid(InvalidManifest::TooLarge) => StatusCode::PAYLOAD_TOO_LARGE,

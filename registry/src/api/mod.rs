@@ -168,9 +168,11 @@ async fn handle(
     let target = |name: &RequestedName| registry.repository(name.write_target().clone());
     let (name, action) = match endpoint {
         Endpoint::In(name, action) => (name, action),
-        Endpoint::Check => return Ok(check()),
+        Endpoint::Check | Endpoint::Root => return Ok(check()),
         Endpoint::ListRepositories(page) => return Box::pin(lists::repositories(registry, page)).await,
-        Endpoint::ChartIndex => return Box::pin(charts::index(registry, fields)).await,
+        Endpoint::ChartIndex(folder) => {
+            return Box::pin(charts::index(registry, fields, folder.as_ref())).await;
+        }
         Endpoint::PullChart { archive, provenance } => {
             return Box::pin(charts::pull(registry, fields, arrival, archive, *provenance)).await;
         }
@@ -199,7 +201,7 @@ async fn handle(
     }
 }
 
-/// end-1: the response that identifies a registry.
+/// end-1: the response that identifies a registry, also at `/`.
 fn check() -> Response<Body> {
     let mut response = headers::json(b"{}".as_slice().into());
     // Docker may ask through caching proxies.

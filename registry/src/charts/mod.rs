@@ -1,21 +1,27 @@
-//! The charts below `charts/` as a classic Helm repository: an index, and a file for each version.
+//! The charts below `charts/` as classic Helm repositories: an index for each folder, one over all, and a file for each
+//! version.
 //!
 //! Derived from the tags there, and only when one of them changed; what was read from a manifest is kept, since manifests
-//! never change. Invariants: a file name leads to one chart, because the name in a chart must be its repository's and its
-//! version the tag's; the index is bounded.
+//! never change. Invariants: a path leads to one chart, because the name in a chart must be its repository's and its version
+//! the tag's; in the index over all a name is the charts of one folder, so that a push to another folder cannot take their
+//! place; what is kept and what is listed is bounded.
 
-use std::cmp::Ordering;
-use std::collections::{BTreeMap, HashMap};
+mod metadata;
+mod page;
+mod version;
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use bytes::Bytes;
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
-use crate::catalog::{Binding, CHARTS, Origin};
+use crate::catalog::{Binding, CHARTS, Origin, Provenance};
 use crate::core::Core;
 use crate::error::Error;
-use crate::oci::{self, Algorithm, Digest, MediaType, RepositoryName, Tag};
+use crate::oci::{self, Digest, MediaType, RepositoryName, Tag};
 
 /// The most versions listed, and the most bytes of their metadata. The rest is left out and logged.
 const MAX_VERSIONS: usize = 10_000;
@@ -24,15 +30,16 @@ const MAX_INDEX: usize = 16 * 1024 * 1024;
 /// The largest chart metadata read, in bytes.
 const MAX_CONFIG: usize = 256 * 1024;
 
-/// The index of the repository, and its files.
-#[derive(Debug)]
+/// How many folders a log line about a chart's name has.
+const MAX_SHOWN: usize = 5;
+
+/// An index of charts.
+#[derive(Clone, Debug)]
 pub struct ChartIndex {
     /// `index.yaml`, which is also valid JSON.
     pub yaml: Bytes,
     /// Its digest.
     pub digest: Digest,
-    /// Where each chart's archive is, by its path in the repository: `zenml-0.93.2.tgz`.
-    pub files: HashMap<String, ChartFile>,
 }
 
 /// Where a chart's archive is.
@@ -46,15 +53,20 @@ pub struct ChartFile {
     pub provenance: Option<Digest>,
 }
 
-/// The latest index, and what is known of the charts in it.
+/// What is known of the charts now.
 #[derive(Debug, Default)]
 pub(crate) struct Charts(tokio::sync::Mutex<Latest>);
 
 #[derive(Debug, Default)]
 struct Latest {
-    /// With the generation of the tags and the number of media that it was made from.
-    index: Option<((u64, usize), Arc<ChartIndex>)>,
+    /// The generation of the tags and the number of media that this was made from.
+    of: Option<(u64, usize)>,
     known: KnownCharts,
+    listed: Listed,
+    /// The indexes that were asked for since.
+    pages: HashMap<String, ChartIndex>,
+    /// The collisions that the log has.
+    told: BTreeSet<String>,
 }
 
 /// By manifest; `None` for one that is not a chart's.
@@ -65,71 +77,183 @@ type KnownCharts = HashMap<(RepositoryName, Digest), Option<Arc<Known>>>;
 struct Known {
     name: String,
     version: String,
-    metadata: Map<String, Value>,
-    /// The size of the metadata as JSON, in bytes.
-    size: usize,
+    /// Its members in an index, as JSON. Kept as text: as values they would need several times the memory.
+    members: Box<str>,
     created: Option<Timestamp>,
     file: ChartFile,
 }
 
-/// One line of the index.
+/// A version of a chart.
+#[derive(Clone, Debug)]
 struct Line {
     known: Arc<Known>,
-    url: String,
     created: Timestamp,
 }
 
+/// The versions of each chart, by folder and name. The folder of `charts/zenml` is `""`, that of `charts/dev/zenml` is `dev`.
+type Listed = BTreeMap<String, BTreeMap<String, Vec<Line>>>;
+
 impl Charts {
-    /// See [`Registry::charts`](crate::Registry::charts).
-    pub(crate) async fn index(&self, core: &Arc<Core>) -> Result<Arc<ChartIndex>, Error> {
+    /// See [`Registry::chart_index`](crate::Registry::chart_index).
+    pub(crate) async fn index(&self, core: &Arc<Core>, folder: &str) -> Result<ChartIndex, Error> {
         // Held while the index is made: concurrent requests wait for it instead of making it too.
         let mut latest = self.0.lock().await;
-        // Read first: a change during the making is noticed at the next request.
-        let now = core.catalog.chart_generation().await?;
-        if let Some((_, index)) = latest.index.as_ref().filter(|(of, _)| *of == now) {
-            return Ok(index.clone());
+        latest.refresh(core).await?;
+        if let Some(page) = latest.pages.get(folder) {
+            return Ok(page.clone());
         }
-        let known = std::mem::take(&mut latest.known);
-        let (index, known) = core.run(async move |core| make(&core, known).await).await?;
-        *latest = Latest { index: Some((now, index.clone())), known };
-        Ok(index)
+        let unknown = || Error::ChartFolderUnknown(folder.to_owned());
+        let lines = lines(&latest.listed, folder).ok_or_else(unknown)?;
+        let page = core.run(async move |_| Ok(page::render(lines))).await?;
+        latest.pages.insert(folder.to_owned(), page.clone());
+        Ok(page)
+    }
+
+    /// See [`Registry::chart_file`](crate::Registry::chart_file).
+    pub(crate) async fn file(&self, core: &Arc<Core>, path: &str) -> Result<Option<ChartFile>, Error> {
+        let mut latest = self.0.lock().await;
+        latest.refresh(core).await?;
+        let (folder, file) = path.rsplit_once('/').unwrap_or(("", path));
+        let Some(charts) = latest.listed.get(folder) else { return Ok(None) };
+        // Both names and versions may have hyphens.
+        let found = file.match_indices('-').find_map(|(at, _)| {
+            let version = file[at + 1..].strip_suffix(".tgz")?;
+            charts.get(&file[..at])?.iter().find(|line| line.known.version == version)
+        });
+        Ok(found.map(|line| line.known.file.clone()))
     }
 }
 
-async fn make(core: &Core, mut known: KnownCharts) -> Result<(Arc<ChartIndex>, KnownCharts), Error> {
+impl Latest {
+    async fn refresh(&mut self, core: &Arc<Core>) -> Result<(), Error> {
+        // Read first: a change during the making is noticed at the next request.
+        let now = core.catalog.chart_generation().await?;
+        if self.of == Some(now) {
+            return Ok(());
+        }
+        // Before the new ones are made, so that both are never in memory.
+        self.of = None;
+        self.pages.clear();
+        self.listed.clear();
+        let known = std::mem::take(&mut self.known);
+        (self.listed, self.known) = core.run(async move |core| list(&core, known).await).await?;
+        let collisions = collisions(&self.listed);
+        collisions.difference(&self.told).for_each(|collision| tracing::warn!("{collision}"));
+        (self.told, self.of) = (collisions, Some(now));
+        Ok(())
+    }
+}
+
+/// What an index lists: the charts of `folder`, or all for `""`; `None` when there is no such folder. Each with the folder
+/// its files are in, relative to the index.
+fn lines(listed: &Listed, folder: &str) -> Option<Vec<(String, Vec<Line>)>> {
+    if !folder.is_empty() {
+        return Some(listed.get(folder)?.values().map(|lines| (String::new(), lines.clone())).collect());
+    }
+    let mut all = Vec::new();
+    for (name, folders) in folders(listed) {
+        // Of a chart that several folders have and the first level has not, it cannot be said whose is meant.
+        let Some(folder) = folders.first().filter(|folder| folder.is_empty() || folders.len() == 1) else { continue };
+        let below = if folder.is_empty() { String::new() } else { format!("{folder}/") };
+        all.extend(listed[*folder].get(name).map(|lines| (below, lines.clone())));
+    }
+    Some(all)
+}
+
+/// The folders that have a chart of each name, the first level first.
+fn folders(listed: &Listed) -> BTreeMap<&str, Vec<&str>> {
+    let mut folders: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for (folder, charts) in listed {
+        charts.keys().for_each(|name| folders.entry(name).or_default().push(folder));
+    }
+    folders
+}
+
+/// What the log says of names that several folders have.
+fn collisions(listed: &Listed) -> BTreeSet<String> {
+    let several = folders(listed).into_iter().filter(|(_, folders)| folders.len() > 1);
+    let tell = |(name, folders): (&str, Vec<&str>)| {
+        let first = folders.first().filter(|folder| folder.is_empty());
+        let others: Vec<_> = folders.iter().filter(|folder| !folder.is_empty()).collect();
+        let indexes = others.iter().take(MAX_SHOWN).map(|folder| format!("/charts/{folder}/index.yaml"));
+        let mut indexes = indexes.collect::<Vec<_>>().join(", ");
+        if others.len() > MAX_SHOWN {
+            indexes.push_str(&format!(" and {} more", others.len() - MAX_SHOWN));
+        }
+        match first {
+            Some(_) => format!(
+                "the chart `{name}` is in several folders: /charts/index.yaml lists that of `charts/{name}`, the others \
+                 are in {indexes}"
+            ),
+            None => format!(
+                "the chart `{name}` is in several folders and not in `charts/{name}`: /charts/index.yaml lists none of \
+                 them, they are in {indexes}"
+            ),
+        }
+    };
+    several.map(tell).collect()
+}
+
+async fn list(core: &Core, mut known: KnownCharts) -> Result<(Listed, KnownCharts), Error> {
     let mut kept = KnownCharts::new();
-    let mut lines: BTreeMap<String, Vec<Line>> = BTreeMap::new();
+    let mut listed = Listed::new();
     let (mut count, mut bytes) = (0, 0);
-    for (repository, tag) in chart_tags(core).await? {
-        let Ok(Some(Binding { digest, origin })) = core.catalog.resolve(&repository, &tag).await else { continue };
+    for Tagged { repository, tag, binding: Binding { digest, origin }, .. } in tagged(core).await? {
         let key = (repository.clone(), digest);
         let chart = match known.remove(&key).or_else(|| kept.get(&key).cloned()) {
             Some(chart) => chart,
             None => chart(core, &repository, &digest).await.map(Arc::new),
         };
-        kept.insert(key, chart.clone());
-        let Some(chart) = chart.filter(|chart| chart.version == tag.as_str().replace('_', "+")) else { continue };
-        (count, bytes) = (count + 1, bytes + chart.size);
-        if count > MAX_VERSIONS || bytes > MAX_INDEX {
-            tracing::warn!("the Helm repository has more charts than its index may list");
-            break;
+        if let Some(chart) = chart.as_ref().filter(|_| !kept.contains_key(&key)) {
+            (count, bytes) = (count + 1, bytes + chart.members.len());
+            if count > MAX_VERSIONS || bytes > MAX_INDEX {
+                tracing::warn!("the Helm repository has more charts than its index may list");
+                break;
+            }
         }
-        lines.entry(chart.name.clone()).or_default().push(line(&repository, chart, &origin));
+        kept.insert(key, chart.clone());
+        let Some(known) = chart.filter(|chart| chart.version == tag.as_str().replace('_', "+")) else { continue };
+        let folder = repository.as_str().strip_prefix(CHARTS).and_then(|path| path.rsplit_once('/'));
+        let folder = folder.map_or("", |(folder, _)| folder).to_owned();
+        let linked = match origin {
+            Origin::Stored { at, .. } => i64::try_from(at).ok().and_then(|at| Timestamp::from_second(at).ok()),
+            Origin::Mounted { .. } => None,
+        };
+        let created = known.created.or(linked).unwrap_or_default();
+        let charts = listed.entry(folder).or_default();
+        charts.entry(known.name.clone()).or_default().push(Line { known, created });
     }
-    Ok((Arc::new(render(lines)), kept))
+    let versions = listed.values_mut().flat_map(BTreeMap::values_mut);
+    versions.for_each(|lines| lines.sort_by(|a, b| version::newest_first(&a.known.version, &b.known.version)));
+    Ok((listed, kept))
 }
 
-/// Every tag below the prefix, in order.
-async fn chart_tags(core: &Core) -> Result<Vec<(RepositoryName, Tag)>, Error> {
+/// A tag below the prefix.
+struct Tagged {
+    is_carried: bool,
+    depth: usize,
+    repository: RepositoryName,
+    tag: Tag,
+    binding: Binding,
+}
+
+/// Every tag below the prefix. Should there be too many for an index, those that were carried here come first, then those
+/// of the first level: what clients push must not displace them.
+async fn tagged(core: &Core) -> Result<Vec<Tagged>, Error> {
     let mut found = Vec::new();
     let names = core.catalog.repositories(Some(CHARTS), MAX_VERSIONS).await?.entries;
     for repository in names.into_iter().take_while(|name| name.as_str().starts_with(CHARTS)) {
-        let tags = core.catalog.tags(&repository, None, MAX_VERSIONS).await?.entries;
-        found.extend(tags.into_iter().map(|tag| (repository.clone(), tag)));
+        for tag in core.catalog.tags(&repository, None, MAX_VERSIONS).await?.entries {
+            let Ok(Some(binding)) = core.catalog.resolve(&repository, &tag).await else { continue };
+            let is_pushed = matches!(binding.origin, Origin::Stored { provenance: Provenance::Pushed { .. }, .. });
+            let depth = repository.as_str().matches('/').count();
+            found.push(Tagged { is_carried: !is_pushed, depth, repository: repository.clone(), tag, binding });
+        }
         if found.len() > MAX_VERSIONS {
             break;
         }
     }
+    found.sort_by_key(|tagged| (Reverse(tagged.is_carried), tagged.depth));
     Ok(found)
 }
 
@@ -150,124 +274,5 @@ async fn chart(core: &Core, repository: &RepositoryName, digest: &Digest) -> Opt
     let created = manifest.annotations().and_then(|all| all.get(oci::annotation::CREATED)?.parse().ok());
     let provenance = layer(MediaType::HELM_PROVENANCE);
     let file = ChartFile { repository: repository.clone(), archive, provenance };
-    Some(Known { name, version, metadata, size: bytes.len(), created, file })
-}
-
-fn line(repository: &RepositoryName, known: Arc<Known>, origin: &Origin) -> Line {
-    let folder = repository.as_str().trim_start_matches(CHARTS).trim_end_matches(known.name.as_str());
-    // Relative to the index, so that it works through any address and proxy.
-    let url = format!("{folder}{}-{}.tgz", known.name, known.version);
-    let linked = match origin {
-        Origin::Stored { at, .. } => i64::try_from(*at).ok().and_then(|at| Timestamp::from_second(at).ok()),
-        Origin::Mounted { .. } => None,
-    };
-    let created = known.created.or(linked).unwrap_or_default();
-    Line { known, url, created }
-}
-
-fn render(mut lines: BTreeMap<String, Vec<Line>>) -> ChartIndex {
-    let mut files = HashMap::new();
-    let mut generated = Timestamp::UNIX_EPOCH;
-    let mut charts = Vec::new();
-    for (name, lines) in &mut lines {
-        lines.sort_by(|one, other| newest_first(&one.known.version, &other.known.version));
-        // If two folders have the same name and version, the first folder counts.
-        lines.dedup_by(|later, first| later.known.version == first.known.version);
-        generated = lines.iter().map(|line| line.created).fold(generated, Timestamp::max);
-        files.extend(lines.iter().map(|line| (line.url.clone(), line.known.file.clone())));
-        let entries = lines.iter().map(entry).collect::<Vec<_>>().join(",\n");
-        charts.push(format!("\n{}:[\n{entries}\n]", Value::from(name.as_str())));
-    }
-    // The newest chart's time rather than now: the same charts give the same bytes, which clients need not load again.
-    let (charts, generated) = (charts.join(","), Value::from(generated.to_string()));
-    let yaml = format!("{{\"apiVersion\":\"v1\",\"entries\":{{{charts}}},\"generated\":{generated}}}\n");
-    let yaml = Bytes::from(plain(&yaml));
-    ChartIndex { digest: Algorithm::Sha256.digest(&yaml), yaml, files }
-}
-
-fn entry(line: &Line) -> String {
-    let mut entry = line.known.metadata.clone();
-    entry.insert("created".into(), line.created.to_string().into());
-    entry.insert("urls".into(), vec![Value::from(line.url.as_str())].into());
-    let archive = &line.known.file.archive;
-    // Helm compares it with the SHA-256 of the archive.
-    if archive.algorithm() == Algorithm::Sha256 {
-        entry.insert("digest".into(), archive.encoded().into());
-    } else {
-        entry.remove("digest");
-    }
-    Value::Object(entry).to_string()
-}
-
-/// Makes JSON valid YAML: some characters, which only occur in strings, must be escaped.
-fn plain(json: &str) -> String {
-    let mut text = String::with_capacity(json.len());
-    for c in json.chars() {
-        match c {
-            '\u{7f}'..='\u{9f}' | '\u{2028}' | '\u{2029}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}' => {
-                text.push_str(&format!("\\u{:04x}", u32::from(c)));
-            }
-            _ => text.push(c),
-        }
-    }
-    text
-}
-
-/// By semantic version, the newest first; texts that are not versions come last, in their order.
-fn newest_first(one: &str, other: &str) -> Ordering {
-    Version::read(other).cmp(&Version::read(one)).then_with(|| one.cmp(other))
-}
-
-/// Ordered as SemVer 2.0.0, 11 says. A release goes after its prereleases.
-#[derive(PartialEq, Eq, PartialOrd, Ord)]
-struct Version {
-    core: [u64; 3],
-    released: bool,
-    prerelease: Vec<Identifier>,
-}
-
-#[derive(PartialEq, Eq, PartialOrd, Ord)]
-enum Identifier {
-    Number(u64),
-    Text(String),
-}
-
-impl Version {
-    /// As lenient as Helm: a leading `v` and missing parts are accepted.
-    fn read(text: &str) -> Option<Self> {
-        let text = text.strip_prefix('v').unwrap_or(text);
-        let text = text.split_once('+').map_or(text, |(version, _)| version);
-        let (core, prerelease) = text.split_once('-').map_or((text, None), |(core, rest)| (core, Some(rest)));
-        let mut parts = core.split('.').map(str::parse);
-        let mut number = || parts.next().unwrap_or(Ok(0)).ok();
-        let core = [number()?, number()?, number()?];
-        let identifier = |part: &str| part.parse().map_or_else(|_| Identifier::Text(part.into()), Identifier::Number);
-        Some(Self {
-            core,
-            released: prerelease.is_none(),
-            prerelease: prerelease.into_iter().flat_map(|rest| rest.split('.')).map(identifier).collect(),
-        })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn versions_are_listed_the_newest_first() {
-        let mut versions =
-            ["1.0.0-rc.1", "nightly", "0.9.12", "1.0.0", "v0.10", "1.0.0-rc.10", "1.0.0-alpha", "1.0.0+2"];
-        versions.sort_by(|one, other| newest_first(one, other));
-        let expected = ["1.0.0", "1.0.0+2", "1.0.0-rc.10", "1.0.0-rc.1", "1.0.0-alpha", "v0.10", "0.9.12", "nightly"];
-        assert_eq!(versions, expected);
-    }
-
-    #[test]
-    fn characters_that_yaml_does_not_take_are_escaped_and_stay_the_same_json() {
-        let value = Value::from("é\u{7f}\u{85}\u{2028}\u{feff}\u{1f600}\"\\\n: #");
-        let text = plain(&value.to_string());
-        assert!(!text.contains(['\u{7f}', '\u{85}', '\u{2028}', '\u{feff}', '\n']), "{text}");
-        assert_eq!(serde_json::from_str::<Value>(&text).unwrap(), value);
-    }
+    Some(Known { name, version, members: metadata::members(metadata).into(), created, file })
 }

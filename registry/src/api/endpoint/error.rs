@@ -10,8 +10,17 @@ const EXCERPT: usize = 128;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidRequest {
     /// No endpoint has this path.
-    #[error("there is nothing at `{0}`; the registry's endpoints begin with `/v2/`")]
+    #[error("there is nothing at `{0}`; {cure}", cure = cure(.0))]
     NoEndpoint(String),
+    /// The Helm repository has no such path.
+    #[error(
+        "there is nothing at `{0}`; the index of the Helm repository is at `/charts/index.yaml` (`helm repo add NAME \
+         https://HOST/charts`), that of one of its folders at `/charts/FOLDER/index.yaml`"
+    )]
+    NoChart(String),
+    /// A chart is pushed to the classic Helm repository, as ChartMuseum and its clients do it.
+    #[error("charts are only read here; push them with `helm push CHART.tgz oci://HOST/charts`")]
+    ChartMethod,
     /// The endpoint does not support the method. Holds the methods it supports, as in `Allow`.
     #[error("this resource takes {0} only")]
     Method(&'static str),
@@ -47,6 +56,17 @@ pub enum InvalidRequest {
         /// The most times it may be given.
         limit: usize,
     },
+}
+
+/// What to ask for instead of a path that is none.
+fn cure(path: &str) -> &'static str {
+    match path.strip_prefix("/v2/") {
+        Some(_) => {
+            "below `/v2/` there are `_catalog`, and of a repository `NAME/manifests/TAG`, `NAME/blobs/DIGEST`, \
+             `NAME/tags/list` and `NAME/referrers/DIGEST`"
+        }
+        None => "the registry's endpoints begin with `/v2/`, the Helm repository's index is at `/charts/index.yaml`",
+    }
 }
 
 pub(super) fn excerpt(text: &str) -> String {

@@ -38,8 +38,10 @@ pub enum Endpoint {
     Check,
     /// Docker's `_catalog`: the names of all repositories.
     ListRepositories(Page),
-    /// The classic Helm repository's `index.yaml`.
-    ChartIndex,
+    /// `/`: whether this server answers, as load balancers ask by default.
+    Root,
+    /// The `index.yaml` of the classic Helm repository, or that of one of its folders alone.
+    ChartIndex(Option<RepositoryName>),
     /// A file of the classic Helm repository: `/charts/zenml-0.93.2.tgz`, or the same with `.prov`.
     PullChart {
         /// The archive's path below `/charts/`.
@@ -127,16 +129,16 @@ impl Endpoint {
     pub fn parse(method: &Method, uri: &Uri, names: &names::Settings) -> Result<Self, InvalidRequest> {
         let no_endpoint = || InvalidRequest::NoEndpoint(excerpt(uri.path()));
         let query = Query::of(uri);
-        let path = match uri.path() {
+        let path = match without_slash(uri.path()) {
+            "/" => return reading(method).map(|()| Self::Root),
             "/v2" | "/v2/" => return reading(method).map(|()| Self::Check),
             "/v2/_catalog" => {
                 reading(method)?;
                 return query.page().map(Self::ListRepositories);
             }
-            path => match path.strip_prefix("/charts/") {
-                Some(file) => return chart(method, file).ok_or_else(no_endpoint)?,
-                None => path.strip_prefix("/v2/").ok_or_else(no_endpoint)?,
-            },
+            "/api/charts" if reading(method).is_err() => return Err(InvalidRequest::ChartMethod),
+            path if path == "/charts" || path.starts_with("/charts/") => return chart(method, path),
+            path => path.strip_prefix("/v2/").ok_or_else(no_endpoint)?,
         };
         let (path, last) = path.rsplit_once('/').ok_or_else(no_endpoint)?;
         let (path, keyword) = path.rsplit_once('/').ok_or_else(no_endpoint)?;
@@ -175,9 +177,9 @@ impl Endpoint {
     #[must_use]
     pub fn access(&self) -> Access<'_> {
         match self {
-            Self::Check => Access::Check,
+            Self::Check | Self::Root => Access::Check,
             Self::ListRepositories(_) => Access::Catalog,
-            Self::ChartIndex | Self::PullChart { .. } => Access::Charts,
+            Self::ChartIndex(_) | Self::PullChart { .. } => Access::Charts,
             Self::In(name, action) => match action {
                 Action::PullBlob(_)
                 | Action::PullManifest(_)
@@ -204,21 +206,37 @@ impl Endpoint {
     }
 }
 
-/// A file of the Helm repository; `None` when no chart could have this path.
-fn chart(method: &Method, file: &str) -> Option<Result<Endpoint, InvalidRequest>> {
-    if file == "index.yaml" {
-        return Some(reading(method).map(|()| Endpoint::ChartIndex));
+/// A path as it is without a slash at its end, which people and proxies add. After a keyword it separates an empty name.
+fn without_slash(path: &str) -> &str {
+    const SEPARATED: [&str; 6] = ["/", "/manifests", "/blobs", "/uploads", "/referrers", "/tags"];
+    let shorter = path.strip_suffix('/').filter(|path| !path.is_empty());
+    shorter.filter(|path| !SEPARATED.iter().any(|keyword| path.ends_with(keyword))).unwrap_or(path)
+}
+
+/// A request to the Helm repository.
+fn chart(method: &Method, path: &str) -> Result<Endpoint, InvalidRequest> {
+    if reading(method).is_err() {
+        return Err(InvalidRequest::ChartMethod);
     }
-    let file = decoded(file);
+    let file = decoded(path.strip_prefix("/charts/").unwrap_or_default());
+    chart_file(&file).ok_or_else(|| InvalidRequest::NoChart(excerpt(path)))
+}
+
+/// A file of the Helm repository; `None` when no index or chart could have this path.
+fn chart_file(file: &str) -> Option<Endpoint> {
+    if file == "index.yaml" {
+        return Some(Endpoint::ChartIndex(None));
+    }
+    if let Some(folder) = file.strip_suffix("/index.yaml") {
+        return folder.parse().ok().map(|folder| Endpoint::ChartIndex(Some(folder)));
+    }
     let (archive, provenance) = match file.strip_suffix(".prov") {
         Some(archive) => (archive, true),
-        None => (&*file, false),
+        None => (file, false),
     };
     let legal = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'+' | b'-' | b'/');
-    if archive.len() > MAX_CHART || !archive.ends_with(".tgz") || !archive.bytes().all(legal) {
-        return None;
-    }
-    Some(reading(method).map(|()| Endpoint::PullChart { archive: archive.to_owned(), provenance }))
+    let is_archive = archive.len() <= MAX_CHART && archive.ends_with(".tgz") && archive.bytes().all(legal);
+    is_archive.then(|| Endpoint::PullChart { archive: archive.to_owned(), provenance })
 }
 
 fn manifest(method: &Method, text: &str, query: Query<'_>) -> Result<Action, InvalidRequest> {

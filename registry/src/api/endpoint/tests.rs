@@ -149,7 +149,15 @@ fn every_endpoint_of_the_specification_is_parsed_with_the_access_it_needs() {
         ("end-13", "GET", format!("/v2/a/b/blobs/uploads/{ID}?digest={SHA256}"), of(Action::UploadStatus(id)), write()),
         ("end-14", "DELETE", format!("/v2/a/b/blobs/uploads/{ID}"), of(Action::CancelUpload(id)), write()),
         ("catalog", "GET", "/v2/_catalog?n=5".into(), Endpoint::ListRepositories(page(5, None)), Access::Catalog),
-        ("helm", "GET", "/charts/index.yaml".into(), Endpoint::ChartIndex, Access::Charts),
+        ("load balancers", "GET", "/".into(), Endpoint::Root, Access::Check),
+        ("helm", "GET", "/charts/index.yaml".into(), Endpoint::ChartIndex(None), Access::Charts),
+        (
+            "helm",
+            "GET",
+            "/charts/a/b/index.yaml".into(),
+            Endpoint::ChartIndex(Some("a/b".parse().unwrap())),
+            Access::Charts,
+        ),
         ("helm", "HEAD", "/charts/a/b-1.0%2B2.tgz".into(), chart("a/b-1.0+2.tgz", false), Access::Charts),
         ("helm", "GET", "/charts/b-1.0+2.tgz.prov".into(), chart("b-1.0+2.tgz", true), Access::Charts),
     ];
@@ -164,12 +172,15 @@ fn every_endpoint_of_the_specification_is_parsed_with_the_access_it_needs() {
 fn a_helm_repository_has_an_index_and_archives_and_nothing_else() {
     for path in ["/charts", "/charts/", "/charts/x", "/charts/..%00.tgz", "/charts/index.yml", "/charts/.tgz.prov.prov"]
     {
-        assert!(matches!(parse("GET", path), Err(InvalidRequest::NoEndpoint(_))), "{path}");
+        assert!(matches!(parse("GET", path), Err(InvalidRequest::NoChart(_))), "{path}");
+    }
+    for path in ["/charts/../index.yaml", "/charts//index.yaml", "/charts/A/index.yaml"] {
+        assert!(matches!(parse("GET", path), Err(InvalidRequest::NoChart(_))), "{path}");
     }
     let long = format!("/charts/{}.tgz", "x".repeat(1000));
-    assert!(matches!(parse("GET", &long), Err(InvalidRequest::NoEndpoint(_))));
-    for path in ["/charts/index.yaml", "/charts/a-1.tgz"] {
-        assert_eq!(parse("PUT", path), Err(InvalidRequest::Method("GET, HEAD")));
+    assert!(matches!(parse("GET", &long), Err(InvalidRequest::NoChart(_))));
+    for path in ["/charts/index.yaml", "/charts/a-1.tgz", "/charts/api/charts", "/api/charts", "/charts", "/charts/"] {
+        assert_eq!(parse("PUT", path), Err(InvalidRequest::ChartMethod), "{path}");
     }
 }
 
@@ -204,9 +215,31 @@ fn an_upstream_is_read_from_ns_and_decides_where_a_push_goes() {
 }
 
 #[test]
+fn c07_a_slash_at_the_end_changes_nothing() {
+    for path in ["/v2/_catalog", "/v2/a/tags/list", "/v2/a/manifests/v1", &format!("/v2/a/blobs/{SHA256}")] {
+        assert_eq!(parse("GET", &format!("{path}/")), parse("GET", path), "{path}");
+        assert!(matches!(parse("GET", &format!("{path}//")), Err(_)), "{path}");
+    }
+    assert_eq!(
+        parse("PATCH", &format!("/v2/a/blobs/uploads/{ID}/")),
+        parse("PATCH", &format!("/v2/a/blobs/uploads/{ID}"))
+    );
+}
+
+#[test]
+fn c07_near_misses_name_what_was_meant() {
+    let told = |method, path| parse(method, path).unwrap_err().to_string();
+    assert!(told("GET", "/charts").contains("/charts/index.yaml"));
+    assert!(told("POST", "/api/charts").contains("helm push CHART.tgz oci://HOST/charts"));
+    assert!(told("GET", "/v1/_ping").contains("begin with `/v2/`"));
+    let within = told("GET", "/v2/a/tags");
+    assert!(within.contains("NAME/tags/list") && !within.contains("begin with"), "{within}");
+}
+
+#[test]
 fn h29_what_is_no_endpoint_is_not_found() {
     for path in [
-        "/",
+        "//",
         "/v1/",
         "/V2/",
         "/v2//",
@@ -215,7 +248,7 @@ fn h29_what_is_no_endpoint_is_not_found() {
         "/v2/a/",
         "/v2/manifests/v1",
         "/v2/%2e%2e/",
-        "/v2/_catalog/",
+        "/v2/_catalog//",
         "/v2/_catalog/.",
         "/v2/_oci/ext/discover",
         "/v2/a/tags/",
@@ -332,7 +365,11 @@ fn render(endpoint: &Endpoint) -> (Method, String) {
     };
     let (name, action) = match endpoint {
         Endpoint::Check => return (Method::GET, "/v2/".into()),
-        Endpoint::ChartIndex => return (Method::GET, "/charts/index.yaml".into()),
+        Endpoint::Root => return (Method::GET, "/".into()),
+        Endpoint::ChartIndex(None) => return (Method::GET, "/charts/index.yaml".into()),
+        Endpoint::ChartIndex(Some(folder)) => {
+            return (Method::GET, format!("/charts/{}/index.yaml", encode(folder.as_str())));
+        }
         Endpoint::PullChart { archive, provenance } => {
             let ending = if *provenance { ".prov" } else { "" };
             return (Method::GET, format!("/charts/{}{ending}", encode(archive)));
