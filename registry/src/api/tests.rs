@@ -433,13 +433,14 @@ async fn error_bodies_are_these() {
     let table: &[Row<'_>] = &[
         (
             "GET",
-            "/".into(),
+            "/v1/".into(),
             &[],
             String::new(),
             404,
             json!({
                 "code": "UNSUPPORTED",
-                "message": "there is nothing at `/`; the registry's endpoints begin with `/v2/`",
+                "message": "there is nothing at `/v1/`; the registry's endpoints begin with `/v2/`, the Helm repository's index is at \
+                            `/charts/index.yaml`",
             }),
         ),
         (
