@@ -3,6 +3,7 @@
 //!
 //! Both traits block. Call them from a thread that may block, inside a tokio runtime.
 
+use std::collections::HashSet;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
@@ -11,7 +12,7 @@ use std::sync::Arc;
 use crate::catalog::TagOutcome;
 use crate::catalog::release::{ReleaseImage, ReleaseSignature};
 use crate::error::Error;
-use crate::oci::{Algorithm, Digest, Hasher, Manifest, RepositoryName, Tag};
+use crate::oci::{Algorithm, Descriptor, Digest, Hasher, Manifest, MediaType, RepositoryName, Tag};
 
 /// Receives content. Nothing becomes visible before [`Sink::finish`]; a sink that is dropped before that leaves nothing
 /// but blobs that no manifest names.
@@ -167,20 +168,22 @@ pub(crate) fn check_digest(expected: Digest, found: Digest) -> Result<(), Error>
     if expected == found { Ok(()) } else { Err(Error::DigestMismatch { expected, found }) }
 }
 
-/// Whether a manifest's required blobs are there and have its sizes. `sizes` are those found, in the same order.
+/// Whether a manifest's blobs are there, except the foreign ones, and have its sizes. `sizes` are those found, in the same
+/// order.
 pub(crate) fn check_blobs(
     repository: &RepositoryName,
     manifest: &Manifest,
     sizes: impl IntoIterator<Item = Option<u64>>,
 ) -> Result<(), Error> {
     let mut missing = Vec::new();
-    for (blob, found) in manifest.required_blobs().zip(sizes) {
+    let required: HashSet<Digest> = manifest.required_blobs().map(|blob| blob.digest).collect();
+    for (blob, found) in manifest.blobs().zip(sizes) {
         match found {
             Some(found) if found != blob.size => {
                 return Err(Error::SizeInvalid { digest: blob.digest, stated: blob.size, found });
             }
-            Some(_) => {}
-            None => missing.push(blob.digest),
+            None if required.contains(&blob.digest) => missing.push(blob.digest),
+            _ => {}
         }
     }
     if missing.is_empty() {
@@ -188,6 +191,25 @@ pub(crate) fn check_blobs(
     } else {
         Err(Error::ManifestBlobUnknown { repository: repository.clone(), missing })
     }
+}
+
+/// Whether a manifest has the type an index gives it.
+pub(crate) fn check_type(stated: &Descriptor, found: &MediaType) -> Result<(), Error> {
+    if stated.media_type == *found {
+        Ok(())
+    } else {
+        let (digest, stated, found) = (stated.digest, stated.media_type.clone(), found.clone());
+        Err(Error::TypeInvalid { digest, stated, found })
+    }
+}
+
+/// Whether a manifest that an index lists has the size and type that it gives.
+pub(crate) fn check_child(stated: &Descriptor, child: &Manifest) -> Result<(), Error> {
+    let found = child.bytes().len() as u64;
+    if stated.size != found {
+        return Err(Error::SizeInvalid { digest: stated.digest, stated: stated.size, found });
+    }
+    check_type(stated, child.media_type())
 }
 
 /// Waits for an asynchronous step of a sink.

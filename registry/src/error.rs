@@ -4,7 +4,7 @@ use crate::blobs::MediumError;
 use crate::catalog::IndexError;
 use crate::catalog::release::{KeptTag, ReleaseError};
 use crate::disk::DiskError;
-use crate::oci::{Digest, ErrorCode, InvalidManifest, RepositoryName};
+use crate::oci::{Digest, ErrorCode, InvalidManifest, MediaType, RepositoryName};
 
 /// A refusal or a failure of the registry.
 #[derive(Debug, thiserror::Error)]
@@ -55,6 +55,16 @@ pub enum Error {
         stated: u64,
         /// The blob's size.
         found: u64,
+    },
+    /// An index lists a manifest as another type than it has.
+    #[error("the index lists `{digest}` as `{stated}` and it is `{found}`")]
+    TypeInvalid {
+        /// The manifest it lists.
+        digest: Digest,
+        /// The descriptor's type.
+        stated: MediaType,
+        /// The manifest's type.
+        found: MediaType,
     },
     /// The content does not have the stated digest.
     #[error("the content was to have digest `{expected}` and has `{found}`")]
@@ -139,7 +149,7 @@ impl Error {
             Self::NameUnknown(_) | Self::ChartUnknown(_) | Self::ChartFolderUnknown(_) => ErrorCode::NameUnknown,
             Self::ManifestUnknown { .. } => ErrorCode::ManifestUnknown,
             Self::BlobUnknown { .. } => ErrorCode::BlobUnknown,
-            Self::ManifestInvalid(_) => ErrorCode::ManifestInvalid,
+            Self::ManifestInvalid(_) | Self::TypeInvalid { .. } => ErrorCode::ManifestInvalid,
             Self::ManifestBlobUnknown { .. } => ErrorCode::ManifestBlobUnknown,
             Self::SizeInvalid { .. } => ErrorCode::SizeInvalid,
             Self::DigestMismatch { .. } => ErrorCode::DigestInvalid,

@@ -109,3 +109,101 @@ fn c08_fields_that_nobody_here_needs_do_not_decide() {
         assert_eq!(client.get("/v2/a/manifests/x").expect(200).text(), manifest);
     }
 }
+
+/// docker, containerd and Helm read JSON with Go's decoder, which takes a field whatever its case and the last of two.
+#[test]
+fn d11_a_manifest_that_go_reads_otherwise_is_refused_and_the_field_is_named() {
+    let airdock = Airdock::start();
+    let client = airdock.client();
+    let good = push_image(&client, "a", "v1", &[b"layer"]);
+    push_blob(&client, "a", b"other");
+    let other = descriptor(GZIP, "other", "");
+    let within = |field: &str| good.replacen("\"layers\":[{", &format!("\"layers\":[{{{field},"), 1);
+    for (manifest, field) in [
+        (image(&[b"layer"], &format!(",\"LAYERS\":[{other}]")), "LAYERS"),
+        (image(&[b"layer"], &format!(",\"layer\u{17f}\":[{other}]")), "layer\u{17f}"),
+        (image(&[b"layer"], &format!(",\"Config\":{other}")), "Config"),
+        (image(&[b"layer"], &format!(",\"SUBJECT\":{other}")), "SUBJECT"),
+        (image(&[b"layer"], &format!(",\"config\":{other}")), "config"),
+        (within(&format!("\"DIGEST\":\"{}\"", digest("other"))), "layers[0].DIGEST"),
+        (within(&format!("\"dige\u{17f}t\":\"{}\"", digest("other"))), "layers[0].dige\u{17f}t"),
+        (good.replace("\"layers\":[{", "\"layers\":[[{").replace("}]", "}]]"), "layers[0]"),
+        (image(&[], &format!(",\"subject\":[\"{MANIFEST}\",\"{}\",5]", digest("x"))), "subject"),
+        (within("\"data\":\"b3RoZXI=\""), "layers[0].data"),
+    ] {
+        let refused = put_manifest(&client, "a", "x", &manifest).expect(400);
+        assert_eq!(refused.error_code(), "MANIFEST_INVALID");
+        let message = refused.json()["errors"][0]["message"].as_str().unwrap().to_owned();
+        assert!(message.contains(&format!("`{field}`")), "{message}: {manifest}");
+    }
+    put_manifest(&client, "a", "x", &within("\"data\":\"bGF5ZXI=\"")).expect(201);
+}
+
+#[test]
+fn d20_what_an_index_says_of_a_manifest_that_is_here_must_be_so() {
+    let airdock = Airdock::start();
+    let client = airdock.client();
+    let image = push_image(&client, "a", "v1", &[b"layer"]);
+    let child = descriptor(MANIFEST, &image, "");
+    let resized = child.replace(&format!("\"size\":{}", image.len()), "\"size\":5");
+    let put = |descriptor: &str| put_manifest(&client, "a", "x", &list(&[descriptor.to_owned()]));
+    assert_eq!(put(&resized).expect(400).error_code(), "SIZE_INVALID");
+    for other in [MediaType::DOCKER_MANIFEST, INDEX] {
+        let refused = put(&descriptor(other, &image, "")).expect(400);
+        assert_eq!(refused.error_code(), "MANIFEST_INVALID");
+        assert!(refused.text().contains(other) && refused.text().contains(MANIFEST), "{}", refused.text());
+    }
+    assert_eq!(put(&format!("{child},{resized}")).expect(400).error_code(), "MANIFEST_INVALID");
+    put(&child).expect(201);
+}
+
+/// A size that is wrong would make the blob unreadable in every repository where only manifests name it.
+#[test]
+fn d20_a_foreign_layer_that_is_here_has_its_size() {
+    let airdock = Airdock::start();
+    let client = airdock.client();
+    push_blob(&client, "a", b"{}");
+    push_blob(&client, "b", b"layer");
+    let layer = descriptor(GZIP, "layer", ",\"urls\":[\"https://example.com/layer\"]");
+    let manifest = image(&[], "").replace("\"layers\":[]", &format!("\"layers\":[{layer}]"));
+    let wrong = manifest.replace("\"size\":5", "\"size\":6");
+    assert_eq!(put_manifest(&client, "a", "x", &wrong).expect(400).error_code(), "SIZE_INVALID");
+    put_manifest(&client, "a", "x", &manifest).expect(201);
+}
+
+#[test]
+fn d01_a_manifest_of_thirty_thousand_foreign_layers_is_refused() {
+    let airdock = Airdock::start();
+    let client = airdock.client();
+    push_blob(&client, "a", b"{}");
+    let layer = descriptor(GZIP, "layer", ",\"urls\":[\"u\"]");
+    let manifest = image(&[], "").replace("\"layers\":[]", &format!("\"layers\":[{}]", vec![layer; 20_000].join(",")));
+    let refused = put_manifest(&client, "a", "x", &manifest).expect(400);
+    assert_eq!(refused.error_code(), "MANIFEST_INVALID");
+    assert!(refused.text().contains("`layers` has more than 5000 entries"), "{}", refused.text());
+}
+
+#[test]
+fn d18_nothing_that_was_pushed_is_shown_as_a_page() {
+    let airdock = Airdock::start();
+    let client = airdock.client();
+    let good = push_image(&client, "a", "v1", &[b"layer"]);
+    let page = "{\"<script>\":\"alert(1)</script>\"}";
+    let refused = put_as(&client, "page", page, "text/html").expect(400);
+    assert_eq!(refused.error_code(), "MANIFEST_INVALID");
+    put_as(&client, "data", page, "application/vnd.example+json").expect(201);
+    for (path, status) in [
+        ("/v2/", 200),
+        ("/v2/a/manifests/v1", 200),
+        ("/v2/a/manifests/data", 200),
+        (&*format!("/v2/a/manifests/{}", digest(&good)), 200),
+        (&*format!("/v2/a/blobs/{}", digest("layer")), 200),
+        ("/v2/a/tags/list", 200),
+        ("/charts/index.yaml", 200),
+        ("/v2/a/manifests/absent", 404),
+        ("/nothing", 404),
+    ] {
+        let answer = client.get(path).expect(status);
+        assert_eq!(answer.header("x-content-type-options"), Some("nosniff"), "{path}");
+    }
+}

@@ -180,16 +180,20 @@ fn h16_the_largest_manifests_are_answered_quickly() {
     let descriptor = format!(r#"{{"mediaType":"a/b","digest":"{EMPTY}","size":2}}"#);
     let list = |count: usize| vec![&*descriptor; count].join(",");
     let annotation = format!(",\"annotations\":{{\"x\":\"{}\"}}", "y".repeat(3_900_000));
-    for (what, manifest) in [
-        ("30,000 layers", image(&[], "").replace("\"layers\":[]", &format!("\"layers\":[{}]", list(30_000)))),
-        ("10,000 children", index(&[]).replace("\"manifests\":[]", &format!("\"manifests\":[{}]", list(10_000)))),
-        ("a long annotation", image(&[], &annotation)),
+    let layers = |count| image(&[], "").replace("\"layers\":[]", &format!("\"layers\":[{}]", list(count)));
+    for (what, manifest, status) in [
+        ("5,000 layers", layers(5000), 201),
+        ("30,000 layers", layers(30_000), 400),
+        ("5,000 children", index(&[]).replace("\"manifests\":[]", &format!("\"manifests\":[{}]", list(5000))), 201),
+        ("a long annotation", image(&[], &annotation), 201),
     ] {
         assert!(manifest.len() <= 4 << 20, "{what}");
         let began = Instant::now();
-        put_manifest(&client, "a", "v1", &manifest).expect(201);
+        put_manifest(&client, "a", "v1", &manifest).expect(status);
         // Generous: this is to catch quadratic time.
         assert!(began.elapsed() < Duration::from_secs(20), "{what} took {:?}", began.elapsed());
-        assert_eq!(client.get("/v2/a/manifests/v1").expect(200).text(), manifest, "{what}");
+        if status == 201 {
+            assert_eq!(client.get("/v2/a/manifests/v1").expect(200).text(), manifest, "{what}");
+        }
     }
 }

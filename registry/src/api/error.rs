@@ -141,6 +141,7 @@ fn registry_status(error: &RegistryError) -> StatusCode {
         | RegistryError::UploadUnknown(_) => StatusCode::NOT_FOUND,
         RegistryError::ManifestInvalid(InvalidManifest::TooLarge) => StatusCode::PAYLOAD_TOO_LARGE,
         RegistryError::ManifestInvalid(_)
+        | RegistryError::TypeInvalid { .. }
         | RegistryError::ManifestBlobUnknown { .. }
         | RegistryError::DigestMismatch { .. }
         | RegistryError::SizeInvalid { .. } => StatusCode::BAD_REQUEST,

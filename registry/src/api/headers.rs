@@ -78,6 +78,10 @@ pub(super) fn media_type(media_type: &MediaType) -> HeaderValue {
             return HeaderValue::from_static(known);
         }
     }
+    if !media_type.is_application() {
+        // No such manifest is taken any more.
+        return HeaderValue::from_static(MediaType::OCTET_STREAM);
+    }
     HeaderValue::try_from(media_type.as_str()).expect("a media type is visible ASCII")
 }
 

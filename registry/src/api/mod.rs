@@ -146,6 +146,8 @@ where
     }
     let version = HeaderValue::from_static("registry/2.0");
     response.headers_mut().insert(headers::DOCKER_DISTRIBUTION_API_VERSION, version);
+    // A browser must not guess that what clients pushed is a page.
+    response.headers_mut().insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     if let Some(namespace) = namespace.filter(|_| !response.status().is_client_error()) {
         headers::insert(&mut response, headers::OCI_NAMESPACE, namespace.to_string());
     }

@@ -17,7 +17,7 @@ pub use check::MediumCheck;
 
 use crate::blobs::{Blobs, Medium, MediumBlob, MediumFile};
 use crate::catalog::{MountedNames, MountedRepository, Origin, Precedence, Rank, TagLink, TagOutcome};
-use crate::content::{BlobSink, Committed, FileRange, HashedBlob, Sink, check_blobs, check_digest, wait};
+use crate::content::{BlobSink, Committed, FileRange, HashedBlob, Sink, check_blobs, check_child, check_digest, wait};
 use crate::core::Core;
 use crate::disk::threads::composed;
 use crate::error::Error;
@@ -151,7 +151,7 @@ impl MountDraft {
                 entry.insert(manifest);
             }
             let manifest = checked[&digest].clone();
-            let sizes = manifest.required_blobs().map(|blob| Some(self.blobs.get(&blob.digest)?.size()));
+            let sizes = manifest.blobs().map(|blob| Some(self.blobs.get(&blob.digest)?.size()));
             check_blobs(&name, &manifest, sizes)?;
             let yields = self.precedence.protects(&name);
             let repository = repositories
@@ -166,6 +166,12 @@ impl MountDraft {
                 repository.referrers.entry(subject.digest).or_default().insert(digest);
             }
             repository.manifests.insert(digest, manifest);
+        }
+        for MountedRepository { manifests, .. } in repositories.values() {
+            let listed = manifests.values().flat_map(|manifest| manifest.children());
+            listed
+                .filter_map(|(child, _)| Some((child, manifests.get(&child.digest)?)))
+                .try_for_each(|(child, there)| check_child(child, there))?;
         }
         for ((name, tag), digest) in self.tags {
             match repositories.get_mut(&name).filter(|repository| repository.manifests.contains_key(&digest)) {

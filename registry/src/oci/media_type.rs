@@ -65,14 +65,21 @@ impl MediaType {
         self.manifest_kind() != ManifestKind::Other || self.as_str() == "application/vnd.oci.artifact.manifest.v1+json"
     }
 
-    /// Reads what JSON states as a type, word for word: clients compare it as a string. It decides nothing here unless it
-    /// is one of those above, so it may be empty, or have parameters.
+    /// Whether browsers show nothing of this type, and run nothing.
+    #[must_use]
+    pub fn is_application(&self) -> bool {
+        self.0.starts_with("application/")
+    }
+
+    /// What JSON states as a type, word for word; `None` if it is too long or not printable.
+    pub(super) fn stated(text: &str) -> Option<Self> {
+        (text.len() <= MAX_LEN && !text.chars().any(char::is_control)).then(|| Self(text.into()))
+    }
+
+    /// As [`MediaType::stated`].
     pub(super) fn deserialize_stated<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = Option::<std::borrow::Cow<'de, str>>::deserialize(deserializer)?.unwrap_or_default();
-        if text.len() > MAX_LEN || text.chars().any(char::is_control) {
-            return Err(serde::de::Error::custom(InvalidMediaType(text.chars().take(MAX_LEN).collect())));
-        }
-        Ok(Self(text.into()))
+        let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
+        Self::stated(&text).ok_or_else(|| serde::de::Error::custom(InvalidMediaType(text.chars().take(80).collect())))
     }
 
     /// Whether a layer of this type need not be in the registry (image-spec `layer.md`, "Non-Distributable Layers").

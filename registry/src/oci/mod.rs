@@ -17,7 +17,9 @@ mod upload_id;
 pub use digest::{Algorithm, Digest, Hasher, InvalidDigest};
 pub use error_code::ErrorCode;
 pub use image_config::ImageConfig;
-pub use manifest::{Descriptor, InvalidManifest, MAX_MANIFEST_SIZE, Manifest, Platform, Reference};
+pub use manifest::{
+    Descriptor, FieldProblem, InvalidManifest, MAX_MANIFEST_SIZE, MAX_REFERENCES, Manifest, Platform, Reference,
+};
 pub use media_type::{InvalidMediaType, ManifestKind, MediaType};
 pub use name::{InvalidName, RepositoryName};
 pub use range::{ByteRange, ContentRange, InvalidContentRange, RangeSet, RequestedRanges};

@@ -15,7 +15,7 @@ use crate::catalog::release::{
     ManifestName, ReleaseImage, ReleaseKind, ReleaseRecord, ReleaseSignature, ReleaseSource, TagChange,
 };
 use crate::catalog::{Exclusive, OnConflict, Outcome, Precedence, Provenance, TagLink, TagOutcome};
-use crate::content::{BlobSink, Committed, Sink, check_blobs, check_digest, wait};
+use crate::content::{BlobSink, Committed, Sink, check_blobs, check_child, check_digest, wait};
 use crate::core::Core;
 use crate::disk::threads::{blocking, composed};
 use crate::error::Error;
@@ -210,8 +210,14 @@ impl ReleaseDraft {
         }
         for (digest, (repository, manifest)) in contents {
             check_digest(digest, digest.algorithm().digest(manifest.bytes()))?;
-            let digests: Vec<_> = manifest.required_blobs().map(|blob| blob.digest).collect();
+            let digests: Vec<_> = manifest.blobs().map(|blob| blob.digest).collect();
             check_blobs(repository, manifest, self.core.blobs.depot.sizes(&digests).await?)?;
+            for (child, _) in manifest.children() {
+                let name = ManifestName { repository: repository.clone(), digest: child.digest };
+                if let Some(there) = self.manifests.get(&name) {
+                    check_child(child, there)?;
+                }
+            }
         }
         let target = |((repository, _), digest): (&(RepositoryName, Tag), &Digest)| ManifestName {
             repository: repository.clone(),

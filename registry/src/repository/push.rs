@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use crate::blobs::Place;
 use crate::catalog::{Changes, Layer, Provenance};
+use crate::content::check_type;
 use crate::core::Core;
 use crate::disk::threads::composed;
 use crate::error::Error;
 use crate::names::RequestedName;
-use crate::oci::{Algorithm, Digest, Manifest, RepositoryName, Tag};
+use crate::oci::{Algorithm, Digest, Manifest, Reference, RepositoryName, Tag};
 use crate::settings::References;
 
 use super::{Repository, carry};
@@ -143,29 +144,39 @@ impl Repository {
     }
 }
 
-/// A client must never get a manifest whose content cannot be served.
+/// A client must never get a manifest whose content cannot be served, or is not what the manifest says of it.
 async fn check_references(core: &Core, name: &RepositoryName, manifest: &Manifest) -> Result<(), Error> {
     let mut missing = Vec::new();
-    let blobs: Vec<_> = manifest.required_blobs().map(|blob| (blob.digest, blob.size)).collect();
-    // Blobs of a medium were copied before.
-    let sizes = core.blobs.depot.sizes(&blobs.iter().map(|(digest, _)| *digest).collect::<Vec<_>>()).await?;
     let is_index = manifest.config().is_none();
-    for ((digest, stated), found) in blobs.into_iter().zip(sizes) {
-        // What an index lists as another type may be a manifest all the same.
-        let is_here = core.catalog.visible(name, &digest).await?.is_some()
-            || is_index && core.catalog.is_stored(name, &digest).await?;
-        match found {
-            Some(found) if is_here => {
-                if found != stated {
-                    return Err(Error::SizeInvalid { digest, stated, found });
-                }
+    let digests: Vec<_> = manifest.references().iter().map(|reference| reference.descriptor().digest).collect();
+    // Blobs of a medium were copied before.
+    let sizes = core.blobs.depot.sizes(&digests).await?;
+    for (reference, found) in manifest.references().iter().zip(sizes) {
+        let descriptor = reference.descriptor();
+        let digest = descriptor.digest;
+        let is_here = match reference {
+            // It may be anywhere else. If it is here, a wrong size would make it unreadable where an ingest brought it.
+            Reference::ForeignBlob(_) => found.is_some(),
+            // What an index lists as another type may be a manifest all the same.
+            Reference::Blob(_) => {
+                found.is_some()
+                    && (core.catalog.visible(name, &digest).await?.is_some()
+                        || is_index && core.catalog.is_stored(name, &digest).await?)
             }
+            Reference::Manifest(..) => match core.catalog.files.manifest_type(name, &digest).await? {
+                Some(there) => {
+                    check_type(descriptor, &there)?;
+                    true
+                }
+                None => false,
+            },
+        };
+        match found {
+            Some(found) if is_here && found != descriptor.size => {
+                return Err(Error::SizeInvalid { digest, stated: descriptor.size, found });
+            }
+            _ if is_here || matches!(reference, Reference::ForeignBlob(_)) => {}
             _ => missing.push(digest),
-        }
-    }
-    for (child, _) in manifest.children() {
-        if !core.catalog.is_stored(name, &child.digest).await? {
-            missing.push(child.digest);
         }
     }
     if missing.is_empty() || core.settings.references == References::Lax {

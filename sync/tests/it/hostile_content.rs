@@ -218,3 +218,24 @@ fn bytes_changed_at_will_never_leave_a_tag_to_something_broken() {
     world.check_whole();
     assert!(outcomes[0] > 20, "changes are seen: {outcomes:?}");
 }
+
+#[test]
+fn d11_d20_a_manifest_that_go_reads_otherwise_is_refused_in_a_bundle_too_with_the_field_named() {
+    let remote = Remote::new(1);
+    let manifest = String::from_utf8(remote.manifest.clone()).unwrap();
+    let other = testkit::manifest::descriptor("a/b", "other", "");
+    let child = testkit::manifest::descriptor(MANIFEST, &manifest, "");
+    let resized = child.replace(&format!("\"size\":{}", manifest.len()), "\"size\":5");
+    for (root, media_type, named) in [
+        (manifest.replacen('{', &format!("{{\"LAYERS\":[{other}],"), 1), MANIFEST, "`LAYERS`"),
+        (manifest.replacen('{', &format!("{{\"Config\":{other},"), 1), MANIFEST, "`Config`"),
+        (manifest.replacen('{', "{\"subject\":[],", 1), MANIFEST, "`subject`"),
+        (testkit::manifest::list(&[child, resized]), testkit::manifest::INDEX, "different sizes"),
+    ] {
+        let index = index_of(&[(root.as_bytes(), media_type, NAMED)]);
+        let mut blobs = remote.parts();
+        blobs.push(root.as_bytes());
+        let told = World::new().refused("x.tar", &layout("", &blobs, &index).end());
+        assert!(told.contains(named), "{told}");
+    }
+}

@@ -19,7 +19,7 @@ use crate::catalog::layer::ServedManifest;
 use crate::catalog::release::{ManifestName, ReleaseError, ReleaseKind, ReleaseRecord, TagChange};
 use crate::disk::{DiskError, Layout, damaged_is_none};
 use crate::error::Error;
-use crate::oci::{Digest, MAX_MANIFEST_SIZE, RepositoryName, Tag};
+use crate::oci::{Digest, MAX_MANIFEST_SIZE, MediaType, RepositoryName, Tag};
 
 /// The state of the index.
 #[derive(Clone, Debug)]
@@ -102,7 +102,19 @@ impl Folder {
 
     /// Whether a manifest is linked; its bytes may be damaged.
     pub(super) fn names_manifest(&self, repository: &RepositoryName, digest: &Digest) -> Result<bool, DiskError> {
-        Ok(!self.settling.read().is_unlinked(repository, digest) && self.links.manifest(repository, digest)?.is_some())
+        Ok(self.manifest_type(repository, digest)?.is_some())
+    }
+
+    /// The media type of a linked manifest; its bytes may be damaged.
+    pub(super) fn manifest_type(
+        &self,
+        repository: &RepositoryName,
+        digest: &Digest,
+    ) -> Result<Option<MediaType>, DiskError> {
+        if self.settling.read().is_unlinked(repository, digest) {
+            return Ok(None);
+        }
+        Ok(self.links.manifest(repository, digest)?.map(|link| link.media_type))
     }
 
     /// A linked manifest, re-hashed.

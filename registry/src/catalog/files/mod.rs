@@ -40,7 +40,7 @@ use crate::blobs::{self, Answer};
 use crate::disk::threads::blocking;
 use crate::disk::{DiskError, Layout};
 use crate::error::Error;
-use crate::oci::{Digest, RepositoryName, Tag};
+use crate::oci::{Digest, MediaType, RepositoryName, Tag};
 
 /// How often a question is asked while the index fails under it: the disk may fail the rebuilt one, too.
 const ATTEMPTS: usize = 3;
@@ -122,6 +122,16 @@ impl Files {
     pub(crate) async fn user(&self, repository: &RepositoryName, blob: &Digest) -> Result<Option<Digest>, Error> {
         let (repository, blob) = (repository.clone(), *blob);
         self.ask(move |_, index| Ok(index.user(&repository, &blob)?)).await
+    }
+
+    /// The media type of a manifest of the repository, by its link: its bytes may be damaged.
+    pub(crate) async fn manifest_type(
+        &self,
+        repository: &RepositoryName,
+        digest: &Digest,
+    ) -> Result<Option<MediaType>, Error> {
+        let (repository, digest) = (repository.clone(), *digest);
+        self.ask_links(move |folder| folder.manifest_type(&repository, &digest)).await
     }
 
     /// Every repository that has links, in no order; read from the links, not from the index.
