@@ -18,6 +18,21 @@ pub fn tarred(files: &Files) -> Vec<u8> {
     files.iter().fold(Tarball::new(), |tar, (path, content)| tar.file(path, content)).end()
 }
 
+/// The files of a tar, without its links.
+pub fn untarred(tar: &[u8]) -> Files {
+    let mut files = Files::new();
+    for entry in tar::Archive::new(tar).entries().unwrap() {
+        let mut entry = entry.unwrap();
+        if entry.header().entry_type().is_file() {
+            let path = entry.path().unwrap().to_str().unwrap().to_owned();
+            let mut content = Vec::new();
+            std::io::Read::read_to_end(&mut entry, &mut content).unwrap();
+            files.insert(path, content);
+        }
+    }
+    files
+}
+
 fn sha256(content: &[u8]) -> Digest {
     Algorithm::Sha256.digest(content)
 }

@@ -54,6 +54,8 @@ pub(crate) struct Intake<'a> {
     pub(crate) compressions: usize,
     pub(crate) warnings: Vec<Notice>,
     pub(crate) failures: Vec<Notice>,
+    /// The number of failures, also of those that are not reported.
+    pub(crate) failed: usize,
     manifest_bytes: usize,
     chart_bytes: usize,
     text_bytes: usize,
@@ -80,6 +82,7 @@ impl<'a> Intake<'a> {
             compressions: 0,
             warnings: Vec::new(),
             failures: Vec::new(),
+            failed: 0,
             manifest_bytes: 0,
             chart_bytes: 0,
             text_bytes: 0,
@@ -139,6 +142,7 @@ impl<'a> Intake<'a> {
         if problem.is_fatal() {
             return Err(problem);
         }
+        self.failed += 1;
         if self.failures.len() < MAX_NOTICES {
             let notice = Notice { file: printable(file), message: problem.sentence() };
             self.meter.tell(Event::Failed(notice.clone()));

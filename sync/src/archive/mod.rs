@@ -19,6 +19,7 @@ pub(crate) mod dialect;
 pub(crate) mod found;
 pub(crate) mod intake;
 mod inventories;
+mod left_over;
 pub(crate) mod names;
 mod nested;
 mod parts;

@@ -1,7 +1,8 @@
 //! What the readers of image dialects need of an archive, whether it is seekable or a stream. Implemented by `seekable`
 //! and `sequential`.
 
-use std::collections::{BTreeMap, HashMap};
+use std::cell::RefCell;
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use airdock_registry::oci::Digest;
 use bytes::Bytes;
@@ -79,6 +80,9 @@ pub(crate) trait Parts {
     /// The folders that have a file of this name; `""` is the archive itself.
     fn folders_with(&self, name: &str) -> Vec<String>;
 
+    /// The files that nothing has asked for.
+    fn unasked(&self) -> Vec<String>;
+
     /// The size of the file `path`, or of the target of that link.
     fn size(&self, path: &str) -> Result<Option<u64>>;
 
@@ -117,9 +121,21 @@ pub(crate) fn join(folder: &str, name: &str) -> String {
 pub(crate) struct Files<T> {
     pub(crate) files: BTreeMap<String, T>,
     pub(crate) links: HashMap<String, String>,
+    /// The files that were asked for.
+    asked: RefCell<HashSet<String>>,
 }
 
 impl<T> Files<T> {
+    pub(crate) fn new(files: BTreeMap<String, T>, links: HashMap<String, String>) -> Self {
+        Self { files, links, asked: RefCell::default() }
+    }
+
+    /// As for [`Parts::unasked`].
+    pub(crate) fn unasked(&self) -> Vec<String> {
+        let asked = self.asked.borrow();
+        self.files.keys().filter(|path| !asked.contains(*path)).cloned().collect()
+    }
+
     /// As for [`Parts::folders_with`].
     pub(crate) fn folders_with(&self, name: &str) -> Vec<String> {
         let folder = |path: &String| match path.strip_suffix(name)? {
@@ -133,6 +149,17 @@ impl<T> Files<T> {
 
     /// The file `path`, or the target of that link, which must be a file and not another link.
     pub(crate) fn find(&self, path: &str) -> Result<Option<(&String, &T)>> {
+        let found = self.look_up(path)?;
+        if let Some((path, _)) = found {
+            let mut asked = self.asked.borrow_mut();
+            if !asked.contains(path) {
+                asked.insert(path.clone());
+            }
+        }
+        Ok(found)
+    }
+
+    fn look_up(&self, path: &str) -> Result<Option<(&String, &T)>> {
         if let Some(found) = self.files.get_key_value(path) {
             return Ok(Some(found));
         }

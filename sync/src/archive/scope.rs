@@ -7,6 +7,7 @@ use bytes::Bytes;
 use super::dialect::layout::{self, Layout};
 use super::dialect::{directory, docker, storage};
 use super::intake::Intake;
+use super::left_over::{self, Explained};
 use super::parts::{Folder, Parts, join};
 use super::role::Role;
 use crate::problem::{Problem, Result};
@@ -68,53 +69,67 @@ pub(crate) fn images(
     tally: &mut Tally,
 ) -> Result<()> {
     tally.layouts = parts.folders_with("oci-layout");
-    let mut folders = parts.folders_with("index.json");
+    let mut folders = tally.layouts.clone();
+    folders.extend(parts.folders_with("index.json"));
     folders.extend(parts.folders_with("manifest.json"));
     folders.sort();
     folders.dedup();
+    let mut explained = Explained::default();
     for path in folders {
         let shown = if path.is_empty() { file.to_owned() } else { format!("{file}{separator}{path}") };
+        let failures = intake.failed;
         let folder = &mut Folder { parts: &mut *parts, intake: &mut *intake, path: &path, shown: &shown };
-        let mut found = Layout::default();
-        if tally.layouts.contains(&path) {
-            tally.something = true;
-            match layout::read(folder) {
-                Ok(read) => found = read,
-                Err(problem) => {
-                    intake.fail(&shown, problem)?;
-                    continue;
-                }
-            }
-        } else if folder.parts.size(&join(&path, "manifest.json")).is_ok_and(|size| size.is_none()) {
-            // An `index.json` of something else.
-            continue;
+        let something = one(folder, file, separator, tally)?;
+        if something {
+            explained.add(&path, intake.failed == failures);
         }
-        if !found.complete {
-            // A folder that is an input has a name of its own; the name of a tar says nothing.
-            let name = match (path.as_str(), separator) {
-                ("", "/") => file.rsplit('/').next().unwrap_or_default(),
-                (path, _) => path,
-            };
-            let before = found.images.len();
-            match described(folder, name, &mut found, tally) {
-                Ok(seen) => tally.something |= seen || before > 0,
-                Err(problem) => {
-                    tally.something = true;
-                    folder.intake.fail(&shown, problem)?;
-                }
-            }
-        }
-        for failed in found.failed {
-            folder.fail(&failed.label, failed.problem)?;
-        }
-        for image in found.images {
-            intake.add(image.found)?;
-        }
+        tally.something |= something;
     }
+    let failures = intake.failed;
     let storages = storage::read(parts, intake, file, separator)?;
+    storages.iter().for_each(|storage| explained.add(storage, intake.failed == failures));
     tally.something |= !storages.is_empty();
     tally.layouts.extend(storages);
+    tally.something |= left_over::tell(parts, intake, file, separator, &explained)?;
     Ok(())
+}
+
+/// Reads the images of one folder that is not in an archive of its own. Returns whether there was something, valid or not.
+fn one(folder: &mut Folder<'_, '_>, file: &str, separator: &str, tally: &mut Tally) -> Result<bool> {
+    let mut found = Layout::default();
+    let is_layout = tally.layouts.iter().any(|known| known == folder.path);
+    if is_layout {
+        match layout::read(folder) {
+            Ok(read) => found = read,
+            Err(problem) => return folder.intake.fail(folder.shown, problem).map(|()| true),
+        }
+    } else if folder.parts.size(&join(folder.path, "manifest.json")).is_ok_and(|size| size.is_none()) {
+        let message = "`index.json` is left out: there is no `oci-layout` beside it, so it is no image layout";
+        folder.intake.warn(folder.shown, message);
+        return Ok(false);
+    }
+    let mut something = is_layout;
+    if !found.complete {
+        // A folder that is an input has a name of its own; the name of a tar says nothing.
+        let name = match (folder.path, separator) {
+            ("", "/") => file.rsplit('/').next().unwrap_or_default(),
+            (path, _) => path,
+        };
+        match described(folder, name, &mut found, tally) {
+            Ok(seen) => something |= seen,
+            Err(problem) => {
+                something = true;
+                folder.intake.fail(folder.shown, problem)?;
+            }
+        }
+    }
+    for failed in found.failed {
+        folder.fail(&failed.label, failed.problem)?;
+    }
+    for image in found.images {
+        folder.intake.add(image.found)?;
+    }
+    Ok(something)
 }
 
 /// Reads what `manifest.json` describes: a list of images, or a registry's manifest of one image. Returns whether it does.

@@ -46,7 +46,7 @@ struct Seekable<'a> {
 
 /// Reads the tar in `window`.
 pub(crate) fn read_tar<'a>(intake: &mut Intake<'a>, window: Window<'a>, file: &str, nested: ReadNested) -> Result<()> {
-    let mut found = Files { files: BTreeMap::new(), links: HashMap::new() };
+    let mut found = Files::new(BTreeMap::new(), HashMap::new());
     let mut walked = window.part(0, window.size());
     let mut tar = TarReader::new(&mut walked, intake.limits.entries);
     tar.anything_after = window.is_device;
@@ -70,7 +70,7 @@ pub(crate) fn read_folder(
     nested: ReadNested,
 ) -> Result<()> {
     let files = files.into_iter().map(|(name, file)| (name, Spot::FileSystem(file))).collect();
-    let found = Files { files, links: HashMap::new() };
+    let found = Files::new(files, HashMap::new());
     Seekable::new(found, None, intake.meter).interpret(intake, folder, "/", nested)
 }
 
@@ -139,6 +139,10 @@ impl<'a> Seekable<'a> {
 impl Parts for Seekable<'_> {
     fn folders_with(&self, name: &str) -> Vec<String> {
         self.files.folders_with(name)
+    }
+
+    fn unasked(&self) -> Vec<String> {
+        self.files.unasked()
     }
 
     fn size(&self, path: &str) -> Result<Option<u64>> {

@@ -54,7 +54,7 @@ struct Sequential {
 /// Reads the tar in `source`.
 pub(crate) fn read_tar(intake: &mut Intake<'_>, source: &mut dyn Source, file: &str, nested: ReadNested) -> Result<()> {
     let mut tar = TarReader::new(source, intake.limits.entries);
-    let mut archive = Sequential { parts: Files { files: BTreeMap::new(), links: HashMap::new() }, kept: 0 };
+    let mut archive = Sequential { parts: Files::new(BTreeMap::new(), HashMap::new()), kept: 0 };
     let mut tally = Tally::default();
     while let Some(entry) = tar.next()? {
         match &entry.kind {
@@ -237,6 +237,10 @@ fn unusable(part: Option<&Part>, path: &str) -> Problem {
 impl Parts for Sequential {
     fn folders_with(&self, name: &str) -> Vec<String> {
         self.parts.folders_with(name)
+    }
+
+    fn unasked(&self) -> Vec<String> {
+        self.parts.unasked()
     }
 
     fn size(&self, path: &str) -> Result<Option<u64>> {

@@ -14,6 +14,7 @@ mod hostile_archives;
 mod hostile_content;
 mod large_layers;
 mod layouts;
+mod left_over;
 mod mounts;
 mod naming;
 mod parts;

@@ -2,7 +2,7 @@
 
 use airdock_registry::oci::{Algorithm, MediaType};
 
-use testkit::archive::{Files, index_of, layout, save_docker_26, tarred};
+use testkit::archive::{Files, index_of, layout, save_docker_26, tarred, untarred};
 use testkit::content::{gzip, hex};
 use testkit::image::Image;
 use testkit::ingest::{World, failures};
@@ -92,7 +92,7 @@ fn b2_of_two_records_of_an_image_the_one_that_fits_its_config_is_used() {
         ("docker 25rc2", sizes),
     ] {
         // The archive of Docker 26 with another manifest in the place of the right one.
-        let docker = files_of(&save_docker_26(std::slice::from_ref(&image)));
+        let docker = untarred(&save_docker_26(std::slice::from_ref(&image)));
         let mut files: Files = docker.into_iter().filter(|(path, _)| !path.ends_with(&hex(&good))).collect();
         files.insert(format!("blobs/sha256/{}", hex(&bad)), bad.clone());
         let index = String::from_utf8(files["index.json"].clone()).unwrap();
@@ -120,20 +120,6 @@ fn b2_of_two_records_of_an_image_the_one_that_fits_its_config_is_used() {
         let told = World::new().refused("x.tar", &tarred(&files));
         assert!(told.contains("fit") || told.contains("descriptor says 7"), "{what}: {told}");
     }
-}
-
-fn files_of(tar: &[u8]) -> Files {
-    let mut files = Files::new();
-    for entry in tar::Archive::new(tar).entries().unwrap() {
-        let mut entry = entry.unwrap();
-        let path = entry.path().unwrap().to_str().unwrap().to_owned();
-        let mut content = Vec::new();
-        std::io::Read::read_to_end(&mut entry, &mut content).unwrap();
-        if entry.header().entry_type().is_file() {
-            files.insert(path, content);
-        }
-    }
-    files
 }
 
 #[test]

@@ -52,7 +52,7 @@ pub(crate) fn items(bytes: &[u8], path: &str) -> Result<Option<Vec<Item>>> {
 
 /// Reads the images that `manifest.json` in `folder` lists and the layout, if there is one, does not hold.
 pub(crate) fn read(folder: &mut Folder<'_, '_>, items: &[Item], layout: &mut Layout) -> Result<()> {
-    for item in items.iter().take(folder.intake.limits.images) {
+    for item in items.iter().take(folder.intake.limits.images + 1) {
         let label = item.label();
         let config = digest_in_name(&item.config);
         let is_it = |failed: &Failed| failed.label == label || config.is_some() && failed.config == config;

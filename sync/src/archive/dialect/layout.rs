@@ -71,7 +71,12 @@ pub(crate) fn read(folder: &mut Folder<'_, '_>) -> Result<Layout> {
     if folder.parts.size(&path)?.is_none() {
         path = join(folder.path, "index.json");
     }
-    let Some(index) = folder.parts.document(&path, limit)? else { return Err(Problem::missing("index.json")) };
+    let Some(index) = folder.parts.document(&path, limit)? else {
+        return Err(Problem::Incomplete(
+            "it has an `oci-layout` and no `index.json`, which says what its blobs are: the copy was not finished"
+                .into(),
+        ));
+    };
     if let Some(version) = folder.parts.document(&join(folder.path, "oci-layout"), limit)? {
         let version = serde_json::from_slice(&version).map_err(|error| Problem::document("oci-layout", error));
         let LayoutVersion { image_layout_version: version } = version?;
@@ -82,12 +87,14 @@ pub(crate) fn read(folder: &mut Folder<'_, '_>) -> Result<Layout> {
     }
     let mut layout = Layout::default();
     let mut held = 0;
-    for root in roots(&index, &path)?.into_iter().take(folder.intake.limits.images) {
+    for root in roots(&index, &path)?.into_iter().take(folder.intake.limits.images + 1) {
         let label = root.names.label(&root.digest);
         layout.complete |= root.names.complete;
         // A layout may list content that is no manifest, and is read nevertheless.
         if let Some(kind) = root.media_type.as_ref().filter(|kind| kind.manifest_kind() == ManifestKind::Other) {
             let message = format!("`{label}` is no image and no artifact but `{kind}`; it is left out");
+            // Asked for, so that it is not told of twice.
+            folder.parts.size(&Arrangement::Layout(folder.path).blob(&root.digest))?;
             folder.intake.warn(folder.shown, message);
             continue;
         }
