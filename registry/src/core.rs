@@ -22,7 +22,7 @@ impl Core {
     /// Takes the data folder; blocks.
     pub(crate) fn open(settings: Settings) -> Result<Self, OpenError> {
         let folder = DataFolder::open(settings.data.clone())?;
-        let blobs = Blobs::new(&folder.layout);
+        let blobs = Blobs::open(&folder.layout)?;
         let catalog = Arc::new(Catalog::open(folder.layout.clone(), blobs.depot.clone())?);
         Ok(Self { settings, blobs, catalog, folder })
     }

@@ -1,5 +1,7 @@
 //! The errors of all use cases. Their HTTP answers are in `api::error`.
 
+use std::net::IpAddr;
+
 use crate::blobs::MediumError;
 use crate::catalog::IndexError;
 use crate::catalog::release::{KeptTag, ReleaseError};
@@ -83,6 +85,30 @@ pub enum Error {
     /// Too many uploads are open.
     #[error("{0} uploads are open, as many as are allowed; finish or cancel some, or wait until they expire")]
     TooManyUploads(usize),
+    /// A client's address has too many uploads open.
+    #[error(
+        "{limit} uploads from the address {client} are open, as many as one address may have; finish or cancel some, or \
+         wait until they expire: those without a byte do in minutes"
+    )]
+    TooManyUploadsOfClient {
+        /// The address.
+        client: IpAddr,
+        /// How many it may have.
+        limit: usize,
+    },
+    /// The content is not what the client requires before it is changed.
+    #[error(
+        "`{reference}` of `{repository}` {}, which `If-Match` or `If-None-Match` excludes; nothing was changed",
+        found.map_or_else(|| "is not there".to_owned(), |found| format!("is `{found}`"))
+    )]
+    PreconditionFailed {
+        /// The repository.
+        repository: RepositoryName,
+        /// The tag or digest that was to be changed.
+        reference: String,
+        /// What it is.
+        found: Option<Digest>,
+    },
     /// Deleting is switched off.
     #[error("deleting is switched off in this registry")]
     DeleteDisabled,
@@ -155,7 +181,8 @@ impl Error {
             Self::DigestMismatch { .. } => ErrorCode::DigestInvalid,
             Self::UploadUnknown(_) => ErrorCode::BlobUploadUnknown,
             Self::UploadBusy => ErrorCode::BlobUploadInvalid,
-            Self::TooManyUploads(_) => ErrorCode::TooManyRequests,
+            Self::TooManyUploads(_) | Self::TooManyUploadsOfClient { .. } => ErrorCode::TooManyRequests,
+            Self::PreconditionFailed { .. } => ErrorCode::Denied,
             Self::DeleteDisabled
             | Self::BlobInUse { .. }
             | Self::ReadOnly { .. }

@@ -20,7 +20,7 @@ pub mod server;
 mod settings;
 mod verify;
 
-pub use blobs::{Blob, MediumError};
+pub use blobs::{Blob, MediumError, UploadSummary};
 pub use catalog::release::{
     ImageState, KeptTag, ManifestName, ReleaseError, ReleaseImage, ReleaseKind, ReleaseRecord, ReleaseSignature,
     ReleaseSource, SourceKind, TagChange,
@@ -36,8 +36,8 @@ pub use mount::{MediumCheck, MountDraft, Mounted};
 pub use registry::Registry;
 pub use release::{BlobWriter, ReleaseDraft, ReleaseReport, Written};
 pub use repository::{
-    ContentKind, Description, Holder, Listed, Part, PutManifest, PutReference, ReferrersPage, Repository,
-    RepositoryPage, Summary, TagPage, Tagged, TaggedPage, Upload,
+    ContentKind, Description, Digests, Holder, Listed, Part, Precondition, PutManifest, PutReference, ReferrersPage,
+    Repository, RepositoryPage, Summary, TagPage, Tagged, TaggedPage, Upload,
 };
 pub use settings::{References, Settings};
 pub use verify::{Finding, MediumPosition, MediumRead, VerifyProgress, VerifyReport};

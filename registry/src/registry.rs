@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::SystemTime;
 
-use crate::blobs::Blob;
+use crate::blobs::{Blob, UploadSummary};
 use crate::catalog::Releases;
 use crate::catalog::{Origin, Provenance, RebuildReport, ServedManifest};
 use crate::charts::{ChartFile, ChartIndex, Charts};
@@ -15,7 +15,7 @@ use crate::disk::threads::{blocking, composed};
 use crate::error::Error;
 use crate::mount::{self, MediumCheck, MountDraft, Mounted};
 use crate::names::{self, RequestedName};
-use crate::oci::{Digest, RepositoryName, Tag, TagOrDigest};
+use crate::oci::{Digest, RepositoryName, Tag, TagOrDigest, UploadId};
 use crate::release::ReleaseDraft;
 use crate::repository::{
     Description, Holder, ReferrersPage, Repository, RepositoryPage, TagPage, TaggedPage, describe, pull, referrers,
@@ -68,14 +68,24 @@ impl Registry {
         self.core.folder.layout.root()
     }
 
-    /// Removes uploads to which nothing was added for the configured time before `now`; returns how many.
+    /// Removes uploads to which nothing was added for the configured time before `now`, and those without a byte after ten
+    /// minutes; returns how many.
     pub async fn sweep_uploads(&self, now: SystemTime) -> Result<usize, Error> {
         let core = self.core.clone();
-        blocking(move || {
-            let before = now.checked_sub(core.settings.upload_expiry).unwrap_or(SystemTime::UNIX_EPOCH);
-            Ok(core.blobs.uploads.sweep(before)?)
-        })
-        .await
+        blocking(move || Ok(core.blobs.uploads.sweep(now, core.settings.upload_expiry)?)).await
+    }
+
+    /// Every upload that is open, the oldest first.
+    pub async fn uploads(&self) -> Result<Vec<UploadSummary>, Error> {
+        let core = self.core.clone();
+        blocking(move || Ok(core.blobs.uploads.list()?)).await
+    }
+
+    /// Removes an upload, whoever holds it; says whether there was one to remove. A request that adds to it is told that it
+    /// is unknown. One whose content is becoming a blob is not removed.
+    pub async fn remove_upload(&self, id: UploadId) -> Result<bool, Error> {
+        let core = self.core.clone();
+        blocking(move || Ok(core.blobs.uploads.remove(id)?)).await
     }
 
     /// Rebuilds the index from the link files. What needs it waits meanwhile; manifests are served.

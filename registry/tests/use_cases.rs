@@ -206,6 +206,62 @@ async fn h33_uploads_are_bounded_and_the_abandoned_ones_are_swept() {
     assert_eq!(repository.upload_size(held.id()).await.unwrap(), 0);
 }
 
+#[tokio::test]
+async fn d07_an_upload_without_a_byte_expires_in_minutes_and_one_client_cannot_have_them_all() {
+    let folder = tempfile::tempdir().unwrap();
+    let registry = Registry::open(Settings { max_uploads: 1_200, ..settings(folder.path()) }).await.unwrap();
+    let by = |client: &str| registry.repository(name("a")).for_client(Some(client.parse().unwrap()));
+    let (greedy, other) = (by("2001:db8::1"), by("2001:db8:0:1::1"));
+    let mut with_a_byte = greedy.start_upload(Algorithm::Sha256).await.unwrap();
+    with_a_byte.append(Bytes::from_static(b"x")).await.unwrap();
+    let kept = with_a_byte.id();
+    with_a_byte.leave().unwrap();
+    for _ in 1..300 {
+        drop(greedy.start_upload(Algorithm::Sha256).await.unwrap());
+    }
+    // Another address of the same network is the same client.
+    for refused in [&greedy, &by("2001:db8::2")] {
+        let refused = refused.start_upload(Algorithm::Sha256).await;
+        assert!(matches!(refused, Err(Error::TooManyUploadsOfClient { limit: 300, .. })), "{refused:?}");
+    }
+    let held = other.start_upload(Algorithm::Sha256).await.unwrap();
+    assert_eq!(std::fs::read_dir(registry.data().join("uploads")).unwrap().count(), 1, "only one has a byte");
+    assert_eq!(registry.uploads().await.unwrap().len(), 301);
+    let minutes = SystemTime::now() + Duration::from_secs(11 * 60);
+    assert_eq!(
+        registry.sweep_uploads(minutes).await.unwrap(),
+        299,
+        "neither the one with a byte nor the one that is held"
+    );
+    greedy.start_upload(Algorithm::Sha256).await.unwrap();
+    assert_eq!(greedy.upload_size(kept).await.unwrap(), 1);
+    assert_eq!(other.upload_size(held.id()).await.unwrap(), 0);
+    assert!(registry.remove_upload(kept).await.unwrap() && !registry.remove_upload(kept).await.unwrap());
+    assert!(matches!(greedy.upload(kept).await, Err(Error::UploadUnknown(_))));
+    assert_eq!(std::fs::read_dir(registry.data().join("uploads")).unwrap().count(), 0);
+}
+
+#[tokio::test]
+async fn d07_whose_uploads_an_earlier_process_left_is_known_after_a_sweep() {
+    let folder = tempfile::tempdir().unwrap();
+    let limits = || Settings { max_uploads: 1_024, ..settings(folder.path()) };
+    let client = Some("192.0.2.7".parse().unwrap());
+    let registry = Registry::open(limits()).await.unwrap();
+    for _ in 0..256 {
+        let mut upload =
+            registry.repository(name("a")).for_client(client).start_upload(Algorithm::Sha256).await.unwrap();
+        upload.append(Bytes::from_static(b"x")).await.unwrap();
+    }
+    drop(registry);
+    let registry = Registry::open(limits()).await.unwrap();
+    assert_eq!(registry.sweep_uploads(SystemTime::now()).await.unwrap(), 0);
+    let refused = registry.repository(name("a")).for_client(client).start_upload(Algorithm::Sha256).await;
+    assert!(matches!(refused, Err(Error::TooManyUploadsOfClient { limit: 256, .. })), "{refused:?}");
+    let listed = registry.uploads().await.unwrap();
+    assert_eq!(listed.len(), 256);
+    assert!(listed.iter().all(|upload| upload.client == client && upload.size == 1 && !upload.is_held));
+}
+
 /// Fills a release with an image and commits it.
 async fn release(registry: &Registry, content: &[u8], tags: &[(&str, &str)]) -> Vec<(String, Outcome)> {
     let mut draft = registry.release(bundle());

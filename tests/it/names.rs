@@ -119,5 +119,59 @@ fn only_the_configured_upstreams_are_answered_for() {
     push_image(&client, "ghcr.io/a/b", "v1", &[]);
     assert_eq!(client.get("/v2/a/b/manifests/v1?ns=docker.io").expect(200).text(), manifest);
     let refused = client.get("/v2/a/b/manifests/v1?ns=ghcr.io").expect(404);
-    assert_eq!((refused.error_code(), refused.header("oci-namespace")), ("MANIFEST_UNKNOWN".into(), None));
+    assert_eq!((refused.error_code(), refused.header("oci-namespace")), ("NAME_UNKNOWN".into(), None));
+}
+
+#[test]
+fn d19_a_push_that_no_pull_would_find_is_refused_as_the_pull_is() {
+    let airdock = Airdock::builder().variable("AIRDOCK__NAMES__UPSTREAMS", "registry-1.docker.io").start();
+    let client = airdock.client();
+    let manifest = push_image(&client, "a/b", "v1", &[b"layer"]);
+    let long = "x".repeat(250);
+    for (path, ns, status, code, says) in [
+        ("a/b", "ghcr.io", 404, "NAME_UNKNOWN", "names.upstreams"),
+        (&*long, "docker.io", 400, "NAME_INVALID", "255"),
+        ("a/b", "-", 400, "NAME_INVALID", "-"),
+    ] {
+        let (layer, absent) = (digest("layer"), digest("absent"));
+        for (method, target) in [
+            ("GET", "manifests/v1".to_owned()),
+            ("PUT", "manifests/v1".into()),
+            ("DELETE", "manifests/v1".into()),
+            ("GET", format!("blobs/{layer}")),
+            ("DELETE", format!("blobs/{layer}")),
+            ("POST", "blobs/uploads/".into()),
+            ("POST", format!("blobs/uploads/?digest={absent}")),
+            ("POST", format!("blobs/uploads/?mount={layer}&from=a/b")),
+            ("GET", "tags/list".into()),
+            ("GET", format!("referrers/{layer}")),
+        ] {
+            let separator = if target.contains('?') { '&' } else { '?' };
+            let request = Request::new(method, &format!("/v2/{path}/{target}{separator}ns={ns}"));
+            let request = if method == "GET" { request } else { request.body(manifest.clone()) };
+            let refused = client.send(&request).expect(status);
+            assert_eq!(refused.error_code(), code, "{method} {target} {ns}");
+            assert!(refused.text().contains(says), "{}", refused.text());
+        }
+    }
+    assert_eq!(client.get("/v2/_catalog").expect(200).json()["repositories"], serde_json::json!(["a/b"]));
+    assert_eq!(client.get("/v2/a/b/manifests/v1").expect(200).text(), manifest);
+    // Every spelling of an allowed host is that host.
+    push_blob(&client, "docker.io/c/d", b"here");
+    for ns in ["docker.io", "index.docker.io"] {
+        client.get(&format!("/v2/c/d/blobs/{}?ns={ns}", digest("here"))).expect(200);
+    }
+}
+
+#[test]
+fn d19_a_push_by_another_spelling_of_a_host_is_pulled_by_the_same() {
+    let airdock = Airdock::start();
+    let client = airdock.client();
+    for name in ["index.docker.io/team/app", "docker.io/team/app2", "reg.local_5000/x/y", "mirror_5000/x/y"] {
+        let manifest = push_image(&client, name, "v1", &[b"layer"]);
+        assert_eq!(client.get(&format!("/v2/{name}/manifests/v1")).expect(200).text(), manifest, "{name}");
+    }
+    client.get("/v2/x/y/manifests/v1?ns=mirror%3A5000").expect(200);
+    client.get("/v2/mirror_5000/x/y/manifests/v1?ns=mirror%3A5000").expect(200);
+    client.get("/v2/team/app/manifests/v1?ns=docker.io").expect(200);
 }

@@ -259,3 +259,103 @@ fn the_same_blob_from_many_clients_at_once_is_taken_from_each() {
         assert!(airdock.client().get(&target).expect(200).body == content);
     }
 }
+
+/// Begins a request with a body of ten bytes, and returns once the server has the first five.
+fn begin_with_half(client: &Client, location: &str, request: &str) -> testkit::client::Connection {
+    let mut connection = client.connect();
+    connection.write(format!("{request} HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n01234").as_bytes()).unwrap();
+    while status(client, location) < 4 {
+        thread::sleep(Duration::from_millis(5));
+    }
+    connection
+}
+
+#[test]
+fn d17_a_request_whose_upload_was_cancelled_under_it_is_told_so() {
+    let airdock = Airdock::start();
+    let client = airdock.client();
+    for method in ["PATCH", "PUT"] {
+        let location = start_upload(&client, "a");
+        let target = match method {
+            "PATCH" => location.clone(),
+            _ => format!("{location}?digest={}", digest("0123456789")),
+        };
+        let mut held = begin_with_half(&client, &location, &format!("{method} {target}"));
+        client.delete(&location).expect(204);
+        assert_eq!(client.get(&location).expect(404).error_code(), "BLOB_UPLOAD_UNKNOWN", "at once, though it is held");
+        client.delete(&location).expect(404);
+        held.write(b"56789").unwrap();
+        let answer = held.read_response(method).unwrap();
+        assert_eq!((answer.status, answer.error_code().as_str()), (404, "BLOB_UPLOAD_UNKNOWN"), "{method}");
+        patch(&client, &location, None, b"x").expect(404);
+        assert_eq!(open_uploads(&airdock), 0);
+    }
+    client.get(&format!("/v2/a/blobs/{}", digest("0123456789"))).expect(404);
+}
+
+#[test]
+fn d17_of_a_cancellation_and_a_closing_put_exactly_one_succeeds() {
+    let airdock = Airdock::start();
+    let client = airdock.client();
+    let (mut closed, mut cancelled) = (0, 0);
+    for round in 0..120_u64 {
+        let content = [noise(400_000), round.to_be_bytes().to_vec()].concat();
+        let location = start_upload(&client, "a");
+        patch(&client, &location, None, &content).expect(202);
+        let (put, delete) = thread::scope(|scope| {
+            let put = scope.spawn(|| finish(&airdock.client(), &location, &digest(&content), b"").status);
+            let delete = scope.spawn(|| {
+                thread::sleep(Duration::from_micros(round * 100));
+                airdock.client().delete(&location).status
+            });
+            (put.join().unwrap(), delete.join().unwrap())
+        });
+        let blob = client.get(&format!("/v2/a/blobs/{}", digest(&content))).status;
+        match (put, delete, blob) {
+            (201, 404, 200) => closed += 1,
+            (404, 204, 404) => cancelled += 1,
+            other => panic!("round {round}: {other:?}"),
+        }
+    }
+    assert!(closed + cancelled == 120 && open_uploads(&airdock) == 0);
+}
+
+#[test]
+fn d17_of_a_cancellation_and_a_chunk_no_byte_is_accepted_that_is_thrown_away() {
+    let airdock = Airdock::start();
+    let client = airdock.client();
+    for round in 0..60_u64 {
+        let location = start_upload(&client, "a");
+        let (sent, cancelled) = thread::scope(|scope| {
+            let sent = scope.spawn(|| patch(&airdock.client(), &location, None, b"content").status);
+            let cancelled = scope.spawn(|| {
+                thread::sleep(Duration::from_micros(round * 30));
+                airdock.client().delete(&location).status
+            });
+            (sent.join().unwrap(), cancelled.join().unwrap())
+        });
+        assert!(matches!((sent, cancelled), (202 | 404, 204)), "{sent} {cancelled}");
+        client.get(&location).expect(404);
+    }
+    assert_eq!(open_uploads(&airdock), 0);
+}
+
+#[test]
+fn d07_uploads_without_a_byte_cost_no_disk_and_none_is_left_after_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let airdock = Airdock::over(folder.path());
+    let client = airdock.client();
+    let mut connection = client.connect();
+    let mut begin = || connection.send(&Request::new("POST", "/v2/a/blobs/uploads/").body(""));
+    // The share of one address: a quarter of what there may be in all.
+    for _ in 0..2_500 {
+        begin().expect(202);
+    }
+    let refused = begin().expect(429);
+    assert_eq!(refused.error_code(), "TOOMANYREQUESTS");
+    assert!(refused.text().contains("127.0.0.1") && refused.text().contains("in minutes"), "{}", refused.text());
+    assert_eq!(open_uploads(&airdock), 0);
+    drop(airdock);
+    let airdock = Airdock::over(folder.path());
+    start_upload(&airdock.client(), "a");
+}

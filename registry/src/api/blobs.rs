@@ -2,12 +2,13 @@
 
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 
-use super::Arrival;
 use super::body::{Body, multipart};
+use super::conditions::not_modified;
 use super::error::Error;
-use super::headers::{empty, identify, insert, not_modified, ranges_apply};
+use super::headers::{empty, identify, insert, ranges_apply};
+use super::{Arrival, log};
 use crate::names::RequestedName;
-use crate::oci::{ByteRange, Digest, MediaType, RangeSet, RequestedRanges};
+use crate::oci::{ByteRange, Digest, MediaType, RangeSet, RequestedRanges, TagOrDigest};
 use crate::{Registry, Repository};
 
 pub(super) async fn pull(
@@ -18,7 +19,7 @@ pub(super) async fn pull(
     digest: &Digest,
 ) -> Result<Response<Body>, Error> {
     let blob = registry.blob(name, digest).await?;
-    if let Some(response) = not_modified(headers, digest) {
+    if let Some(response) = not_modified(headers, digest)? {
         return Ok(response);
     }
     if blob.unverified().is_some() {
@@ -51,8 +52,13 @@ pub(super) async fn pull(
     Ok(response)
 }
 
-pub(super) async fn delete(repository: &Repository, digest: &Digest) -> Result<Response<Body>, Error> {
+pub(super) async fn delete(
+    repository: &Repository,
+    digest: &Digest,
+    arrival: &Arrival,
+) -> Result<Response<Body>, Error> {
     repository.delete_blob(digest).await?;
+    log::deleted(arrival, repository.name(), &TagOrDigest::Digest(*digest), &[]);
     Ok(empty(StatusCode::ACCEPTED))
 }
 

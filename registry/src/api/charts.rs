@@ -6,8 +6,9 @@ use http::{HeaderMap, HeaderValue, Response, header};
 use super::Arrival;
 use super::blobs;
 use super::body::Body;
+use super::conditions::not_modified;
 use super::error::Error;
-use super::headers::{content, identify, not_modified};
+use super::headers::{content, identify};
 use crate::Registry;
 use crate::names::RequestedName;
 use crate::oci::RepositoryName;
@@ -19,7 +20,7 @@ pub(super) async fn index(
 ) -> Result<Response<Body>, Error> {
     let folder = folder.map_or("", RepositoryName::as_str);
     let index = registry.chart_index(folder).await?;
-    if let Some(response) = not_modified(fields, &index.digest) {
+    if let Some(response) = not_modified(fields, &index.digest)? {
         return Ok(response);
     }
     let mut response = content(HeaderValue::from_static("application/yaml"), index.yaml);

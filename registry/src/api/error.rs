@@ -1,10 +1,7 @@
 //! The only place where an error becomes a status, a code and a body.
 //!
 //! The message for the client says what failed, on what, and what to do next. Paths and causes are for the operator
-//! only: they go to the log, and the client gets the request id that finds them there.
-
-use std::error::Error as StdError;
-use std::fmt::Write as _;
+//! only: they go to the log (`log`), and the client gets the request id that finds them there.
 
 use http::{HeaderValue, Response, StatusCode, header};
 use serde_json::{Value, json};
@@ -40,6 +37,8 @@ pub(super) enum Error {
     OutOfOrder { repository: RepositoryName, id: UploadId, size: u64 },
     #[error("`{digest}` has {size} bytes, and no part of them was asked for")]
     RangeNotSatisfiable { digest: Digest, size: u64 },
+    #[error("the content has digest `{0}`, which `If-Match` excludes")]
+    NotMatched(Digest),
     #[error("the request could not be finished")]
     Panicked,
 }
@@ -48,8 +47,6 @@ impl Error {
     pub(super) fn into_response(self, request: Option<RequestId>) -> Response<Body> {
         let (status, code) = self.meaning();
         if status.is_server_error() {
-            let id = request.map(|request| request.to_string());
-            tracing::error!(request = id, error = causes(&self), "a request failed");
             let mut response = match &self {
                 // Only an operator with the medium can fix this, so the response names the file on it.
                 Self::Registry(RegistryError::Medium(problem)) => body(status, code, &problem.to_string(), None),
@@ -60,7 +57,6 @@ impl Error {
             }
             return response;
         }
-        tracing::debug!(status = status.as_u16(), code = code.to_string(), error = %self, "refused");
         let mut response = body(status, code, &self.to_string(), self.detail());
         match &self {
             Self::Request(InvalidRequest::Method(allowed)) => {
@@ -75,7 +71,7 @@ impl Error {
             Self::RangeNotSatisfiable { size, .. } => {
                 headers::insert(&mut response, header::CONTENT_RANGE, format!("bytes */{size}"));
             }
-            Self::Registry(RegistryError::TooManyUploads(_)) => {
+            Self::Registry(RegistryError::TooManyUploads(_) | RegistryError::TooManyUploadsOfClient { .. }) => {
                 response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("10"));
             }
             _ => {}
@@ -84,7 +80,7 @@ impl Error {
     }
 
     /// The status and the code. A code can go with several statuses, so neither follows from the other.
-    fn meaning(&self) -> (StatusCode, ErrorCode) {
+    pub(super) fn meaning(&self) -> (StatusCode, ErrorCode) {
         match self {
             Self::Request(refused) => match refused {
                 InvalidRequest::NoEndpoint(_) | InvalidRequest::NoChart(_) => {
@@ -96,6 +92,9 @@ impl Error {
                 InvalidRequest::Name(_) | InvalidRequest::Namespace(_) => {
                     (StatusCode::BAD_REQUEST, ErrorCode::NameInvalid)
                 }
+                InvalidRequest::NameTooLong { .. } => (StatusCode::BAD_REQUEST, ErrorCode::NameInvalid),
+                // As for content that is not there: containerd goes on to the next of its mirrors.
+                InvalidRequest::Upstream(_) => (StatusCode::NOT_FOUND, ErrorCode::NameUnknown),
                 InvalidRequest::Digest(_) | InvalidRequest::NoDigest => {
                     (StatusCode::BAD_REQUEST, ErrorCode::DigestInvalid)
                 }
@@ -116,6 +115,7 @@ impl Error {
             Self::NotAsAnnounced(_) => (StatusCode::BAD_REQUEST, ErrorCode::SizeInvalid),
             Self::OutOfOrder { .. } => (StatusCode::RANGE_NOT_SATISFIABLE, ErrorCode::BlobUploadInvalid),
             Self::RangeNotSatisfiable { .. } => (StatusCode::RANGE_NOT_SATISFIABLE, ErrorCode::Unsupported),
+            Self::NotMatched(_) => (StatusCode::PRECONDITION_FAILED, ErrorCode::Denied),
             Self::Panicked => (StatusCode::INTERNAL_SERVER_ERROR, ErrorCode::Unknown),
         }
     }
@@ -146,13 +146,16 @@ fn registry_status(error: &RegistryError) -> StatusCode {
         | RegistryError::DigestMismatch { .. }
         | RegistryError::SizeInvalid { .. } => StatusCode::BAD_REQUEST,
         RegistryError::UploadBusy => StatusCode::RANGE_NOT_SATISFIABLE,
+        RegistryError::PreconditionFailed { .. } => StatusCode::PRECONDITION_FAILED,
         // The conformance suite takes 400 and 409 as failures, and 405 as "not supported".
         RegistryError::DeleteDisabled | RegistryError::BlobInUse { .. } | RegistryError::ReadOnly { .. } => {
             StatusCode::METHOD_NOT_ALLOWED
         }
         // No client request leads to these.
         RegistryError::Conflicts(_) | RegistryError::Release(_) => StatusCode::CONFLICT,
-        RegistryError::TooManyUploads(_) => StatusCode::TOO_MANY_REQUESTS,
+        RegistryError::TooManyUploads(_) | RegistryError::TooManyUploadsOfClient { .. } => {
+            StatusCode::TOO_MANY_REQUESTS
+        }
         RegistryError::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
         // A medium that was removed may come back: 503. A damaged one stays damaged: 500.
         RegistryError::Medium(MediumError::Damaged { .. }) => StatusCode::INTERNAL_SERVER_ERROR,
@@ -171,17 +174,6 @@ pub(crate) fn failure(status: StatusCode, code: ErrorCode, request: Option<Reque
     };
     let detail = request.map(|request| json!({ "request": request.to_string() }));
     body(status, code, message, detail)
-}
-
-/// An error and its chain of causes, in one line.
-fn causes(error: &dyn StdError) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        let _ = write!(text, ": {cause}");
-        next = cause.source();
-    }
-    text
 }
 
 fn body(status: StatusCode, code: ErrorCode, message: &str, detail: Option<Value>) -> Response<Body> {

@@ -4,14 +4,14 @@
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 
-use super::Shared;
 use super::body::Body;
+use super::conditions::not_modified;
 use super::error::Error;
 use super::headers::{
     self, AIRDOCK_PROVENANCE, DOCKER_CONTENT_DIGEST, OCI_SUBJECT, OCI_TAG, content, empty, identify, insert,
-    not_modified,
 };
 use super::request_body::RequestBody;
+use super::{Arrival, Shared, log};
 use crate::names::RequestedName;
 use crate::oci::{InvalidManifest, MAX_MANIFEST_SIZE, Manifest, Tag, TagOrDigest};
 use crate::{Provenance, PutReference, Registry, Repository};
@@ -29,7 +29,7 @@ pub(super) async fn pull(
     reference: &TagOrDigest,
 ) -> Result<Response<Body>, Error> {
     let manifest = registry.manifest(name, reference).await?;
-    let mut response = match not_modified(fields, &manifest.digest) {
+    let mut response = match not_modified(fields, &manifest.digest)? {
         Some(response) => response,
         None => {
             let mut response = content(headers::media_type(&manifest.media_type), manifest.bytes);
@@ -81,8 +81,13 @@ pub(super) async fn push(
     Ok(response)
 }
 
-pub(super) async fn delete(repository: &Repository, reference: &TagOrDigest) -> Result<Response<Body>, Error> {
-    repository.delete_manifest(reference).await?;
+pub(super) async fn delete(
+    repository: &Repository,
+    reference: &TagOrDigest,
+    arrival: &Arrival,
+) -> Result<Response<Body>, Error> {
+    let tags = repository.delete_manifest(reference).await?;
+    log::deleted(arrival, repository.name(), reference, &tags);
     Ok(empty(StatusCode::ACCEPTED))
 }
 

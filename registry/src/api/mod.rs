@@ -8,16 +8,19 @@
 mod blobs;
 pub mod body;
 mod charts;
+mod conditions;
 mod endpoint;
 mod error;
 mod headers;
 mod lists;
+mod log;
 mod manifests;
 mod request_body;
 mod uploads;
 
 use std::convert::Infallible;
 use std::fmt;
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -45,6 +48,8 @@ pub struct Arrival {
     pub request: Option<RequestId>,
     /// Set when the connection can send ranges of files itself; without it, bodies are read into memory.
     pub windows: Option<Arc<FileWindows>>,
+    /// The client's address: for the log, and for what one client may hold.
+    pub client: Option<IpAddr>,
 }
 
 /// Identifies one request in logs: `<connection>-<request>`.
@@ -131,15 +136,15 @@ where
     let arrival = parts.extensions.remove::<Arrival>().unwrap_or_default();
     let mut body = RequestBody::new(body, &parts.headers, &shared.settings);
     let mut namespace = None;
-    let answered = match Endpoint::parse(&parts.method, &parts.uri, shared.registry.names()) {
+    let mut response = match Endpoint::parse(&parts.method, &parts.uri, shared.registry.names()) {
         Ok(endpoint) => {
             namespace = endpoint.name().and_then(|name| name.ns.clone());
             // Authorisation belongs here, on `endpoint.access()`: no handler has run yet.
-            handle(shared, &endpoint, &parts, &arrival, &mut body).await
+            let answered = handle(shared, &endpoint, &parts, &arrival, &mut body).await;
+            answered.unwrap_or_else(|error| refuse(error, &parts, Some(&endpoint), &arrival))
         }
-        Err(refused) => Err(Error::Request(refused)),
+        Err(refused) => refuse(Error::Request(refused), &parts, None, &arrival),
     };
-    let mut response = answered.unwrap_or_else(|error| error.into_response(arrival.request));
     if !body.settle().await && parts.version < Version::HTTP_2 {
         // HTTP/1.1 would read the rest of the body as the next request.
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
@@ -157,6 +162,11 @@ where
     response
 }
 
+fn refuse(error: Error, parts: &Parts, endpoint: Option<&Endpoint>, arrival: &Arrival) -> Response<Body> {
+    log::refused(&error, error.meaning(), parts, endpoint, arrival);
+    error.into_response(arrival.request)
+}
+
 /// One handler per endpoint. All but the pulls are boxed: otherwise every pull would allocate and move the larger state
 /// of a push.
 async fn handle(
@@ -167,7 +177,8 @@ async fn handle(
     body: &mut RequestBody,
 ) -> Result<Response<Body>, Error> {
     let (registry, fields) = (&shared.registry, &parts.headers);
-    let target = |name: &RequestedName| registry.repository(name.write_target().clone());
+    let target = |name: &RequestedName| registry.repository(name.write_target().clone()).for_client(arrival.client);
+    let conditional = |name: &RequestedName| target(name).only_if(conditions::precondition(fields));
     let (name, action) = match endpoint {
         Endpoint::In(name, action) => (name, action),
         Endpoint::Check | Endpoint::Root => return Ok(check()),
@@ -196,10 +207,10 @@ async fn handle(
         Action::UploadStatus(id) => Box::pin(uploads::status(&target(name), *id)).await,
         Action::CancelUpload(id) => Box::pin(uploads::cancel(&target(name), *id)).await,
         Action::PushManifest(reference) => {
-            Box::pin(manifests::push(shared, fields, &target(name), reference.clone(), body)).await
+            Box::pin(manifests::push(shared, fields, &conditional(name), reference.clone(), body)).await
         }
-        Action::DeleteManifest(reference) => Box::pin(manifests::delete(&target(name), reference)).await,
-        Action::DeleteBlob(digest) => Box::pin(blobs::delete(&target(name), digest)).await,
+        Action::DeleteManifest(reference) => Box::pin(manifests::delete(&conditional(name), reference, arrival)).await,
+        Action::DeleteBlob(digest) => Box::pin(blobs::delete(&conditional(name), digest, arrival)).await,
     }
 }
 

@@ -678,8 +678,9 @@ async fn a_failure_of_the_disk_is_500_without_its_paths() {
     let uploads = world.api.0.registry.data().join("uploads");
     std::fs::remove_dir_all(&uploads).unwrap();
     std::fs::write(&uploads, "no folder").unwrap();
-    let arrival = Arrival { request: Some(RequestId { connection: 7, request: 3 }), windows: None };
-    let request = Request::post("/v2/a/blobs/uploads/").extension(arrival).body(Full::<Bytes>::default()).unwrap();
+    let arrival = Arrival { request: Some(RequestId { connection: 7, request: 3 }), ..Arrival::default() };
+    let target = format!("/v2/a/blobs/uploads/?digest={}", Algorithm::Sha256.digest(b"x"));
+    let request = Request::post(target).extension(arrival).body(Full::new(Bytes::from_static(b"x"))).unwrap();
     let response = world.api.clone().oneshot(request).await.unwrap();
     assert_eq!(response.status(), 500);
     let body = response.into_body().collect().await.unwrap().to_bytes();

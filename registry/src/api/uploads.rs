@@ -65,7 +65,11 @@ pub(super) async fn append(
 ) -> Result<Response<Body>, Error> {
     let mut upload = take(repository, id).await?;
     receive(repository, &mut upload, headers, body).await?;
-    let Some(digest) = digest else { return Ok(progress(StatusCode::ACCEPTED, repository, id, upload.size())) };
+    let Some(digest) = digest else {
+        // Said only of bytes that are kept: the upload may have been cancelled meanwhile.
+        let size = upload.leave()?;
+        return Ok(progress(StatusCode::ACCEPTED, repository, id, size));
+    };
     upload.finish(digest).await?;
     Ok(created(repository, &digest))
 }

@@ -26,12 +26,13 @@ pub(crate) use medium::{Medium, Unfinished, re_hash};
 pub(crate) use medium_blob::{MediumBlob, MediumFile, Trust};
 pub use medium_error::MediumError;
 pub(crate) use place::{Answer, Depot, Place};
+pub use upload::UploadSummary;
 pub(crate) use upload::{OpenUpload, Uploads};
 pub(crate) use write_behind::WriteBehind;
 pub(crate) use writer::{Adopted, Sealed, Writer};
 
 use crate::cache::Cache;
-use crate::disk::Layout;
+use crate::disk::{DiskError, Layout};
 use crate::error::Error;
 use crate::oci::Digest;
 
@@ -51,13 +52,14 @@ pub(crate) struct Blobs {
 }
 
 impl Blobs {
-    pub(crate) fn new(layout: &Layout) -> Self {
-        Self {
+    /// Opens the places of a data folder; blocks.
+    pub(crate) fn open(layout: &Layout) -> Result<Self, DiskError> {
+        Ok(Self {
             open: Cache::new(kept_open(), OPEN),
             depot: Files::new(layout.clone()),
-            uploads: Uploads::new(layout.clone()),
+            uploads: Uploads::open(layout.clone())?,
             media: RwLock::default(),
-        }
+        })
     }
 
     /// Serves a medium's blobs from now on.

@@ -226,7 +226,7 @@ async fn a_damaged_blob_is_set_aside_unless_it_was_brought_anew_meanwhile() {
 async fn the_nearest_place_that_gives_a_blob_serves_it_and_a_damaged_file_is_passed_over_for_a_medium() {
     let folder = tempfile::tempdir().unwrap();
     let data = DataFolder::open(folder.path().join("data")).unwrap();
-    let blobs = Blobs::new(&data.layout);
+    let blobs = Blobs::open(&data.layout).unwrap();
     let (content, path) = (contents().remove(2), folder.path().join("medium"));
     std::fs::write(&path, &content).unwrap();
     let (wanted, size) = (digest(&content), content.len() as u64);

@@ -129,12 +129,18 @@ impl Sealed {
         Self { path, file: Some(file), temporary: false, digest, size }
     }
 
-    /// Makes the content durable, and then renames it to `path`.
-    pub(super) fn place(&mut self, path: &Path) -> Result<(), DiskError> {
+    /// Makes the content durable; the name follows.
+    pub(crate) fn sync(&mut self) -> Result<(), DiskError> {
         if let Some(file) = &self.file {
             file.sync_all().on("sync", &self.path)?;
             self.file = None;
         }
+        Ok(())
+    }
+
+    /// Makes the content durable, and then renames it to `path`.
+    pub(super) fn place(&mut self, path: &Path) -> Result<(), DiskError> {
+        self.sync()?;
         fs::rename(&self.path, path).on("put in place", path)?;
         self.temporary = false;
         Ok(())

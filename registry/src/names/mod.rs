@@ -28,6 +28,9 @@ impl Settings {
     /// Whether requests may name this upstream.
     #[must_use]
     pub fn allows(&self, ns: &Namespace) -> bool {
-        self.upstreams.iter().any(|allowed| allowed == "*" || allowed == ns.as_str())
+        // Another spelling of the same host counts too: `index.docker.io`, `GHCR.io`.
+        let same =
+            |allowed: &String| allowed == ns.as_str() || allowed.parse().is_ok_and(|allowed: Namespace| allowed == *ns);
+        self.upstreams.iter().any(|allowed| allowed == "*" || same(allowed))
     }
 }

@@ -33,11 +33,11 @@ impl RequestedName {
         self.internal.then_some(&self.path).into_iter().chain(mirrored.iter().flatten())
     }
 
-    /// The one repository a push or a delete applies to: under the upstream of `?ns=` when there is one, else the path
-    /// as it is.
+    /// The one repository a push or a delete applies to, which a read of the same name looks in first: under the upstream of
+    /// `?ns=` or of the path when there is one, else the path as it is.
     #[must_use]
     pub fn write_target(&self) -> &RepositoryName {
-        self.ns.as_ref().and(self.mirrored[0].as_ref()).unwrap_or(&self.path)
+        if self.internal { &self.path } else { self.mirrored[0].as_ref().unwrap_or(&self.path) }
     }
 }
 
@@ -55,6 +55,10 @@ pub fn resolve(settings: &Settings, path: RepositoryName, ns: Option<Namespace>)
     let allowed = ns.as_ref().is_none_or(|ns| settings.allows(ns));
     let mirrored = match (&ns, &prefix) {
         (Some(ns), Some((host, rest))) if host == ns => mirrored(&path, ns, rest),
+        // A host without a dot is no upstream by itself, but it is one beside its own `ns`.
+        (Some(ns), None) if path.split_first().0 == ns.component() => {
+            mirrored(&path, ns, path.split_first().1.unwrap_or(path.as_str()))
+        }
         (Some(ns), _) => mirrored(&path, ns, path.as_str()),
         (None, Some((host, rest))) => mirrored(&path, host, rest),
         (None, None) => mirrored(&path, &settings.default_upstream, path.as_str()),
@@ -117,6 +121,9 @@ mod tests {
         assert_eq!(names("x/y", Some("reg.local:5000")), ["reg.local_5000/x/y"]);
         assert_eq!(names("reg.local_5000/x/y", Some("reg.local:5000")), ["reg.local_5000/x/y"]);
         assert_eq!(names("reg.local_5000/x/y", None), ["reg.local_5000/x/y"]);
+        assert_eq!(names("x/y", Some("mirror:5000")), ["mirror_5000/x/y"]);
+        assert_eq!(names("mirror_5000/x/y", Some("mirror:5000")), ["mirror_5000/x/y"], "override_path, without a dot");
+        assert_eq!(names("mirror_5000", Some("mirror:5000")), ["mirror_5000/mirror_5000"]);
     }
 
     #[test]
@@ -152,16 +159,26 @@ mod tests {
 
     #[test]
     fn an_upstream_that_is_not_allowed_means_nothing() {
-        let settings = Settings { upstreams: vec!["docker.io".into()], ..Settings::default() };
+        let settings = Settings { upstreams: vec!["index.docker.io".into()], ..Settings::default() };
         assert_eq!(requested(&settings, "x", Some("ghcr.io")).candidates().count(), 0);
+        assert_eq!(
+            requested(&settings, "x/y", Some("docker.io")).candidates().count(),
+            1,
+            "another spelling of the host"
+        );
     }
 
     #[test]
-    fn a_push_goes_to_one_repository() {
+    fn d19_a_push_goes_to_one_repository_and_a_pull_of_the_same_name_looks_there_first() {
         let target =
             |path: &str, ns: Option<&str>| requested(&Settings::default(), path, ns).write_target().to_string();
         assert_eq!(target("zenml/zenml", None), "zenml/zenml");
         assert_eq!(target("x/y", Some("ghcr.io")), "ghcr.io/x/y");
         assert_eq!(target("ghcr.io/x/y", Some("ghcr.io")), "ghcr.io/x/y");
+        assert_eq!(target("index.docker.io/x/y", None), "docker.io/x/y");
+        for (path, ns) in [("zenml/zenml", None), ("x/y", Some("ghcr.io")), ("index.docker.io/x/y", None), ("a", None)]
+        {
+            assert_eq!(names(path, ns)[0], target(path, ns), "{path}");
+        }
     }
 }

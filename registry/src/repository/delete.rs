@@ -13,7 +13,8 @@ impl Repository {
     /// Removes a tag, or a manifest with all tags that point at it. Returns the removed tags.
     ///
     /// # Errors
-    /// [`Error::DeleteDisabled`]; [`Error::ManifestUnknown`]; [`Error::ReadOnly`] when only a mounted medium has it.
+    /// [`Error::DeleteDisabled`]; [`Error::ManifestUnknown`]; [`Error::ReadOnly`] when only a mounted medium has it;
+    /// [`Error::PreconditionFailed`].
     ///
     /// # Durability
     /// Durable when it returns: tags are removed first, then the manifest's link.
@@ -58,7 +59,12 @@ impl Repository {
         self.check_allowed()?;
         let write = self.core.catalog.files.write(&self.name).await?;
         let (core, name, digest) = (self.core.clone(), self.name.clone(), *digest);
+        let precondition = self.precondition.clone();
         composed(async move || {
+            if !precondition.is_empty() {
+                let found = core.catalog.visible(&name, &digest).await?.map(|_| digest);
+                precondition.check_found(&name, &digest.to_string(), found)?;
+            }
             if let Some(manifest) = core.catalog.files.user(&name, &digest).await? {
                 return Err(Error::BlobInUse { digest, manifest });
             }
@@ -79,14 +85,20 @@ impl Repository {
 
     async fn delete_tag(&self, tag: Tag) -> Result<Option<Vec<Tag>>, Error> {
         let write = self.core.catalog.files.write(&self.name).await?;
-        let changes = Changes { unlinked_tags: vec![tag.clone()], ..Changes::of(self.name.clone()) };
-        Ok(write.commit(changes).await?.then(|| vec![tag]))
+        let (core, name, precondition) = (self.core.clone(), self.name.clone(), self.precondition.clone());
+        composed(async move || {
+            precondition.check(&core.catalog, &name, &TagOrDigest::Tag(tag.clone())).await?;
+            let changes = Changes { unlinked_tags: vec![tag.clone()], ..Changes::of(name) };
+            Ok(write.commit(changes).await?.then(|| vec![tag]))
+        })
+        .await
     }
 
     async fn delete_digest(&self, digest: Digest) -> Result<Option<Vec<Tag>>, Error> {
         let write = self.core.catalog.files.write(&self.name).await?;
-        let (core, name) = (self.core.clone(), self.name.clone());
+        let (core, name, precondition) = (self.core.clone(), self.name.clone(), self.precondition.clone());
         composed(async move || {
+            precondition.check(&core.catalog, &name, &TagOrDigest::Digest(digest)).await?;
             let Some(found) = core.catalog.files.manifest(&name, &digest).await? else { return Ok(None) };
             let unlinked_manifests = vec![(digest, Arc::new(ServedManifest::parse(found)?))];
             let unlinked_tags = core.catalog.files.tags_of(&name, &digest).await?;

@@ -6,18 +6,21 @@
 mod carry;
 mod delete;
 pub(crate) mod describe;
+mod precondition;
 pub(crate) mod pull;
 mod push;
 pub(crate) mod referrers;
 pub(crate) mod tags;
 mod upload;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::core::Core;
 use crate::oci::RepositoryName;
 
 pub use describe::{ContentKind, Description, Holder, Listed, Part, Summary, Tagged, TaggedPage};
+pub use precondition::{Digests, Precondition};
 pub use push::{PutManifest, PutReference};
 pub use referrers::ReferrersPage;
 pub use tags::{RepositoryPage, TagPage};
@@ -28,11 +31,27 @@ pub use upload::Upload;
 pub struct Repository {
     core: Arc<Core>,
     name: RepositoryName,
+    client: Option<IpAddr>,
+    precondition: Precondition,
 }
 
 impl Repository {
     pub(crate) const fn new(core: Arc<Core>, name: RepositoryName) -> Self {
-        Self { core, name }
+        Self { core, name, client: None, precondition: Precondition { matches: None, none_matches: None } }
+    }
+
+    /// The same repository, changed for a client with this address: each may have so many uploads.
+    #[must_use]
+    pub fn for_client(mut self, client: Option<IpAddr>) -> Self {
+        self.client = client;
+        self
+    }
+
+    /// The same repository, whose manifests, tags and blobs are put and deleted only if what is there fits.
+    #[must_use]
+    pub fn only_if(mut self, precondition: Precondition) -> Self {
+        self.precondition = precondition;
+        self
     }
 
     /// Its name.

@@ -9,7 +9,7 @@ use crate::core::Core;
 use crate::disk::threads::composed;
 use crate::error::Error;
 use crate::names::RequestedName;
-use crate::oci::{Algorithm, Digest, Manifest, Reference, RepositoryName, Tag};
+use crate::oci::{Algorithm, Digest, Manifest, Reference, RepositoryName, Tag, TagOrDigest};
 use crate::settings::References;
 
 use super::{Repository, carry};
@@ -40,7 +40,8 @@ impl Repository {
     /// # Errors
     /// [`Error::DigestMismatch`] when it does not have the digest it was pushed by; [`Error::ManifestBlobUnknown`] when
     /// it names what the repository does not have (unless references are lax); [`Error::SizeInvalid`]; [`Error::Medium`]
-    /// when it names what only a mounted medium has, which is then copied, and the medium cannot give it.
+    /// when it names what only a mounted medium has, which is then copied, and the medium cannot give it;
+    /// [`Error::PreconditionFailed`].
     ///
     /// # Durability
     /// Manifest, link and tags are durable when it returns.
@@ -53,6 +54,10 @@ impl Repository {
         manifest: Manifest,
         by: Provenance,
     ) -> Result<PutManifest, Error> {
+        let named = match &reference {
+            PutReference::Tag(tag) => TagOrDigest::Tag(tag.clone()),
+            PutReference::Digest(digest, _) => TagOrDigest::Digest(*digest),
+        };
         let (digest, tags) = match reference {
             PutReference::Tag(tag) => (Algorithm::Sha256.digest(manifest.bytes()), vec![tag]),
             PutReference::Digest(expected, tags) => {
@@ -65,8 +70,9 @@ impl Repository {
         };
         let carried = carry::copy_named(&self.core, &self.name, &manifest).await?;
         let write = self.core.catalog.files.write(&self.name).await?;
-        let (core, name) = (self.core.clone(), self.name.clone());
+        let (core, name, precondition) = (self.core.clone(), self.name.clone(), self.precondition.clone());
         composed(async move || {
+            precondition.check(&core.catalog, &name, &named).await?;
             for (digest, manifest) in carried.manifests {
                 // Children first, each durable before what names it.
                 if !core.catalog.is_stored(&name, &digest).await? {

@@ -1,6 +1,7 @@
-//! What a pull costs in hops to threads that may block.
+//! What a use case costs: in hops to threads that may block, and in what others wait for.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -8,6 +9,7 @@ use super::{PutReference, Repository, pull};
 use crate::catalog::Provenance;
 use crate::core::Core;
 use crate::disk::threads::HOPS;
+use crate::error::Error;
 use crate::names::{self, RequestedName};
 use crate::oci::{Algorithm, Digest, Manifest, TagOrDigest};
 use crate::settings::Settings;
@@ -66,4 +68,37 @@ async fn a_cold_blob_is_one_hop_and_a_warm_one_is_none() {
         let (hops, found) = hops(pull::blob(&core, &asked(&core, "a"), &config)).await;
         assert_eq!((hops, found.is_ok()), (expected, true));
     }
+}
+
+#[tokio::test]
+async fn d08_a_digest_of_another_algorithm_is_hashed_once_and_while_other_changes_go_on() {
+    let (_folder, core, _) = with_image("a").await;
+    let repository = Repository::new(core.clone(), "a".parse().unwrap());
+    let content = Bytes::from(vec![7; 100_000]);
+    let mut upload = repository.start_upload(Algorithm::Sha256).await.unwrap();
+    let id = upload.id();
+    upload.append(content.clone()).await.unwrap();
+    assert_eq!(upload.leave().unwrap(), 100_000);
+    // As if another client were changing this repository, or one that shares its lock, all the while.
+    let changing = core.catalog.files.write(repository.name()).await.unwrap();
+    let (wrong, right) = (Algorithm::Sha512.digest(b"other"), Algorithm::Sha512.digest(&content));
+    let file = core.folder.layout.upload_data(id);
+    for attempt in 0..2 {
+        let upload = repository.upload(id).await.unwrap();
+        let finished = tokio::time::timeout(Duration::from_secs(20), upload.finish(wrong)).await;
+        let refused = finished.expect("the digest is checked before the repository is locked");
+        assert!(
+            matches!(refused, Err(Error::DigestMismatch { found, .. }) if found == right),
+            "attempt {attempt}: {refused:?}"
+        );
+        // A second reading would find something else.
+        std::fs::write(&file, vec![8; 100_000]).unwrap();
+    }
+    std::fs::write(&file, &content).unwrap();
+    drop(changing);
+    // What comes later is hashed in both ways.
+    let mut upload = repository.upload(id).await.unwrap();
+    upload.append(Bytes::from_static(b"end")).await.unwrap();
+    let whole = [&content[..], b"end"].concat();
+    assert_eq!(upload.finish(Algorithm::Sha512.digest(&whole)).await.unwrap(), 100_003);
 }

@@ -1,6 +1,7 @@
 //! One connection, from accept to close: TLS if configured, HTTP/1.1 or HTTP/2, and the watchdog.
 
 use std::io;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -67,12 +68,13 @@ where
 {
     let activity = Arc::new(Activity::default());
     let (limits, watched) = (&common.limits, activity.clone());
+    let client = tcp.peer_addr().ok().map(|address| address.ip().to_canonical());
     let work = async {
         match &common.tls {
             None => {
                 let windows = Arc::new(FileWindows::new(map));
                 let stream = SendfileStream::new(tcp, windows.clone());
-                speak(stream, number, common, activity, Some(windows), watcher).await;
+                speak(stream, (number, client), common, activity, Some(windows), watcher).await;
             }
             Some(acceptor) => {
                 // Aborting a handshake loses nothing.
@@ -82,7 +84,7 @@ where
                     () = common.stopping.cancelled() => return,
                 };
                 match accepted {
-                    Ok(Ok(Some(stream))) => speak(stream, number, common, activity, None, watcher).await,
+                    Ok(Ok(Some(stream))) => speak(stream, (number, client), common, activity, None, watcher).await,
                     Ok(Ok(None)) => tracing::debug!(connection = number, "closed: the client does not speak TLS"),
                     Ok(Err(error)) => tracing::debug!(connection = number, %error, "closed: the TLS handshake failed"),
                     Err(_) => tracing::debug!(connection = number, "closed: the TLS handshake timed out"),
@@ -99,7 +101,7 @@ where
 
 async fn speak<I, S, B>(
     stream: I,
-    number: u64,
+    (number, client): (u64, Option<IpAddr>),
     common: &Common<S>,
     activity: Arc<Activity>,
     windows: Option<Arc<FileWindows>>,
@@ -109,7 +111,8 @@ async fn speak<I, S, B>(
     S: Service<Request<Incoming>, Response = Response<B>, Error: Into<BoxError>, Future: Send> + Clone + Send + 'static,
     B: http_body::Body<Data = Bytes, Error: Into<BoxError>> + Send + Unpin + 'static,
 {
-    let stack = Stack { service: common.service.clone(), connection: number, activity: activity.clone(), windows };
+    let stack =
+        Stack { service: common.service.clone(), connection: number, client, activity: activity.clone(), windows };
     let io = TokioIo::new(Watched::new(stream, activity));
     let connection = common.http.serve_connection(io, stack).into_owned();
     if let Err(error) = watcher.watch(connection).await {

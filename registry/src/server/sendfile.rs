@@ -280,7 +280,8 @@ mod tests {
 
     async fn lent(windows: &Arc<FileWindows>, blob: &Blob, start: usize, end: usize) -> Bytes {
         let range = ByteRange { start: start as u64, end: end as u64 };
-        let mut body = Body::blob(blob.clone(), range, &Arrival { windows: Some(windows.clone()), request: None });
+        let mut body =
+            Body::blob(blob.clone(), range, &Arrival { windows: Some(windows.clone()), ..Arrival::default() });
         body.frame().await.unwrap().unwrap().into_data().unwrap()
     }
 

@@ -10,6 +10,7 @@
 //! with the request body unread is noted for the closing code.
 
 use std::convert::Infallible;
+use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -34,6 +35,7 @@ use crate::oci::ErrorCode;
 pub(super) struct Stack<S> {
     pub(super) service: S,
     pub(super) connection: u64,
+    pub(super) client: Option<IpAddr>,
     pub(super) activity: Arc<Activity>,
     pub(super) windows: Option<Arc<FileWindows>>,
 }
@@ -53,7 +55,7 @@ where
         let id = RequestId { connection: self.connection, request: number };
         // HTTP/2 splits a body into frames itself, so a whole file cannot be passed through by address.
         let windows = if http2 { None } else { self.windows.clone() };
-        request.extensions_mut().insert(Arrival { request: Some(id), windows });
+        request.extensions_mut().insert(Arrival { request: Some(id), windows, client: self.client });
         let line = tracing::enabled!(Level::DEBUG).then(|| (request.method().clone(), request.uri().clone()));
         let (service, activity) = (self.service.clone(), self.activity.clone());
         Box::pin(async move {

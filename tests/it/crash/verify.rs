@@ -116,7 +116,8 @@ fn resume(pusher: &mut Pusher, connection: &mut Connection) -> Vec<String> {
     let mut problems = Vec::new();
     for mut upload in std::mem::take(&mut pusher.ledger.uploads) {
         let status = connection.send(&Request::new("GET", &upload.location));
-        if status.status == 404 && upload.finishing {
+        // One without a byte was in memory only.
+        if status.status == 404 && (upload.finishing || upload.size == 0) {
             continue;
         }
         let last = status.header("range").and_then(|range| range.strip_prefix("0-")?.parse::<usize>().ok());

@@ -1,7 +1,7 @@
 //! Why a request line is refused.
 
-use crate::names::InvalidNamespace;
-use crate::oci::{InvalidDigest, InvalidName, InvalidTag};
+use crate::names::{InvalidNamespace, Namespace};
+use crate::oci::{InvalidDigest, InvalidName, InvalidTag, RepositoryName};
 
 /// How much of a client's text an error repeats, in characters.
 const EXCERPT: usize = 128;
@@ -30,6 +30,19 @@ pub enum InvalidRequest {
     /// `ns` is not a registry host.
     #[error(transparent)]
     Namespace(#[from] InvalidNamespace),
+    /// `ns` names an upstream whose content may not be named.
+    #[error(
+        "`?ns={0}` names an upstream that this registry does not keep content of; its setting `names.upstreams` says of which it does"
+    )]
+    Upstream(Namespace),
+    /// A name that is too long once its upstream is put before it.
+    #[error("`{path}` of `{ns}` is too long a name: with its upstream before it, it has more than 255 characters")]
+    NameTooLong {
+        /// The name in the path.
+        path: RepositoryName,
+        /// The upstream.
+        ns: Namespace,
+    },
     /// Not a digest, or not a supported algorithm.
     #[error(transparent)]
     Digest(#[from] InvalidDigest),

@@ -19,7 +19,7 @@ pub use error::InvalidRequest;
 pub use query::Page;
 
 use crate::PutReference;
-use crate::names::{self, RequestedName};
+use crate::names::{self, Namespace, RequestedName};
 use crate::oci::{Algorithm, Digest, InvalidName, InvalidTagOrDigest, RepositoryName, TagOrDigest, UploadId};
 use error::excerpt;
 use query::Query;
@@ -311,8 +311,18 @@ fn reading(method: &Method) -> Result<(), InvalidRequest> {
 /// The name in the path, with the upstream in `?ns=`, resolved to the repositories it may mean.
 fn requested(path: &str, query: Query<'_>, names: &names::Settings) -> Result<RequestedName, InvalidRequest> {
     let path = if path.contains('%') { decoded_name(path)?.parse()? } else { path.parse()? };
-    let ns = query.first("ns").filter(|ns| !ns.is_empty()).map(|ns| ns.parse()).transpose()?;
-    Ok(names::resolve(names, path, ns))
+    let ns: Option<Namespace> = query.first("ns").filter(|ns| !ns.is_empty()).map(|ns| ns.parse()).transpose()?;
+    // Checked for reads and writes alike: a push must not go where no pull looks.
+    if let Some(ns) = ns.as_ref().filter(|ns| !names.allows(ns)) {
+        return Err(InvalidRequest::Upstream(ns.clone()));
+    }
+    let name = names::resolve(names, path, ns);
+    match &name.ns {
+        Some(ns) if name.candidates().next().is_none() => {
+            Err(InvalidRequest::NameTooLong { path: name.path.clone(), ns: ns.clone() })
+        }
+        _ => Ok(name),
+    }
 }
 
 /// Decodes each component separately: an encoded slash would be part of a component, which no component may have (H10).
