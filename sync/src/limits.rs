@@ -16,7 +16,7 @@ pub struct Limits {
     pub chart: u64,
     /// The largest single layer, in bytes.
     pub layer: u64,
-    /// Entries in one archive, or files in one folder.
+    /// Entries of all archives and files of all folders in one ingest.
     pub entries: u64,
     /// Images and charts in one ingest.
     pub images: usize,

@@ -8,6 +8,9 @@ use airdock_registry::oci::{Digest, InvalidManifest};
 use crate::limits::WINDOW_LOG;
 use crate::text::printable;
 
+/// What `tar` writes at once.
+const RECORD: u64 = 20 * 512;
+
 /// What readers return.
 pub(crate) type Result<T, E = Problem> = std::result::Result<T, E>;
 
@@ -51,6 +54,9 @@ pub(crate) enum Problem {
     /// The medium cannot be read.
     #[error("could not read it: {0}")]
     Read(#[source] io::Error),
+    /// A file of the medium cannot be read.
+    #[error("`{entry}` could not be read: {source}")]
+    Unreadable { entry: String, source: io::Error },
     /// The ingest was cancelled. Ends it.
     #[error("stopped")]
     Cancelled,
@@ -95,6 +101,10 @@ impl Problem {
         Self::Digest { entry: printable(entry), expected, found }
     }
 
+    pub(crate) fn unreadable(entry: &str, source: io::Error) -> Self {
+        Self::Unreadable { entry: printable(entry), source }
+    }
+
     /// A file of the archive that an image needs is missing.
     pub(crate) fn missing(path: &str) -> Self {
         Self::Missing(format!("`{}`", printable(path)))
@@ -123,6 +133,9 @@ pub(crate) enum Halt {
     Cancelled,
     #[error("it unpacks to more than {0} bytes")]
     Bomb(u64),
+    /// A tar ends too early: where, and whether that is in the content of an entry.
+    #[error("the tar ends in the middle, at byte {end}")]
+    Cut { end: u64, content: bool },
 }
 
 impl From<Halt> for io::Error {
@@ -141,6 +154,14 @@ impl From<io::Error> for Problem {
                     "archives of images hardly grow so much; check what is in it, then raise `ingest.limits.ratio`";
                 return Self::over("what it unpacks to", format_args!("{limit} bytes"), cure);
             }
+            // The first of several volumes ends so, at the end of a record, and nothing else tells it.
+            Some(Halt::Cut { end, content: true }) if end.is_multiple_of(RECORD) => {
+                return Self::Incomplete(format!(
+                    "the tar ends in the middle, at byte {end}, as the first of several volumes does too (`tar --multi-volume`; \
+                     unpack those and make one tar)"
+                ));
+            }
+            Some(halt @ Halt::Cut { .. }) => return Self::Incomplete(halt.to_string()),
             None => {}
         }
         match error.kind() {

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde::{Deserialize, Serialize};
 
+use crate::limits::Allowance;
 use crate::problem::Halt;
 use crate::report::{Notice, Report};
 
@@ -63,6 +64,7 @@ pub(crate) struct Meter<'a> {
     progress: &'a dyn Fn(Event),
     pub(crate) cancel: &'a Cancel,
     read: Cell<u64>,
+    unpacked: Cell<u64>,
     // Of the current file: what is not accounted for, and what is but was not reported.
     remaining: Cell<u64>,
     pending: Cell<u64>,
@@ -71,9 +73,18 @@ pub(crate) struct Meter<'a> {
 impl<'a> Meter<'a> {
     /// Bytes between two reports: a progress bar needs no more.
     const STEP: u64 = 4 * 1024 * 1024;
+    /// How many times what one stream may unpack to, however small it is, all of them may.
+    const UNPACKED: u64 = 8;
 
     pub(crate) const fn new(progress: &'a dyn Fn(Event), cancel: &'a Cancel) -> Self {
-        Self { progress, cancel, read: Cell::new(0), remaining: Cell::new(0), pending: Cell::new(0) }
+        Self {
+            progress,
+            cancel,
+            read: Cell::new(0),
+            unpacked: Cell::new(0),
+            remaining: Cell::new(0),
+            pending: Cell::new(0),
+        }
     }
 
     pub(crate) fn tell(&self, event: Event) {
@@ -103,7 +114,24 @@ impl<'a> Meter<'a> {
         if self.pending.get() >= Self::STEP {
             self.flush();
         }
+        self.go_on()
+    }
+
+    /// An error once the ingest is cancelled. For work that reads nothing of the medium.
+    pub(crate) fn go_on(&self) -> io::Result<()> {
         if self.cancel.is_cancelled() { Err(Halt::Cancelled.into()) } else { Ok(()) }
+    }
+
+    /// `count` bytes were unpacked. In sum they may be a multiple of what was read, as each by itself may: archives within
+    /// archives would multiply otherwise.
+    pub(crate) fn unpacked(&self, count: u64, each: Allowance) -> io::Result<()> {
+        self.unpacked.set(self.unpacked.get().saturating_add(count));
+        let allowance = Allowance { from: each.from.saturating_mul(Self::UNPACKED), ..each };
+        let limit = allowance.of(self.read.get());
+        if self.unpacked.get() > limit {
+            return Err(Halt::Bomb(limit).into());
+        }
+        self.go_on()
     }
 
     /// `count` bytes were read.

@@ -71,6 +71,18 @@ impl Tarball {
         self.raw(&link)
     }
 
+    /// The same, whatever the lengths of its names.
+    pub fn link_long(self, kind: EntryType, path: &str, target: &str) -> Self {
+        let extended = [("path", path), ("linkpath", target)].into_iter().filter(|(_, name)| name.len() > 100);
+        let extended: Vec<_> = extended.collect();
+        let link = entry(path.as_bytes(), kind, b"", |header| {
+            let short = target.len().min(100);
+            header.as_old_mut().linkname[..short].copy_from_slice(&target.as_bytes()[..short]);
+        });
+        let tar = if extended.is_empty() { self } else { self.raw(&pax(&extended)) };
+        tar.raw(&link)
+    }
+
     /// Adds a symbolic link.
     pub fn symlink(self, path: &str, target: &str) -> Self {
         self.link(EntryType::Symlink, path, target)

@@ -9,6 +9,15 @@ use bytes::Bytes;
 /// The repository for content without a name. It can be pulled from there by digest.
 pub(crate) const UNTAGGED: &str = "untagged";
 
+/// What a file turned out to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Seen {
+    /// An archive or a chart, valid or not.
+    Archive,
+    /// Neither; what it is, for a sentence.
+    Other(&'static str),
+}
+
 /// A name that content has in an archive, as a repository and tag.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct FoundName {

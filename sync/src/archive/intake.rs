@@ -30,6 +30,9 @@ const MAX_TEXTS: usize = 4 * 1024 * 1024;
 const MAX_HELD: u64 = 64 * 1024 * 1024;
 /// Warnings and failures that are reported; a hostile bundle could cause millions.
 const MAX_NOTICES: usize = 1000;
+/// Archives and charts that are opened in one ingest, however deep: each costs a little, and archives within archives
+/// multiply. Enough for as many as may hold the images of an ingest, each in an archive and that compressed.
+const MAX_ARCHIVES: usize = 40_000;
 /// While a large blob is written, free disk space is checked again after so many bytes: other processes write as well.
 const CHECK_AGAIN: u64 = 64 * 1024 * 1024;
 
@@ -56,6 +59,9 @@ pub(crate) struct Intake<'a> {
     pub(crate) failures: Vec<Notice>,
     /// The number of failures, also of those that are not reported.
     pub(crate) failed: usize,
+    /// Entries of all archives and files of all folders so far, and archives that were opened.
+    entries: u64,
+    opened: usize,
     manifest_bytes: usize,
     chart_bytes: usize,
     text_bytes: usize,
@@ -83,6 +89,8 @@ impl<'a> Intake<'a> {
             warnings: Vec::new(),
             failures: Vec::new(),
             failed: 0,
+            entries: 0,
+            opened: 0,
             manifest_bytes: 0,
             chart_bytes: 0,
             text_bytes: 0,
@@ -96,6 +104,31 @@ impl<'a> Intake<'a> {
             return Err(Problem::over("all manifests of the ingest together", limit, "ingest in parts"));
         }
         Ok(())
+    }
+
+    /// One more entry is read. Ends the archive beyond the limit, and the ingest once that is cancelled.
+    pub(crate) fn count_entry(&mut self) -> Result<()> {
+        self.count_entries(1)
+    }
+
+    /// The same for all files of a folder.
+    pub(crate) fn count_entries(&mut self, count: u64) -> Result<()> {
+        self.entries = self.entries.saturating_add(count);
+        if self.entries > self.limits.entries {
+            let cure = "raise `ingest.limits.entries` if you trust the bundle, or ingest in parts";
+            return Err(Problem::over("the number of entries in all archives together", self.limits.entries, cure));
+        }
+        Ok(self.meter.go_on()?)
+    }
+
+    /// One more archive or chart is opened.
+    pub(crate) fn count_archive(&mut self) -> Result<()> {
+        self.opened += 1;
+        if self.opened > MAX_ARCHIVES {
+            let cure = "ingest in parts";
+            return Err(Problem::over("the number of archives in the bundle", MAX_ARCHIVES, cure));
+        }
+        Ok(self.meter.go_on()?)
     }
 
     fn require_place(&self) -> Result<()> {

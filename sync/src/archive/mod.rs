@@ -16,6 +16,7 @@
 
 mod ahead;
 pub(crate) mod dialect;
+mod files;
 pub(crate) mod found;
 pub(crate) mod intake;
 mod inventories;

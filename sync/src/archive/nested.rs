@@ -2,40 +2,48 @@
 //!
 //! An archive that fails takes back everything that was found in it, and the rest goes on: that is done here.
 
-use std::collections::BTreeMap;
+use std::io;
 
 use super::dialect::chart;
+use super::found::Seen;
 use super::intake::Intake;
+use super::role::is_named_as_archive;
 use super::{seekable, sequential, split};
 use crate::input::compression::{Format, HEAD, Unpacked};
-use crate::input::folder::Listed;
+use crate::input::folder::Listing;
+use crate::input::foreign;
 use crate::input::source::{Rewound, Source, Window};
+use crate::limits::Allowance;
 use crate::problem::{Problem, Result};
+use crate::progress::Meter;
 
-/// Reads what is in `window`, and returns whether it is an archive or a chart, valid or not. Problems are recorded; only what
-/// ends the ingest is returned.
-pub(crate) fn window<'a>(intake: &mut Intake<'a>, mut window: Window<'a>, file: &str) -> Result<bool> {
+/// What is said of a file that means nothing here.
+const NO_ARCHIVE: &str = "it is no image archive, no chart and no `manifest.txt`";
+
+/// Reads what is in `window`, and returns what that is. Problems are recorded; only what ends the ingest is returned.
+pub(crate) fn window<'a>(intake: &mut Intake<'a>, mut window: Window<'a>, file: &str) -> Result<Seen> {
     settle(intake, file, |intake| {
         if Format::of(&window.head(HEAD)?) == Format::Tar {
-            return seekable::read_tar(intake, window, file, self::window).map(|()| true);
+            intake.count_archive()?;
+            return seekable::read_tar(intake, window, file, self::window).map(|()| Seen::Archive);
         }
         read_stream(intake, &mut window, file)
     })
 }
 
 /// The same for the files of a folder.
-pub(crate) fn folder(intake: &mut Intake<'_>, files: BTreeMap<String, Listed>, shown: &str) -> Result<bool> {
+pub(crate) fn folder(intake: &mut Intake<'_>, files: Listing, shown: &str) -> Result<Seen> {
     settle(intake, shown, |intake| {
-        seekable::read_folder(intake, files, shown.trim_end_matches('/'), window).map(|()| true)
+        seekable::read_folder(intake, files, shown.trim_end_matches('/'), window).map(|()| Seen::Archive)
     })
 }
 
 /// The same for a stream, which can be read only once.
-pub(crate) fn stream(intake: &mut Intake<'_>, source: &mut dyn Source, file: &str) -> Result<bool> {
+pub(crate) fn stream(intake: &mut Intake<'_>, source: &mut dyn Source, file: &str) -> Result<Seen> {
     settle(intake, file, |intake| read_stream(intake, source, file))
 }
 
-fn settle<'a>(intake: &mut Intake<'a>, file: &str, read: impl FnOnce(&mut Intake<'a>) -> Result<bool>) -> Result<bool> {
+fn settle<'a>(intake: &mut Intake<'a>, file: &str, read: impl FnOnce(&mut Intake<'a>) -> Result<Seen>) -> Result<Seen> {
     let (found, charts) = (intake.found.len(), intake.charts.len());
     intake.archives += 1;
     let outcome = check_depth(intake).and_then(|()| read(intake));
@@ -48,7 +56,7 @@ fn settle<'a>(intake: &mut Intake<'a>, file: &str, read: impl FnOnce(&mut Intake
             other => other,
         };
         intake.fail(file, problem)?;
-        Ok(true)
+        Ok(Seen::Archive)
     })
 }
 
@@ -62,9 +70,12 @@ fn check_depth(intake: &Intake<'_>) -> Result<()> {
     Err(Problem::over("the number of archives within archives", limit, cure))
 }
 
-fn read_stream(intake: &mut Intake<'_>, source: &mut dyn Source, file: &str) -> Result<bool> {
+fn read_stream(intake: &mut Intake<'_>, source: &mut dyn Source, file: &str) -> Result<Seen> {
     let mut source = Rewound::peek(source, HEAD)?;
     let format = Format::of(&source.head);
+    if !matches!(format, Format::Empty | Format::Other) {
+        intake.count_archive()?;
+    }
     match format {
         Format::Tar => sequential::read_tar(intake, &mut source, file, stream)?,
         Format::Gzip => {
@@ -82,20 +93,32 @@ fn read_stream(intake: &mut Intake<'_>, source: &mut dyn Source, file: &str) -> 
             return Err(Problem::Unusable(what));
         }
         Format::Empty if is_named_as_archive(file) => return Err(Problem::Incomplete("it is empty".into())),
-        Format::Other if is_named_as_archive(file) => {
-            let damaged = "it is neither a tar nor compressed with gzip, zstd, xz or bzip2, whatever its name says";
-            return Err(split::part(file).unwrap_or_else(|| Problem::Damaged(damaged.into())));
-        }
-        Format::Empty | Format::Other => {
-            // It may be any part of a split archive but the first.
-            if let Some(problem) = split::part(file) {
-                return Err(problem);
-            }
-            intake.warn(file, "left out: it is no image archive, no chart and no `manifest.txt`");
-            return Ok(false);
+        Format::Empty => return other(intake, &[], file),
+        Format::Other => {
+            let source = Rewound::peek(&mut source, foreign::HEAD)?;
+            return other(intake, &source.head, file);
         }
     }
-    Ok(true)
+    Ok(Seen::Archive)
+}
+
+/// What a file is that is no archive, by its beginning; an error when it should be one.
+fn other(intake: &Intake<'_>, head: &[u8], file: &str) -> Result<Seen> {
+    let is_named = is_named_as_archive(file);
+    // Beside archives, a page or a text may be what it is meant to be.
+    let in_place_of_one = is_named || intake.archives == 1;
+    let what = foreign::content(head).or_else(|| foreign::in_place_of_an_archive(head).filter(|_| in_place_of_one));
+    if let Some(what) = what.filter(|_| is_named) {
+        return Err(Problem::Unusable(what.into()));
+    }
+    // It may be any part of a split archive but the first.
+    match split::part(file) {
+        Some(problem) => Err(problem),
+        None if is_named => Err(Problem::Damaged(
+            "it is neither a tar nor compressed with gzip, zstd, xz or bzip2, whatever its name says".into(),
+        )),
+        None => Ok(Seen::Other(what.unwrap_or(NO_ARCHIVE))),
+    }
 }
 
 fn unpacked(intake: &mut Intake<'_>, format: Format, source: &mut dyn Source, file: &str) -> Result<()> {
@@ -104,16 +127,39 @@ fn unpacked(intake: &mut Intake<'_>, format: Format, source: &mut dyn Source, fi
                     medium";
         return Err(Problem::Unusable(what.into()));
     }
-    let mut unpacked = Unpacked::new(format, source, intake.limits.allowance())?;
+    let allowance = intake.limits.allowance();
+    let mut unpacked = Unpacked::new(format, source, allowance)?;
+    let mut watched = Watched { source: &mut unpacked, counted: 0, meter: intake.meter, allowance };
     intake.compressions += 1;
-    let read = check_depth(intake).and_then(|()| read_stream(intake, &mut unpacked, file));
+    let read = check_depth(intake).and_then(|()| read_stream(intake, &mut watched, file));
     intake.compressions -= 1;
-    if read? { Ok(()) } else { Err(Problem::Unusable("what it unpacks to is no archive".into())) }
+    match read? {
+        Seen::Archive => Ok(()),
+        Seen::Other(_) => Err(Problem::Unusable("what it unpacks to is no archive".into())),
+    }
 }
 
-/// Whether the name of a file says that it is an archive.
-fn is_named_as_archive(file: &str) -> bool {
-    const ENDINGS: [&str; 10] = [".tar", ".tgz", ".gz", ".zst", ".tzst", ".xz", ".txz", ".bz2", ".tbz2", ".oci"];
-    let file = file.to_ascii_lowercase();
-    ENDINGS.iter().any(|ending| file.ends_with(ending))
+/// Counts what is unpacked in the whole ingest, and stops once it is cancelled: little needs to be read of the medium to
+/// unpack very much.
+struct Watched<'w, 's> {
+    source: &'w mut Unpacked<'s>,
+    /// Of the bytes that were returned and are not consumed: those that were counted.
+    counted: usize,
+    meter: &'w Meter<'w>,
+    allowance: Allowance,
+}
+
+impl Source for Watched<'_, '_> {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        if self.counted == 0 {
+            self.counted = self.source.fill_buf()?.len();
+            self.meter.unpacked(self.counted as u64, self.allowance)?;
+        }
+        self.source.fill_buf()
+    }
+
+    fn consume(&mut self, count: usize) {
+        self.counted -= count.min(self.counted);
+        self.source.consume(count);
+    }
 }

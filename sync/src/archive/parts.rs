@@ -1,9 +1,6 @@
 //! What the readers of image dialects need of an archive, whether it is seekable or a stream. Implemented by `seekable`
 //! and `sequential`.
 
-use std::cell::RefCell;
-use std::collections::{BTreeMap, HashMap, HashSet};
-
 use airdock_registry::oci::Digest;
 use bytes::Bytes;
 
@@ -80,10 +77,10 @@ pub(crate) trait Parts {
     /// The folders that have a file of this name; `""` is the archive itself.
     fn folders_with(&self, name: &str) -> Vec<String>;
 
-    /// The files that nothing has asked for.
+    /// The files that nothing has asked for, by any of their names.
     fn unasked(&self) -> Vec<String>;
 
-    /// The size of the file `path`, or of the target of that link.
+    /// The size of the file `path`, whatever name it has.
     fn size(&self, path: &str) -> Result<Option<u64>>;
 
     /// The content of a small file.
@@ -115,61 +112,6 @@ pub(crate) trait Parts {
 /// `name` in `folder`.
 pub(crate) fn join(folder: &str, name: &str) -> String {
     if folder.is_empty() { name.to_owned() } else { format!("{folder}/{name}") }
-}
-
-/// The files of an archive by normalised path, and its links.
-pub(crate) struct Files<T> {
-    pub(crate) files: BTreeMap<String, T>,
-    pub(crate) links: HashMap<String, String>,
-    /// The files that were asked for.
-    asked: RefCell<HashSet<String>>,
-}
-
-impl<T> Files<T> {
-    pub(crate) fn new(files: BTreeMap<String, T>, links: HashMap<String, String>) -> Self {
-        Self { files, links, asked: RefCell::default() }
-    }
-
-    /// As for [`Parts::unasked`].
-    pub(crate) fn unasked(&self) -> Vec<String> {
-        let asked = self.asked.borrow();
-        self.files.keys().filter(|path| !asked.contains(*path)).cloned().collect()
-    }
-
-    /// As for [`Parts::folders_with`].
-    pub(crate) fn folders_with(&self, name: &str) -> Vec<String> {
-        let folder = |path: &String| match path.strip_suffix(name)? {
-            "" => Some(String::new()),
-            folder => folder.strip_suffix('/').map(str::to_owned),
-        };
-        let mut folders: Vec<String> = self.files.keys().filter_map(folder).collect();
-        folders.sort();
-        folders
-    }
-
-    /// The file `path`, or the target of that link, which must be a file and not another link.
-    pub(crate) fn find(&self, path: &str) -> Result<Option<(&String, &T)>> {
-        let found = self.look_up(path)?;
-        if let Some((path, _)) = found {
-            let mut asked = self.asked.borrow_mut();
-            if !asked.contains(path) {
-                asked.insert(path.clone());
-            }
-        }
-        Ok(found)
-    }
-
-    fn look_up(&self, path: &str) -> Result<Option<(&String, &T)>> {
-        if let Some(found) = self.files.get_key_value(path) {
-            return Ok(Some(found));
-        }
-        let Some(target) = self.links.get(path) else { return Ok(None) };
-        if let Some(found) = self.files.get_key_value(target) {
-            return Ok(Some(found));
-        }
-        let why = if self.links.contains_key(target) { "is a link itself" } else { "is no file of the archive" };
-        Err(Problem::refused(path, format!("it links to `{}`, which {why}", printable(target))))
-    }
 }
 
 /// Reads a document of `size` bytes.

@@ -6,13 +6,15 @@ use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 
 use super::dialect::chart;
+use super::found::Seen;
 use super::intake::Intake;
 use super::nested;
 use super::scope::MAX_TEXT;
 use crate::input::compression::{Format, HEAD};
 use crate::input::fifo::Fifo;
+use crate::input::folder::{self, Said};
 use crate::input::source::{Pipe, Window};
-use crate::input::{device, folder, regular};
+use crate::input::{device, regular};
 use crate::problem::{Problem, Result};
 
 /// Reads a folder, a file, a named pipe or a block device. Here and below, only what ends the ingest is an error; other
@@ -26,9 +28,9 @@ pub(crate) fn path(intake: &mut Intake<'_>, path: &Path) -> Result<()> {
 pub(crate) fn stream(intake: &mut Intake<'_>, stream: Box<dyn Read + Send>, shown: &str) -> Result<()> {
     intake.meter.begin(None);
     let mut pipe = Pipe::new(stream, intake.meter);
-    let is_archive = nested::stream(intake, &mut pipe, shown)?;
+    let seen = nested::stream(intake, &mut pipe, shown)?;
     intake.meter.end();
-    require(intake, is_archive, shown)
+    require(intake, seen, shown)
 }
 
 /// Makes artifacts of the charts, each with its provenance file, once everything has been read.
@@ -77,27 +79,36 @@ fn opened(intake: &mut Intake<'_>, path: &Path, shown: &str) -> Result<()> {
         intake.meter.begin(Some(metadata.len()));
         Window::new(file, path, metadata.len(), intake.meter)
     };
-    let is_archive = nested::window(intake, window, shown)?;
+    let seen = nested::window(intake, window, shown)?;
     intake.meter.end();
     if kind.is_file() {
         provenance_beside(intake, path, shown, charts);
     }
-    require(intake, is_archive, shown)
+    require(intake, seen, shown)
 }
 
 fn whole_folder(intake: &mut Intake<'_>, path: &Path, shown: &str) -> Result<()> {
     let entries = intake.limits.entries;
-    let files = folder::list(path, entries, &mut |path, why| intake.warn(&path.display().to_string(), why))?;
-    intake.meter.begin(Some(files.values().map(|file| file.size).fold(0, u64::saturating_add)));
-    let read = nested::folder(intake, files, shown);
+    let mut unreadable = Vec::new();
+    let listing = folder::list(path, entries, &mut |path, said| match said {
+        Said::LeftOut(why) => intake.warn(&path.display().to_string(), format!("left out: {why}")),
+        Said::Unreadable(error) => unreadable.push((path.display().to_string(), Problem::Read(error))),
+    })?;
+    // The rest goes in.
+    for (path, problem) in unreadable {
+        intake.fail(&path, problem)?;
+    }
+    intake.count_entries(listing.files.len() as u64)?;
+    intake.meter.begin(Some(listing.files.values().map(|file| file.size).fold(0, u64::saturating_add)));
+    let read = nested::folder(intake, listing, shown);
     intake.meter.end();
     read.map(|_| ())
 }
 
 /// An input that is named must hold something.
-fn require(intake: &mut Intake<'_>, is_archive: bool, shown: &str) -> Result<()> {
-    if !is_archive {
-        intake.fail(shown, Problem::Unusable("it is no image archive and no chart".into()))?;
+fn require(intake: &mut Intake<'_>, seen: Seen, shown: &str) -> Result<()> {
+    if let Seen::Other(what) = seen {
+        intake.fail(shown, Problem::Unusable(what.into()))?;
     }
     Ok(())
 }

@@ -96,6 +96,13 @@ impl Role {
     }
 }
 
+/// Whether the name of a file says that it is an archive.
+pub(crate) fn is_named_as_archive(file: &str) -> bool {
+    const ENDINGS: [&str; 10] = [".tar", ".tgz", ".gz", ".zst", ".tzst", ".xz", ".txz", ".bz2", ".tbz2", ".oci"];
+    let file = file.to_ascii_lowercase();
+    ENDINGS.iter().any(|ending| file.ends_with(ending))
+}
+
 fn hex(text: &str) -> Option<Digest> {
     (text.len() == 64).then(|| format!("{}:{text}", Algorithm::Sha256).parse().ok()).flatten()
 }

@@ -6,6 +6,7 @@ use bytes::Bytes;
 
 use super::dialect::layout::{self, Layout};
 use super::dialect::{directory, docker, storage};
+use super::found::Seen;
 use super::intake::Intake;
 use super::left_over::{self, Explained};
 use super::parts::{Folder, Parts, join};
@@ -38,6 +39,16 @@ impl Tally {
             layout.is_empty() || path.strip_prefix(layout.as_str()).is_some_and(|rest| rest.starts_with('/'))
         };
         self.directories.iter().any(|known| known == folder) || self.layouts.iter().any(holds)
+    }
+
+    /// Takes what a file turned out to be. Inside an image other files mean nothing (image-layout.md), unless they are
+    /// archives.
+    pub(crate) fn looked_into(&mut self, intake: &mut Intake<'_>, path: &str, inner: &str, found: Seen) {
+        match found {
+            Seen::Archive => self.something = true,
+            Seen::Other(_) if self.is_within_image(path) => {}
+            Seen::Other(what) => intake.warn(inner, format!("left out: {what}")),
+        }
     }
 
     /// Warns of a `Chart.yaml` that is not in a package: Helm pushes packages only. Its subcharts need no warning.

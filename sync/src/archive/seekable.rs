@@ -3,20 +3,22 @@
 //! Headers are walked by seeking. After that only what the documents name is read, and of that only what the sink lacks.
 //! A second ingest of the same bundle reads headers and documents only.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 
 use airdock_registry::oci::Digest;
 use bytes::Bytes;
 
+use super::files::{Files, Taken};
+use super::found::Seen;
 use super::intake::Intake;
-use super::parts::{self, Compression, Files, LAYER_HEAD, Layer, Parts};
+use super::parts::{self, Compression, LAYER_HEAD, Layer, Parts};
 use super::role::{Role, digest_in_name};
 use super::{ahead, inventories, scope};
 use crate::input::diff_id::DiffId;
-use crate::input::folder::Listed;
+use crate::input::folder::{Listed, Listing};
 use crate::input::regular;
 use crate::input::source::Window;
-use crate::input::tar::{EntryKind, TarReader};
+use crate::input::tar::TarReader;
 use crate::problem::{Problem, Result};
 use crate::progress::Meter;
 use crate::text::printable;
@@ -25,7 +27,7 @@ use crate::text::printable;
 const WHOLE: usize = parts::UNPACKED as usize;
 
 /// Reads an entry that may be an archive of its own.
-pub(crate) type ReadNested = for<'a> fn(&mut Intake<'a>, Window<'a>, &str) -> Result<bool>;
+pub(crate) type ReadNested = for<'a> fn(&mut Intake<'a>, Window<'a>, &str) -> Result<Seen>;
 
 /// Where a file is.
 enum Spot {
@@ -46,31 +48,24 @@ struct Seekable<'a> {
 
 /// Reads the tar in `window`.
 pub(crate) fn read_tar<'a>(intake: &mut Intake<'a>, window: Window<'a>, file: &str, nested: ReadNested) -> Result<()> {
-    let mut found = Files::new(BTreeMap::new(), HashMap::new());
+    let mut found = Files::default();
     let mut walked = window.part(0, window.size());
     let mut tar = TarReader::new(&mut walked, intake.limits.entries);
     tar.anything_after = window.is_device;
     while let Some(entry) = tar.next()? {
-        match entry.kind {
-            EntryKind::File => {
-                found.files.insert(entry.path, Spot::Tar { offset: entry.offset, size: entry.size });
-            }
-            EntryKind::Link(target) => drop(found.links.insert(entry.path, target)),
-            EntryKind::Folder => {}
+        intake.count_entry()?;
+        if found.take(intake, &entry, file) != Taken::NoFile {
+            found.insert(entry.path, Spot::Tar { offset: entry.offset, size: entry.size });
         }
     }
+    found.settle(intake, file);
     Seekable::new(found, Some(window), intake.meter).interpret(intake, file, ": ", nested)
 }
 
 /// Reads a folder with these files.
-pub(crate) fn read_folder(
-    intake: &mut Intake<'_>,
-    files: BTreeMap<String, Listed>,
-    folder: &str,
-    nested: ReadNested,
-) -> Result<()> {
-    let files = files.into_iter().map(|(name, file)| (name, Spot::FileSystem(file))).collect();
-    let found = Files::new(files, HashMap::new());
+pub(crate) fn read_folder(intake: &mut Intake<'_>, listing: Listing, folder: &str, nested: ReadNested) -> Result<()> {
+    let files = listing.files.into_iter().map(|(name, file)| (name, Spot::FileSystem(file)));
+    let found = Files::of(files, listing.aliases);
     Seekable::new(found, None, intake.meter).interpret(intake, folder, "/", nested)
 }
 
@@ -82,9 +77,12 @@ impl<'a> Seekable<'a> {
     fn interpret(mut self, intake: &mut Intake<'a>, file: &str, separator: &str, nested: ReadNested) -> Result<()> {
         let mut tally = scope::Tally::default();
         scope::images(&mut self, intake, file, separator, &mut tally)?;
-        let names: Vec<String> =
-            self.files.files.keys().filter(|path| !tally.claimed.contains(*path)).cloned().collect();
-        for path in names {
+        // A file is looked into once, whatever names it has, and not if it is a part of an image.
+        let mut seen: HashSet<String> = tally.claimed.iter().filter_map(|path| self.resolve(path)).collect();
+        for path in self.files.names() {
+            if tally.claimed.contains(&path) {
+                continue;
+            }
             let inner = format!("{file}{separator}{path}");
             match Role::of(&path) {
                 Role::Text | Role::Provenance => {
@@ -95,11 +93,15 @@ impl<'a> Seekable<'a> {
                     inventories::take(intake, &path, &inner, |limit| self.document(&path, limit))?;
                 }
                 Role::Chart => tally.unpacked_chart(intake, &path, &inner),
-                // Inside a layout other files mean nothing (image-layout.md).
-                Role::Other | Role::Companion if !tally.is_within_image(&path) => match self.open(&path) {
-                    Ok(window) => tally.something |= nested(intake, window, &inner)?,
-                    Err(problem) => intake.fail(&inner, problem)?,
-                },
+                Role::Other | Role::Companion if self.resolve(&path).is_some_and(|file| seen.insert(file)) => {
+                    match self.open(&path) {
+                        Ok(window) => {
+                            let found = nested(intake, window, &inner)?;
+                            tally.looked_into(intake, &path, &inner, found);
+                        }
+                        Err(problem) => intake.fail(&inner, problem)?,
+                    }
+                }
                 _ => {}
             }
         }
@@ -107,11 +109,11 @@ impl<'a> Seekable<'a> {
     }
 
     fn open(&self, path: &str) -> Result<Window<'a>> {
-        match (self.files.files.get(path), &self.tar) {
-            (Some(Spot::Tar { offset, size }), Some(tar)) => Ok(tar.part(*offset, *size)),
-            (Some(Spot::FileSystem(Listed { path, size })), _) => {
+        match (self.files.find(path), &self.tar) {
+            (Some((_, Spot::Tar { offset, size })), Some(tar)) => Ok(tar.part(*offset, *size)),
+            (Some((name, Spot::FileSystem(Listed { path, size }))), _) => {
                 // It was listed a while ago: something else may be in its place.
-                let (file, _) = regular::beside(path).map_err(Problem::Read)?;
+                let (file, _) = regular::beside(path).map_err(|source| Problem::unreadable(name, source))?;
                 Ok(Window::new(file, path, *size, self.meter))
             }
             _ => Err(Problem::missing(path)),
@@ -131,8 +133,9 @@ impl<'a> Seekable<'a> {
         intake.write(window, path, Some(digest), None).map(drop)
     }
 
-    fn resolve(&self, path: &str) -> Result<Option<String>> {
-        Ok(self.files.find(path)?.map(|(path, _)| path.clone()))
+    /// The file that has this name.
+    fn resolve(&self, path: &str) -> Option<String> {
+        self.files.find(path).map(|(path, _)| path.clone())
     }
 }
 
@@ -146,11 +149,11 @@ impl Parts for Seekable<'_> {
     }
 
     fn size(&self, path: &str) -> Result<Option<u64>> {
-        Ok(self.files.find(path)?.map(|(_, Spot::Tar { size, .. } | Spot::FileSystem(Listed { size, .. }))| *size))
+        Ok(self.files.find(path).map(|(_, Spot::Tar { size, .. } | Spot::FileSystem(Listed { size, .. }))| *size))
     }
 
     fn document(&self, path: &str, limit: u64) -> Result<Option<Bytes>> {
-        let Some(path) = self.resolve(path)? else { return Ok(None) };
+        let Some(path) = self.resolve(path) else { return Ok(None) };
         let mut window = self.open(&path)?;
         let size = window.size();
         parts::document(&mut window, &path, size, limit).map(Some)
@@ -164,7 +167,7 @@ impl Parts for Seekable<'_> {
         let mut seen = HashSet::new();
         for (path, digest) in files {
             // Problems are reported when the file is asked for in turn.
-            let Ok(Some(path)) = self.resolve(path) else { continue };
+            let Some(path) = self.resolve(path) else { continue };
             let Ok(window) = self.open(&path) else { continue };
             let large = (ahead::LARGE..=intake.limits.layer).contains(&window.size());
             if !large || intake.has(digest, window.size()) || !seen.insert(*digest) {
@@ -186,7 +189,7 @@ impl Parts for Seekable<'_> {
     }
 
     fn named(&mut self, intake: &Intake<'_>, path: &str, diff_id: Digest) -> Result<Option<Layer>> {
-        let Some(path) = self.resolve(path)? else { return Ok(None) };
+        let Some(path) = self.resolve(path) else { return Ok(None) };
         let window = self.open(&path)?;
         let (size, compression) = (window.size(), compression(&window, &path)?);
         let named = if compression == Compression::None { Some(diff_id) } else { digest_in_name(&path) };
@@ -195,7 +198,7 @@ impl Parts for Seekable<'_> {
     }
 
     fn unpacked(&mut self, path: &str, digest: Digest) -> Result<Option<Digest>> {
-        let Some(path) = self.resolve(path)? else { return Ok(None) };
+        let Some(path) = self.resolve(path) else { return Ok(None) };
         let window = self.open(&path)?;
         if window.size() <= parts::UNPACKED {
             return Ok(parts::unpacked(&window.head(WHOLE)?, digest));
@@ -205,7 +208,7 @@ impl Parts for Seekable<'_> {
     }
 
     fn layer(&mut self, intake: &mut Intake<'_>, path: &str, diff_id: Digest) -> Result<Layer> {
-        let path = self.resolve(path)?.ok_or_else(|| Problem::missing(path))?;
+        let path = self.resolve(path).ok_or_else(|| Problem::missing(path))?;
         let key = (path, diff_id);
         if let Some(layer) = self.layers.get(&key) {
             return Ok(*layer);

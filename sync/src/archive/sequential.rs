@@ -3,21 +3,23 @@
 //! The entries that explain an archive come last, so every entry that may be a layer is stored as it passes, and small JSON
 //! stays in memory, within a bound. Only at the end is it known what was needed.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashSet;
 
 use airdock_registry::oci::{Algorithm, Digest};
 use bytes::Bytes;
 
 use super::dialect::storage::MAX_LINK;
+use super::files::{Files, Taken};
+use super::found::Seen;
 use super::intake::Intake;
 use super::inventories;
-use super::parts::{self, Compression, Files, Layer, Parts, UNPACKED, document, document_over, unfit};
-use super::role::{Role, digest_in_name};
+use super::parts::{self, Compression, Layer, Parts, UNPACKED, document, document_over, unfit};
+use super::role::{Role, digest_in_name, is_named_as_archive};
 use super::scope::{self, Tally};
 use crate::input::compression::{Format, HEAD};
 use crate::input::diff_id::DiffId;
 use crate::input::source::{Rewound, Source};
-use crate::input::tar::{Entry, EntryKind, TarReader};
+use crate::input::tar::{Entry, TarReader};
 use crate::limits::MAX_CONFIG;
 use crate::problem::{Problem, Result};
 use crate::text::printable;
@@ -25,8 +27,11 @@ use crate::text::printable;
 /// JSON in memory at once. Beyond it the largest documents are stored: those are lists of packages, not manifests.
 const MAX_KEPT: usize = 16 * 1024 * 1024;
 
+/// Small files that are no JSON, kept because a link may lead to them.
+const MAX_SMALL: usize = 4 * 1024 * 1024;
+
 /// Reads an entry that may be an archive of its own.
-pub(crate) type ReadNested = fn(&mut Intake<'_>, &mut dyn Source, &str) -> Result<bool>;
+pub(crate) type ReadNested = fn(&mut Intake<'_>, &mut dyn Source, &str) -> Result<Seen>;
 
 /// What became of one entry.
 enum Part {
@@ -44,30 +49,47 @@ enum Part {
     Passed,
 }
 
+/// One entry.
+struct Piece {
+    size: u64,
+    part: Part,
+    /// If it was looked into: what it turned out to be.
+    seen: Option<Seen>,
+}
+
+#[derive(Default)]
 struct Sequential {
-    /// Each with the size of its entry.
-    parts: Files<(u64, Part)>,
-    /// Bytes of all that are kept.
+    parts: Files<Piece>,
+    /// Bytes of all JSON that is kept.
     kept: usize,
+    /// Bytes of everything else that is kept.
+    small: usize,
 }
 
 /// Reads the tar in `source`.
 pub(crate) fn read_tar(intake: &mut Intake<'_>, source: &mut dyn Source, file: &str, nested: ReadNested) -> Result<()> {
     let mut tar = TarReader::new(source, intake.limits.entries);
-    let mut archive = Sequential { parts: Files::new(BTreeMap::new(), HashMap::new()), kept: 0 };
+    let mut archive = Sequential::default();
     let mut tally = Tally::default();
     while let Some(entry) = tar.next()? {
-        match &entry.kind {
-            EntryKind::Folder => {}
-            EntryKind::Link(target) => drop(archive.parts.links.insert(entry.path, target.clone())),
-            EntryKind::File => archive.take(intake, entry, &mut tar.body(), file, nested, &mut tally)?,
+        intake.count_entry()?;
+        match archive.parts.take(intake, &entry, file) {
+            Taken::NoFile => {}
+            Taken::Hidden => archive.insert(entry.path, entry.size, Part::Passed, None),
+            Taken::File => archive.take(intake, entry, &mut tar.body(), file, nested, &mut tally)?,
         }
     }
+    archive.parts.settle(intake, file);
     scope::images(&mut archive, intake, file, ": ", &mut tally)?;
+    archive.rest(intake, file, nested, &mut tally)?;
     tally.check()
 }
 
 impl Sequential {
+    fn insert(&mut self, path: String, size: u64, part: Part, seen: Option<Seen>) {
+        self.parts.insert(path, Piece { size, part, seen });
+    }
+
     fn take(
         &mut self,
         intake: &mut Intake<'_>,
@@ -79,20 +101,28 @@ impl Sequential {
     ) -> Result<()> {
         let Entry { path, size, .. } = entry;
         let inner = format!("{file}: {path}");
+        let mut seen = None;
         let part = match Role::of(&path) {
-            Role::Legacy => return Ok(()),
+            Role::Legacy => Part::Passed,
             Role::Chart => {
                 tally.unpacked_chart(intake, &path, &inner);
-                return Ok(());
+                Part::Passed
             }
             Role::Text | Role::Provenance => {
                 let text = document(body, &path, size, scope::MAX_TEXT);
-                return scope::text(intake, &path, &inner, text.map(Some));
+                let part = self.small(text.as_ref().ok());
+                scope::text(intake, &path, &inner, text.map(Some))?;
+                part
             }
             Role::Inventory => {
-                return inventories::take(intake, &path, &inner, |limit| document(body, &path, size, limit).map(Some));
+                let mut part = Part::Passed;
+                inventories::take(intake, &path, &inner, |limit| {
+                    let text = document(body, &path, size, limit)?;
+                    part = self.small(Some(&text));
+                    Ok(Some(text))
+                })?;
+                part
             }
-            Role::Companion => Part::Passed,
             Role::Link => self.keep(&path, document(body, &path, size, MAX_LINK)?)?,
             Role::Document => self.keep(&path, document(body, &path, size, intake.limits.document)?)?,
             Role::Blob(digest) => self.blob(intake, &path, size, digest, body)?,
@@ -101,19 +131,71 @@ impl Sequential {
                 self.keep_or_store(intake, &path, bytes, Some(digest))?
             }
             Role::Layer | Role::Config(_) => Self::layer(intake, &path, size, body)?,
-            Role::Other => {
+            Role::Other | Role::Companion => {
                 let mut body = Rewound::peek(body, HEAD)?;
-                if size <= MAX_CONFIG && Format::of(&body.head) == Format::Other && is_json(&body.head) {
+                let is_other = matches!(Format::of(&body.head), Format::Other | Format::Empty);
+                if size <= MAX_CONFIG && is_other && is_json(&body.head) && !is_named_as_archive(&path) {
                     // A config with a name of its own, as jib writes it.
                     let bytes = document(&mut body, &path, size, MAX_CONFIG)?;
+                    seen = Some(nested(intake, &mut bytes.as_ref(), &inner)?);
                     self.keep_or_store(intake, &path, bytes, None)?
+                } else if size <= scope::MAX_TEXT && is_other {
+                    let bytes = document(&mut body, &path, size, scope::MAX_TEXT)?;
+                    seen = Some(nested(intake, &mut bytes.as_ref(), &inner)?);
+                    self.small(Some(&bytes))
                 } else {
-                    tally.something |= nested(intake, &mut body, &inner)?;
+                    seen = Some(nested(intake, &mut body, &inner)?);
                     Part::Passed
                 }
             }
         };
-        self.parts.files.insert(path, (size, part));
+        self.insert(path, size, part, seen);
+        Ok(())
+    }
+
+    /// Keeps a small file that is no JSON, as long as there is room for it.
+    fn small(&mut self, bytes: Option<&Bytes>) -> Part {
+        match bytes {
+            Some(bytes) if self.small + bytes.len() <= MAX_SMALL => {
+                self.small += bytes.len();
+                Part::Kept(bytes.clone())
+            }
+            _ => Part::Passed,
+        }
+    }
+
+    /// What no image needed: says what was left out, and follows the links that lead to texts.
+    fn rest(&mut self, intake: &mut Intake<'_>, file: &str, nested: ReadNested, tally: &mut Tally) -> Result<()> {
+        let resolve = |path: &String| self.parts.find(path).map(|(path, _)| path.clone());
+        let mut known: HashSet<String> = tally.claimed.iter().filter_map(resolve).collect();
+        for path in self.parts.names() {
+            let Some((name, piece)) = self.parts.find(&path).filter(|_| !tally.claimed.contains(&path)) else {
+                continue;
+            };
+            let inner = format!("{file}: {path}");
+            let is_link = *name != path;
+            match Role::of(&path) {
+                Role::Text | Role::Provenance if is_link => {
+                    scope::text(intake, &path, &inner, self.document(&path, scope::MAX_TEXT))?;
+                }
+                Role::Inventory if is_link => {
+                    inventories::take(intake, &path, &inner, |limit| self.document(&path, limit))?;
+                }
+                Role::Chart if is_link => tally.unpacked_chart(intake, &path, &inner),
+                Role::Other | Role::Companion if known.insert(name.clone()) => {
+                    let found = match (piece.seen, &piece.part) {
+                        (Some(seen), _) => seen,
+                        (None, Part::Kept(bytes)) => nested(intake, &mut bytes.as_ref(), &inner)?,
+                        (None, _) => {
+                            intake.fail(&inner, too_late(&path))?;
+                            Seen::Archive
+                        }
+                    };
+                    tally.looked_into(intake, &path, &inner, found);
+                }
+                _ => {}
+            }
+        }
         Ok(())
     }
 
@@ -186,25 +268,25 @@ impl Sequential {
         if self.kept + bytes.len() <= MAX_KEPT || named.is_none() {
             return self.keep(path, bytes);
         }
-        let kept = |(path, (_, part)): (&String, &(u64, Part))| match (Role::of(path), part) {
+        let kept = |(path, piece): (&String, &Piece)| match (Role::of(path), &piece.part) {
             (Role::Blob(digest), Part::Kept(kept)) => Some((kept.len(), path.clone(), digest)),
             _ => None,
         };
-        let largest = self.parts.files.iter().filter_map(kept).max().filter(|(size, ..)| *size > bytes.len());
+        let largest = self.parts.iter().filter_map(kept).max().filter(|(size, ..)| *size > bytes.len());
         let Some((size, largest, expected)) = largest else {
             let digest = named.unwrap_or_else(|| Algorithm::Sha256.digest(&bytes));
             return store(intake, path, digest, &mut bytes.as_ref());
         };
-        if let Some((whole, Part::Kept(kept))) = self.parts.files.remove(&largest) {
+        if let Some(Piece { size: whole, part: Part::Kept(kept), seen }) = self.parts.remove(&largest) {
             self.kept -= size;
             let stored = store(intake, &largest, expected, &mut kept.as_ref())?;
-            self.parts.files.insert(largest, (whole, stored));
+            self.insert(largest, whole, stored, seen);
         }
         self.keep_or_store(intake, path, bytes, named)
     }
 
-    fn part(&self, path: &str) -> Result<Option<&Part>> {
-        Ok(self.parts.find(path)?.map(|(_, (_, part))| part))
+    fn part(&self, path: &str) -> Option<&Part> {
+        self.parts.find(path).map(|(_, piece)| &piece.part)
     }
 }
 
@@ -226,12 +308,17 @@ fn unusable(part: Option<&Part>, path: &str) -> Problem {
         None => Problem::missing(path),
         Some(Part::Unfit(compression)) => unfit(compression, path),
         // No tool names layers so, or puts them so.
-        Some(_) => Problem::Unusable(format!(
-            "`{}` was read as an archive of its own before the image that needs it was known; ingest the file uncompressed \
-             and not from a pipe",
-            printable(path)
-        )),
+        Some(_) => too_late(path),
     }
+}
+
+/// The error for an entry that has passed when it turns out to be needed.
+fn too_late(path: &str) -> Problem {
+    Problem::Unusable(format!(
+        "`{}` had passed before it was known what needs it, and a stream cannot be read again; ingest the file uncompressed and \
+         not from a pipe",
+        printable(path)
+    ))
 }
 
 impl Parts for Sequential {
@@ -244,11 +331,11 @@ impl Parts for Sequential {
     }
 
     fn size(&self, path: &str) -> Result<Option<u64>> {
-        Ok(self.parts.find(path)?.map(|(_, (size, _))| *size))
+        Ok(self.parts.find(path).map(|(_, piece)| piece.size))
     }
 
     fn document(&self, path: &str, limit: u64) -> Result<Option<Bytes>> {
-        match self.part(path)? {
+        match self.part(path) {
             None => Ok(None),
             Some(Part::Kept(bytes)) if bytes.len() as u64 <= limit => Ok(Some(bytes.clone())),
             Some(Part::Kept(bytes)) => Err(document_over(path, bytes.len() as u64, limit)),
@@ -260,7 +347,7 @@ impl Parts for Sequential {
     }
 
     fn blob(&mut self, intake: &mut Intake<'_>, path: &str, digest: Digest) -> Result<()> {
-        match self.part(path)? {
+        match self.part(path) {
             Some(Part::Kept(bytes)) => intake.put(bytes, path, digest),
             Some(Part::Stored(Layer { digest: found, .. }, _)) if *found == digest => Ok(()),
             Some(Part::Stored(Layer { digest: found, .. }, _) | Part::Wrong { found, .. }) => {
@@ -271,7 +358,7 @@ impl Parts for Sequential {
     }
 
     fn unpacked(&mut self, path: &str, digest: Digest) -> Result<Option<Digest>> {
-        Ok(match self.part(path)? {
+        Ok(match self.part(path) {
             Some(Part::Kept(_)) => Some(digest),
             Some(Part::Stored(_, unpacked)) => *unpacked,
             _ => None,
@@ -279,7 +366,7 @@ impl Parts for Sequential {
     }
 
     fn layer(&mut self, intake: &mut Intake<'_>, path: &str, diff_id: Digest) -> Result<Layer> {
-        let (layer, found) = match self.part(path)? {
+        let (layer, found) = match self.part(path) {
             Some(Part::Kept(bytes)) => {
                 let digest = Algorithm::Sha256.digest(bytes);
                 intake.put(bytes, path, digest)?;

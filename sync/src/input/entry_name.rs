@@ -1,46 +1,40 @@
-//! Names of tar entries and targets of links: relative, within the archive, and the same to every reader.
+//! Names of tar entries: relative, within the archive, and the same to every reader.
 
 /// The longest name.
 pub(super) const MAX_PATH: usize = 4096;
 
-fn text(raw: &[u8]) -> Result<&str, &'static str> {
+/// Why an entry's name cannot be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Unfit {
+    /// Nobody writes it by accident: the archive is refused.
+    Hostile(&'static str),
+    /// A file that happens to have such a name, as in a folder: it is left out, its neighbours are not.
+    Harmless(&'static str),
+}
+
+/// A name or the target of a link as text.
+pub(super) fn text(raw: &[u8]) -> Result<&str, Unfit> {
     if raw.len() > MAX_PATH {
-        return Err("its name is too long");
+        return Err(Unfit::Hostile("its name is too long"));
     }
-    let text = std::str::from_utf8(raw).map_err(|_| "its name is not UTF-8")?;
-    if text.contains(['\0', '\\']) { Err("its name has a backslash or a zero byte") } else { Ok(text) }
+    if raw.contains(&0) {
+        return Err(Unfit::Hostile("its name has a zero byte"));
+    }
+    std::str::from_utf8(raw).map_err(|_| Unfit::Harmless(super::leftovers::NOT_UTF8))
 }
 
 /// The path without `.` and empty components.
-pub(crate) fn normalised(raw: &[u8]) -> Result<String, &'static str> {
-    let text = text(raw)?;
-    if text.starts_with('/') {
-        return Err("its name is an absolute path");
+pub(crate) fn normalised(raw: &[u8]) -> Result<String, Unfit> {
+    if raw.starts_with(b"/") {
+        return Err(Unfit::Hostile("its name is an absolute path"));
     }
-    if text.split('/').any(|part| part == "..") {
-        return Err("its name leaves the archive (`..`)");
+    if raw.split(|byte| *byte == b'/').any(|part| part == b"..") {
+        return Err(Unfit::Hostile("its name leaves the archive (`..`)"));
     }
-    Ok(text.split('/').filter(|part| !matches!(*part, "" | ".")).collect::<Vec<_>>().join("/"))
+    Ok(components(text(raw)?).collect::<Vec<_>>().join("/"))
 }
 
-/// The target of a link, which must be within the archive. A symbolic link is relative to its folder, a hard link to the
-/// archive.
-pub(crate) fn link_target(path: &str, raw: &[u8], symbolic: bool) -> Result<String, &'static str> {
-    let target = text(raw)?;
-    if target.is_empty() || target.starts_with('/') {
-        return Err("it links to an absolute path, outside the archive");
-    }
-    let mut parts: Vec<&str> = path.split('/').collect();
-    parts.pop();
-    if !symbolic {
-        parts.clear();
-    }
-    for part in target.split('/') {
-        match part {
-            "" | "." => {}
-            ".." => drop(parts.pop().ok_or("it links to outside the archive (`..`)")?),
-            _ => parts.push(part),
-        }
-    }
-    Ok(parts.join("/"))
+/// The components of a path, without `.` and empty ones.
+pub(crate) fn components(path: &str) -> impl DoubleEndedIterator<Item = &str> {
+    path.split('/').filter(|part| !matches!(*part, "" | "."))
 }

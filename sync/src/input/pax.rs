@@ -6,6 +6,11 @@ use tar::Header;
 use super::entry_name::MAX_PATH;
 use crate::problem::{Problem, Result};
 
+/// What to do instead of what only GNU tar can put together again.
+pub(super) const SPARSE: &str = "it holds a sparse file, as `tar --sparse` writes it; make the tar without that option";
+pub(super) const VOLUME: &str = "it is one of several volumes (`tar --multi-volume`), which are not read; unpack all of them, \
+                                 and make one tar, or split one with `split`";
+
 /// What extension headers say about the next entry.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Extension {
@@ -58,9 +63,10 @@ impl Extension {
                 // Fractions of a second are not needed.
                 b"mtime" => found.modified = decimal(value.split(|byte| *byte == b'.').next().unwrap_or_default()),
                 // These carry the real name and size of a sparse file.
-                _ if key.starts_with(b"GNU.sparse.") => {
-                    return Err(damaged("describes a sparse file, which no image tool writes"));
-                }
+                _ if key.starts_with(b"GNU.sparse.") => return Err(Problem::Unusable(SPARSE.into())),
+                // A label says nothing of the next entry; the others belong to a file that goes on in another volume.
+                b"GNU.volume.label" => {}
+                _ if key.starts_with(b"GNU.volume.") => return Err(Problem::Unusable(VOLUME.into())),
                 _ => {}
             }
         }

@@ -23,8 +23,13 @@ pub(crate) trait Source {
 
     fn consume(&mut self, count: usize);
 
-    /// Skips `count` bytes; `UnexpectedEof` when there are fewer.
-    fn skip(&mut self, mut count: u64) -> io::Result<()> {
+    /// Skips `count` bytes; an error when there are fewer.
+    fn skip(&mut self, count: u64) -> io::Result<()> {
+        self.skip_by_reading(count)
+    }
+
+    /// The same for one that cannot seek.
+    fn skip_by_reading(&mut self, mut count: u64) -> io::Result<()> {
         while count > 0 {
             let available = self.fill_buf()?.len();
             if available == 0 {

@@ -9,16 +9,22 @@ use std::io::{self, Read};
 
 use tar::{EntryType, Header};
 
-use super::entry_name::{link_target, normalised};
-use super::pax::{Extension, header_size, set_name, settled_size};
+use super::entry_name::{self, Unfit, normalised};
+use super::leftovers::{self, LeftOut};
+use super::links::{Link, dead};
+use super::pax::{Extension, SPARSE, VOLUME, header_size, set_name, settled_size};
 use super::source::{Source, read_all};
-use crate::problem::{Problem, Result};
+use crate::problem::{Halt, Problem, Result};
 use crate::text::printable;
 
 /// A tar record.
 pub(crate) const BLOCK: usize = 512;
 /// All names of an archive together. They stay in memory to detect duplicate entries.
 const MAX_NAMES: usize = 16 * 1024 * 1024;
+/// Types of GNU tar: the label of a volume, a folder of an incremental backup, the rest of a file of the volume before.
+const VOLUME_LABEL: u8 = b'V';
+const DUMP_FOLDER: u8 = b'D';
+const CONTINUED: u8 = b'M';
 /// The largest extension header. Honest ones have a few hundred bytes.
 const MAX_EXTENSION: u64 = 64 * 1024;
 
@@ -33,6 +39,8 @@ pub(crate) struct Entry {
     pub(crate) offset: u64,
     /// Seconds since 1970.
     pub(crate) modified: u64,
+    /// A folder leaves it out by its name: where the part of the path ends that is why, and whether it needs a word.
+    pub(crate) left_out: Option<(usize, LeftOut)>,
 }
 
 /// The type of an entry.
@@ -40,8 +48,10 @@ pub(crate) struct Entry {
 pub(crate) enum EntryKind {
     File,
     Folder,
-    /// A symbolic or hard link to a path within the archive.
-    Link(String),
+    /// A symbolic or hard link, wherever it leads.
+    Link(Link),
+    /// What a folder leaves out as well, and why. The path is that of the folder above it that is left out, if one is.
+    LeftOut(&'static str),
 }
 
 /// Whether `head` begins with a tar header. The checksum decides, because old archives have no magic.
@@ -97,10 +107,7 @@ impl<'s> TarReader<'s> {
     pub(crate) fn next(&mut self) -> Result<Option<Entry>> {
         let mut extension = Extension::default();
         loop {
-            let (skip, position) = (self.remaining + self.padding, self.position);
-            self.source.skip(skip).map_err(|error| self.cut_short(error))?;
-            let position = position.checked_add(skip);
-            self.position = position.ok_or_else(|| Problem::Damaged("sizes beyond counting".into()))?;
+            self.pass(self.remaining + self.padding)?;
             (self.remaining, self.padding) = (0, 0);
             if self.ended {
                 return Ok(None);
@@ -128,6 +135,7 @@ impl<'s> TarReader<'s> {
                 EntryType::XGlobalHeader => Extension::parse(&self.extension_body(header)?)?.check_global()?,
                 EntryType::GNULongName => set_name(&mut extension.path, &self.extension_body(header)?)?,
                 EntryType::GNULongLink => set_name(&mut extension.link, &self.extension_body(header)?)?,
+                _ if is_label(header) => extension = Extension::default(),
                 _ => {
                     // Entries of unknown types without content are skipped.
                     if let Some(entry) = self.entry(header, extension)? {
@@ -153,9 +161,31 @@ impl<'s> TarReader<'s> {
 
     fn cut_short(&self, error: io::Error) -> Problem {
         if error.kind() == io::ErrorKind::UnexpectedEof {
-            return Problem::Incomplete(format!("the tar ends in the middle, behind byte {}", self.position));
+            return io::Error::from(Halt::Cut { end: self.position, content: false }).into();
         }
         error.into()
+    }
+
+    /// Passes over content that is not read.
+    fn pass(&mut self, count: u64) -> Result<()> {
+        let before = self.position;
+        let position = before.checked_add(count);
+        let position = position.ok_or_else(|| Problem::Damaged("sizes beyond counting".into()))?;
+        match self.source.left() {
+            Some(left) if left < count => {
+                let end = before.saturating_add(left);
+                return Err(io::Error::from(Halt::Cut { end, content: true }).into());
+            }
+            Some(_) => self.source.skip(count).map_err(|error| self.cut_short(error))?,
+            // Counted, to know where it ends.
+            None => {
+                (self.remaining, self.padding) = (count, 0);
+                let mut body = self.body();
+                Source::skip_by_reading(&mut body, count)?;
+            }
+        }
+        self.position = position;
+        Ok(())
     }
 
     /// An archive ends with two blocks of zeros. Only zeros may follow, because other readers would read on.
@@ -168,15 +198,20 @@ impl<'s> TarReader<'s> {
             return Ok(());
         }
         loop {
-            let rest = self.source.fill_buf()?;
-            if rest.iter().any(|byte| *byte != 0) {
-                return Err(Problem::Damaged("there is more behind the end of the tar".into()));
+            let mut block = Vec::with_capacity(BLOCK);
+            (&mut *self.source).take(BLOCK as u64).read_to_end(&mut block)?;
+            if block.iter().any(|byte| *byte != 0) {
+                let what = if is_header(&block) {
+                    "another tar begins behind the end of this one, as `cat a.tar b.tar` writes it; ingest each by itself, or \
+                     join them with `tar --concatenate`"
+                } else {
+                    "there is more behind the end of the tar"
+                };
+                return Err(Problem::Damaged(what.into()));
             }
-            let count = rest.len();
-            if count == 0 {
+            if block.len() < BLOCK {
                 return Ok(());
             }
-            self.source.consume(count);
         }
     }
 
@@ -197,14 +232,15 @@ impl<'s> TarReader<'s> {
 
     fn entry(&mut self, header: &Header, extension: Extension) -> Result<Option<Entry>> {
         let raw = extension.path.unwrap_or_else(|| header.path_bytes().into_owned());
-        let shown = printable(&String::from_utf8_lossy(&raw));
+        let lossy = String::from_utf8_lossy(&raw);
+        let shown = printable(&lossy);
+        check_type(header)?;
         let size = settled_size(header_size(header)?, header, extension.size);
         let size = size.map_err(|reason| Problem::refused(&shown, reason))?;
-        let path = normalised(&raw).map_err(|reason| Problem::refused(&shown, reason))?;
         if has_two_names(header) {
             return Err(Problem::refused(&shown, "readers disagree about its name: it may have another part in front"));
         }
-        let kind = match header.entry_type() {
+        let mut kind = match header.entry_type() {
             EntryType::Directory => EntryKind::Folder,
             // Old archives mark a folder by the slash alone.
             EntryType::Regular | EntryType::Continuous if raw.ends_with(b"/") => EntryKind::Folder,
@@ -212,42 +248,80 @@ impl<'s> TarReader<'s> {
             EntryType::Symlink | EntryType::Link => {
                 let target = extension.link.or_else(|| header.link_name_bytes().map(std::borrow::Cow::into_owned));
                 let symbolic = header.entry_type() == EntryType::Symlink;
-                let target = link_target(&path, &target.unwrap_or_default(), symbolic);
-                EntryKind::Link(target.map_err(|reason| Problem::refused(&shown, reason))?)
+                link(&target.unwrap_or_default(), symbolic).map_err(|reason| Problem::refused(&shown, reason))?
             }
-            EntryType::Char | EntryType::Block | EntryType::Fifo => {
-                return Err(Problem::refused(&shown, "it is a device or a named pipe"));
-            }
-            EntryType::GNUSparse => {
-                return Err(Problem::refused(&shown, "it is a sparse file, which no image tool writes"));
-            }
+            EntryType::Char | EntryType::Block | EntryType::Fifo => EntryKind::LeftOut(dead::SPECIAL),
             _ if size == 0 => return Ok(None),
             _ => return Err(Problem::refused(&shown, "it has content and a type that readers disagree about")),
         };
         if kind != EntryKind::File && size > 0 {
             return Err(Problem::refused(&shown, "a folder or link must not have content"));
         }
+        let path = match normalised(&raw) {
+            Ok(path) => path,
+            Err(Unfit::Hostile(reason)) => return Err(Problem::refused(&shown, reason)),
+            Err(Unfit::Harmless(reason)) => {
+                kind = EntryKind::LeftOut(reason);
+                // The first part of it that is no text: a folder leaves that out, with what is below.
+                let end = raw.utf8_chunks().next().map_or(0, |chunk| chunk.valid().len());
+                let end = raw[end..].iter().position(|byte| *byte == b'/').map_or(raw.len(), |at| end + at);
+                entry_name::components(&String::from_utf8_lossy(&raw[..end])).collect::<Vec<_>>().join("/")
+            }
+        };
         if path.is_empty() && kind != EntryKind::Folder {
             return Err(Problem::refused(&shown, "it has no name"));
         }
-        if kind != EntryKind::Folder {
-            self.remember(&path)?;
-        }
+        self.remember(&path, &kind)?;
         self.open(size);
+        let left_out = leftovers::judge_path(&path, kind == EntryKind::Folder);
         let modified = extension.modified.or_else(|| header.mtime().ok()).unwrap_or(0);
-        Ok(Some(Entry { path, kind, size, offset: self.position, modified }))
+        Ok(Some(Entry { path, kind, size, offset: self.position, modified, left_out }))
     }
 
-    fn remember(&mut self, path: &str) -> Result<()> {
-        self.name_bytes += path.len() + 48;
+    fn remember(&mut self, path: &str, kind: &EntryKind) -> Result<()> {
+        let target = if let EntryKind::Link(link) = kind { link.target.len() } else { 0 };
+        self.name_bytes += path.len() + target + 48;
         if self.name_bytes > MAX_NAMES {
             let cure = "an archive of images has few and short names; split it";
             return Err(Problem::over("all names of its entries together", format_args!("{MAX_NAMES} bytes"), cure));
         }
-        if !self.names.insert(path.to_owned()) {
-            return Err(Problem::refused(path, "it comes twice in the archive"));
+        // Folders may come twice: they have no content.
+        if matches!(kind, EntryKind::File | EntryKind::Link(_)) && !self.names.insert(path.to_owned()) {
+            let why = "it comes twice in the archive, as `tar --append` and `tar --update` leave it, and readers disagree which \
+                       counts; make the tar again from the files";
+            return Err(Problem::refused(path, why));
         }
         Ok(())
+    }
+}
+
+/// Refuses what only GNU tar can put together again, each with what to do instead.
+fn check_type(header: &Header) -> Result<()> {
+    let why = match header.entry_type() {
+        EntryType::GNUSparse => SPARSE,
+        kind if kind.as_byte() == DUMP_FOLDER => {
+            "it is a tar of an incremental backup (`tar --listed-incremental`), which need not hold every file; make a tar of \
+             everything, without that option"
+        }
+        kind if kind.as_byte() == CONTINUED => VOLUME,
+        _ => return Ok(()),
+    };
+    Err(Problem::Unusable(why.into()))
+}
+
+/// Whether it is a label, which says how the archive is called and nothing else.
+fn is_label(header: &Header) -> bool {
+    let has_no_size = header.as_old().size.iter().all(|byte| matches!(byte, b'0' | b' ' | 0));
+    header.entry_type().as_byte() == VOLUME_LABEL && has_no_size
+}
+
+/// A link. One whose target is no name is left out, as one that leads nowhere is.
+fn link(target: &[u8], symbolic: bool) -> Result<EntryKind, &'static str> {
+    match entry_name::text(target) {
+        Ok("") => Ok(EntryKind::LeftOut(dead::NOTHING)),
+        Ok(target) => Ok(EntryKind::Link(Link { symbolic, target: target.to_owned() })),
+        Err(Unfit::Harmless(_)) => Ok(EntryKind::LeftOut(dead::NOTHING)),
+        Err(Unfit::Hostile(_)) => Err("it links to a name that is too long or has a zero byte"),
     }
 }
 
@@ -274,7 +348,7 @@ impl Source for Body<'_, '_> {
         }
         let available = self.tar.source.fill_buf()?;
         if available.is_empty() {
-            return Err(io::ErrorKind::UnexpectedEof.into());
+            return Err(Halt::Cut { end: self.tar.position, content: true }.into());
         }
         let count = usize::try_from(self.tar.remaining).map_or(available.len(), |left| left.min(available.len()));
         Ok(&available[..count])

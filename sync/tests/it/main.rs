@@ -17,6 +17,7 @@ mod layouts;
 mod left_over;
 mod mounts;
 mod naming;
+mod packing;
 mod parts;
 mod records;
 mod resume;

@@ -105,9 +105,10 @@ impl Item {
     }
 }
 
-/// A path in `manifest.json`, normalised as the paths of entries are.
+/// A path in `manifest.json`, normalised as the paths of entries are. Docker on Windows writes backslashes here, and slashes
+/// into the names of entries.
 fn entry_path(folder: &str, written: &str) -> String {
-    let parts: Vec<&str> = written.split('/').filter(|part| !matches!(*part, "" | ".")).collect();
+    let parts: Vec<&str> = written.split(['/', '\\']).filter(|part| !matches!(*part, "" | ".")).collect();
     join(folder, &parts.join("/"))
 }
 
