@@ -3,12 +3,13 @@
 //!
 //! Both traits block. Call them from a thread that may block, inside a tokio runtime.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 use std::sync::Arc;
 
+pub use crate::catalog::Homes;
 use crate::catalog::TagOutcome;
 use crate::catalog::release::{ReleaseImage, ReleaseSignature};
 use crate::error::Error;
@@ -23,6 +24,15 @@ pub trait Sink: Send {
     /// Reads back a blob that the sink has. `None` if it cannot, or not yet.
     fn read(&self, _digest: &Digest) -> Result<Option<Box<dyn Read>>, Error> {
         Ok(None)
+    }
+
+    /// The repositories in which each of these manifests can be pulled already, at most 256 of each: what belongs to one
+    /// goes there. A sink that makes nothing visible knows of none.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    fn repositories_of(&self, _manifests: &BTreeSet<Digest>) -> Result<Homes, Error> {
+        Ok(Homes::new())
     }
 
     /// Whether `needed` more bytes fit and leave `keep_free` free. Nothing is reserved.

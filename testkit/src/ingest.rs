@@ -145,13 +145,40 @@ impl World {
             .unwrap();
     }
 
+    /// Copies an image to another repository, as a client does: its blobs are mounted and its manifest is pushed.
+    pub fn copy_as_a_client(&self, from: &str, tag: &str, to: &str) {
+        let served = self.manifest(from, tag);
+        let manifest = Manifest::parse(served.bytes, Some(served.media_type)).unwrap();
+        let (reference, by) = (PutReference::Tag(tag.parse().unwrap()), Provenance::Pushed { by: "a client".into() });
+        let repository = self.registry.repository(to.parse().unwrap());
+        self.runtime.block_on(async {
+            for blob in manifest.blobs() {
+                assert!(repository.mount_blob(&blob.digest, Some(&self.asked(from))).await.unwrap());
+            }
+            repository.put_manifest(reference, manifest, by).await.unwrap();
+        });
+    }
+
+    /// The manifests about a manifest, in the order of their digests.
+    pub fn referrers(&self, name: &str, subject: &Digest) -> Vec<Digest> {
+        let asked = self.asked(name);
+        let page = self.runtime.block_on(self.registry.referrers(&asked, subject, &[], None)).unwrap();
+        let index = Manifest::parse(page.json, None).unwrap();
+        index.children().map(|(child, _)| child.digest).collect()
+    }
+
+    /// Every repository.
+    pub fn repositories(&self) -> Vec<String> {
+        let page = self.runtime.block_on(self.registry.repositories(None, 10_000)).unwrap();
+        page.names.iter().map(ToString::to_string).collect()
+    }
+
     /// Every tag of every repository, as `repository:tag digest`.
     pub fn tags(&self) -> Vec<String> {
         let mut all = Vec::new();
-        let page = self.runtime.block_on(self.registry.repositories(None, 10_000)).unwrap();
-        for repository in page.names {
-            for tag in self.runtime.block_on(tags_of(&self.registry, repository.as_str())) {
-                all.push(format!("{repository}:{tag} {}", self.manifest(repository.as_str(), &tag).digest));
+        for repository in self.repositories() {
+            for tag in self.runtime.block_on(tags_of(&self.registry, &repository)) {
+                all.push(format!("{repository}:{tag} {}", self.manifest(&repository, &tag).digest));
             }
         }
         all

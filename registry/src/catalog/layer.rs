@@ -1,10 +1,12 @@
 //! What a layer of names can be asked. Free of files, paths, databases and HTTP: SQL is one more implementation.
 
+use std::collections::BTreeSet;
 use std::fmt::Debug;
 
 use bytes::Bytes;
 
 use super::binding::Binding;
+use super::homes::Homes;
 use super::page::Page;
 use crate::blobs::Answer;
 use crate::oci::{Digest, InvalidManifest, Manifest, MediaType, RepositoryName, Tag};
@@ -29,7 +31,7 @@ impl ServedManifest {
     }
 }
 
-/// One source of names. Every question is about exactly one repository, whether or not it exists, and fails when the
+/// One source of names. Most questions are about exactly one repository, whether or not it exists. All fail when the
 /// layer cannot be read.
 pub(crate) trait Layer: Debug + Send + Sync {
     /// Whether the repository has a manifest here.
@@ -58,6 +60,10 @@ pub(crate) trait Layer: Debug + Send + Sync {
 
     /// Up to `limit` repositories with a manifest after `after`, which need not exist.
     fn repositories(&self, after: Option<&str>, limit: usize) -> Answer<'_, Page<RepositoryName>>;
+
+    /// The repositories that have these manifests, by the names alone, the first [`MAX`](super::homes::MAX) of each. Looks at every name
+    /// once, however many are asked for.
+    fn repositories_of(&self, manifests: &BTreeSet<Digest>) -> Answer<'_, Homes>;
 
     /// The manifests about `subject`, in the order of their digests.
     fn referrers(&self, repository: &RepositoryName, subject: &Digest) -> Answer<'_, Vec<Digest>>;

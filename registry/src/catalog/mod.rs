@@ -8,6 +8,7 @@ mod binding;
 mod caches;
 mod changes;
 mod files;
+mod homes;
 mod layer;
 mod mount;
 mod page;
@@ -21,6 +22,7 @@ pub(crate) use files::{CHARTS, Exclusive, Linked};
 pub use files::{
     IndexError, ManifestLink, RebuildReport, ReleaseList, ReleaseState, ReleaseSummary, Releases, Rollback,
 };
+pub use homes::Homes;
 pub(crate) use layer::Layer;
 pub use layer::ServedManifest;
 pub(crate) use mount::{MountedNames, MountedRepository};

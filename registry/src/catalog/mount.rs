@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use super::binding::{Binding, Origin};
+use super::homes::{Homes, add_home};
 use super::layer::{Layer, ServedManifest};
 use super::page::Page;
 use crate::blobs::Answer;
@@ -106,6 +107,16 @@ impl Layer for MountedNames {
 
     fn repositories(&self, after: Option<&str>, limit: usize) -> Answer<'_, Page<RepositoryName>> {
         now(page(self.repositories.keys(), RepositoryName::as_str, after, limit))
+    }
+
+    fn repositories_of(&self, manifests: &BTreeSet<Digest>) -> Answer<'_, Homes> {
+        let mut found = Homes::new();
+        for (name, mounted) in &self.repositories {
+            for digest in manifests.iter().filter(|digest| mounted.manifests.contains_key(digest)) {
+                add_home(&mut found, *digest, name);
+            }
+        }
+        now(found)
     }
 
     fn referrers(&self, repository: &RepositoryName, subject: &Digest) -> Answer<'_, Vec<Digest>> {

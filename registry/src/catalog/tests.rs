@@ -1,6 +1,6 @@
 //! The contract of a layer of names, held by each: the data folder and a mounted medium.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::files::Files;
@@ -151,6 +151,9 @@ async fn a_layer_knows_the_tags_of_a_manifest_and_what_is_about_it() {
         let about = layer.referrers(&name("a"), &first).await.unwrap();
         assert_eq!(about, [image(b"signature", Some(first)).0], "{what}");
         assert!(layer.referrers(&name("a/b"), &first).await.unwrap().is_empty(), "{what}");
+        let asked = BTreeSet::from([first, digest(b"absent")]);
+        let found = layer.repositories_of(&asked).await.unwrap();
+        assert_eq!(found, Homes::from([(first, BTreeSet::from([name("a")]))]), "{what}");
     }
 }
 

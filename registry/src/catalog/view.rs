@@ -9,6 +9,7 @@ use parking_lot::RwLock;
 use super::binding::{self, Binding};
 use super::caches::Caches;
 use super::files::{Files, Releases};
+use super::homes::{Homes, add_home};
 use super::layer::{Layer, ServedManifest};
 use super::mount::MountedNames;
 use super::page::{Page, merged};
@@ -247,6 +248,16 @@ impl Catalog {
     /// The tags of any layer that point at a manifest, also those that another layer overrides.
     pub(crate) async fn tags_of(&self, repository: &RepositoryName, digest: &Digest) -> Result<BTreeSet<Tag>, Error> {
         Ok(self.all(async |layer| layer.tags_of(repository, digest).await).await?.into_iter().flatten().collect())
+    }
+
+    /// The repositories of these manifests in any layer, by the names alone.
+    pub(crate) async fn repositories_of(&self, manifests: &BTreeSet<Digest>) -> Result<Homes, Error> {
+        let said = self.all(async |layer| layer.repositories_of(manifests).await).await?;
+        let mut found = Homes::new();
+        for (digest, repositories) in said.into_iter().flatten() {
+            repositories.iter().for_each(|repository| add_home(&mut found, digest, repository));
+        }
+        Ok(found)
     }
 
     /// The manifests about `subject`: those that say so, and those a client without the API listed under the fallback

@@ -4,7 +4,7 @@
 mod check;
 
 use std::collections::hash_map::Entry;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -17,7 +17,7 @@ pub use check::MediumCheck;
 
 use crate::blobs::{Blobs, Medium, MediumBlob, MediumFile};
 use crate::catalog::{MountedNames, MountedRepository, Origin, Precedence, Rank, TagLink, TagOutcome};
-use crate::content::{BlobSink, Committed, FileRange, HashedBlob, Sink, check_blobs, check_child, check_digest, wait};
+use crate::content::{BlobSink, Committed, FileRange, HashedBlob, Homes, Sink, check_blobs, check_child, check_digest, wait};
 use crate::core::Core;
 use crate::disk::threads::composed;
 use crate::error::Error;
@@ -188,6 +188,10 @@ impl MountDraft {
 impl Sink for MountDraft {
     fn has(&self, digest: &Digest) -> Option<u64> {
         self.blobs.get(digest).map(|blob| blob.size())
+    }
+
+    fn repositories_of(&self, manifests: &BTreeSet<Digest>) -> Result<Homes, Error> {
+        wait(self.core.catalog.repositories_of(manifests))
     }
 
     fn locates_only(&self) -> bool {

@@ -4,7 +4,7 @@
 mod brought;
 mod writer;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
 use std::sync::{Arc, PoisonError};
 
@@ -15,7 +15,7 @@ use crate::catalog::release::{
     ManifestName, ReleaseImage, ReleaseKind, ReleaseRecord, ReleaseSignature, ReleaseSource, TagChange,
 };
 use crate::catalog::{Exclusive, OnConflict, Outcome, Precedence, Provenance, TagLink, TagOutcome};
-use crate::content::{BlobSink, Committed, Sink, check_blobs, check_child, check_digest, wait};
+use crate::content::{BlobSink, Committed, Homes, Sink, check_blobs, check_child, check_digest, wait};
 use crate::core::Core;
 use crate::disk::threads::{blocking, composed};
 use crate::error::Error;
@@ -248,6 +248,10 @@ impl ReleaseDraft {
 impl Sink for ReleaseDraft {
     fn has(&self, digest: &Digest) -> Option<u64> {
         self.has_blob(digest)
+    }
+
+    fn repositories_of(&self, manifests: &BTreeSet<Digest>) -> Result<Homes, Error> {
+        wait(self.core.catalog.repositories_of(manifests))
     }
 
     fn read(&self, digest: &Digest) -> Result<Option<Box<dyn Read>>, Error> {

@@ -1,6 +1,7 @@
 //! What content in an image layout is called (protocol notes 4.7): the full name that containerd and Docker write, else a
 //! full name in `ref.name` as podman and skopeo write it, else a bare tag with the repository it was pulled from. Content
-//! without a name goes beside the manifest it is about, or under `untagged`, by its digest.
+//! without a name goes beside the manifest it is about, in this ingest or in the registry; else under the base name; else
+//! under `untagged`, by its digest.
 
 use std::collections::BTreeMap;
 
@@ -126,7 +127,11 @@ impl Names {
         if names.is_empty() {
             let signed = self.bare.iter().find_map(|tag| Some((signed_digest(tag)?, Some(tag.clone()))));
             settled.beside = self.beside.or(signed).or_else(|| Some((manifest.subject()?.digest, None)));
-            names.extend(untagged(&root, self.bare.first()));
+            match (base, &settled.beside) {
+                // Where it goes if what it belongs to is nowhere.
+                (Some(base), Some((_, tag))) => names.push(FoundName::stored(base.clone(), tag.clone(), &root)),
+                _ => names.extend(untagged(&root, self.bare.first())),
+            }
             if settled.beside.is_none() {
                 settled.notes.push(no_name(self.bare.first()));
             }

@@ -1,13 +1,13 @@
 //! The plan of an ingest: which manifest goes to which repositories under which tags, and what is reported of each.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use airdock_registry::content::{Committed, Sink};
 use airdock_registry::names::Namespace;
 use airdock_registry::oci::{Digest, RepositoryName, Tag};
 use airdock_registry::{Error, ImageState, Outcome, ReleaseImage, TagOutcome, WhyKept};
 
-use crate::archive::found::{Found, UNTAGGED};
+use crate::archive::found::{Found, FoundName, UNTAGGED};
 use crate::archive::intake::Intake;
 use crate::publish::Publisher;
 use crate::report::{ImageRow, Notice};
@@ -32,7 +32,9 @@ pub(super) struct Plan {
 }
 
 impl Plan {
-    pub(super) fn new(intake: &mut Intake<'_>, publisher: &Publisher) -> Self {
+    /// # Errors
+    /// When the sink cannot say where the manifests are that content of this ingest belongs to.
+    pub(super) fn new(intake: &mut Intake<'_>, publisher: &Publisher) -> Result<Self, Error> {
         let mut plan = Self { rows: Vec::new(), tags: BTreeMap::new(), contested: Vec::new() };
         let found = std::mem::take(&mut intake.found);
         let mut homes: HashMap<Digest, Vec<RepositoryName>> = HashMap::new();
@@ -51,18 +53,53 @@ impl Plan {
                 plan.add(intake, &found, Row { image, shown, repositories, tag, notes: Vec::new() });
             }
         }
-        for (image, item) in found.iter().enumerate() {
-            let Some((about, tag)) = &item.beside else { continue };
-            let (repositories, tag) = match homes.get(about) {
-                Some(repositories) => (repositories.clone(), tag.clone()),
-                None => (item.names.iter().map(|name| name.repository.clone()).collect(), None),
-            };
-            let notes = vec![format!("it belongs to `{about}`")];
-            let shown = item.names.first().map_or_else(|| item.root.to_string(), |name| name.shown.clone());
-            plan.add(intake, &found, Row { image, shown, repositories, tag, notes });
-        }
+        plan.add_beside(intake, &found, homes)?;
         intake.found = found;
-        plan
+        Ok(plan)
+    }
+
+    /// Adds what belongs to a manifest to each repository that has that: those of this ingest first, then those of the
+    /// registry. So it does not matter whether both come in one ingest or in several.
+    fn add_beside(
+        &mut self,
+        intake: &mut Intake<'_>,
+        found: &[Found],
+        mut homes: HashMap<Digest, Vec<RepositoryName>>,
+    ) -> Result<(), Error> {
+        let abouts = found.iter().filter_map(|item| Some(item.beside.as_ref()?.0)).collect::<BTreeSet<_>>();
+        if abouts.is_empty() {
+            return Ok(());
+        }
+        let there = intake.to.repositories_of(&abouts)?;
+        for image in subjects_first(found) {
+            let item = &found[image];
+            let Some((about, tag)) = &item.beside else { continue };
+            let mut repositories = homes.get(about).cloned().unwrap_or_default();
+            repositories.extend(there.get(about).into_iter().flatten().cloned());
+            // Where nothing has a name is a place only until a better one is known.
+            if repositories.iter().any(|repository| repository.as_str() != UNTAGGED) {
+                repositories.retain(|repository| repository.as_str() != UNTAGGED);
+            }
+            let mut note = format!("it belongs to `{about}`");
+            let rows = match repositories.first() {
+                Some(first) => {
+                    let name = FoundName::stored(first.clone(), tag.clone(), &item.root);
+                    vec![(name.shown, repositories, name.tag)]
+                }
+                None => {
+                    note.push_str(", which is not here: ingest that, and then this again to put it beside it");
+                    let own = item.names.iter().cloned();
+                    own.map(|name| (name.shown, vec![name.repository], name.tag)).collect()
+                }
+            };
+            for (shown, repositories, tag) in rows {
+                for (digest, _) in &item.manifests {
+                    homes.entry(*digest).or_default().extend(repositories.iter().cloned());
+                }
+                self.add(intake, found, Row { image, shown, repositories, tag, notes: vec![note.clone()] });
+            }
+        }
+        Ok(())
     }
 
     fn add(&mut self, intake: &mut Intake<'_>, found: &[Found], mut row: Row) {
@@ -123,6 +160,26 @@ impl Plan {
             tags.iter().map(|tag| ((&tag.repository, &tag.tag), (&tag.digest, &tag.outcome))).collect();
         self.rows.iter().map(|row| row.shown(&found[row.image], &outcomes)).collect()
     }
+}
+
+/// The items that belong to another one, each after that one if it is among them: an artifact may be about an artifact.
+fn subjects_first(found: &[Found]) -> Vec<usize> {
+    let beside = |image: &usize| found[*image].beside.is_some();
+    let roots: HashMap<Digest, usize> = (0..found.len())
+        .filter(beside)
+        .flat_map(|image| found[image].manifests.iter().map(move |(digest, _)| (*digest, image)))
+        .collect();
+    let (mut order, mut seen) = (Vec::new(), HashSet::new());
+    for image in (0..found.len()).filter(beside) {
+        let (mut chain, mut next) = (Vec::new(), Some(image));
+        // Two signatures may name each other by their tags: that ends here, too.
+        while let Some(image) = next.filter(|image| seen.insert(*image)) {
+            chain.push(image);
+            next = found[image].beside.as_ref().and_then(|(about, _)| roots.get(about).copied());
+        }
+        order.extend(chain.into_iter().rev());
+    }
+    order
 }
 
 impl Row {

@@ -179,7 +179,7 @@ impl<'a> Work<'a> {
         let signatures = self.trust.check(&mut intake, &bundle)?;
         give_name(&mut intake, &self.settings.naming)?;
         cross_check(&mut intake);
-        let plan = Plan::new(&mut intake, &self.publisher);
+        let plan = Plan::new(&mut intake, &self.publisher).map_err(Problem::Registry)?;
         if self.trust.is_required() && !plan.contested.is_empty() {
             return Err(trust::refuse(self.meter, plan.contested));
         }

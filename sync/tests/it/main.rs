@@ -13,6 +13,7 @@ mod hauls;
 mod hostile_archives;
 mod hostile_content;
 mod large_layers;
+mod late_referrers;
 mod layouts;
 mod left_over;
 mod mounts;

@@ -17,6 +17,7 @@ mod release;
 mod sequence;
 mod write;
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Weak};
 
 pub(crate) use index::CHARTS;
@@ -34,6 +35,7 @@ use write::{Locks, Right};
 
 use super::binding::Binding;
 use super::caches::Caches;
+use super::homes::Homes;
 use super::layer::{Layer, ServedManifest};
 use super::page::Page;
 use crate::blobs::{self, Answer};
@@ -222,6 +224,11 @@ impl Layer for Files {
     fn repositories(&self, after: Option<&str>, limit: usize) -> Answer<'_, Page<RepositoryName>> {
         let after = after.map(str::to_owned);
         self.ask(move |_, index| Ok(index.repositories(after.as_deref(), limit)?))
+    }
+
+    fn repositories_of(&self, manifests: &BTreeSet<Digest>) -> Answer<'_, Homes> {
+        let manifests = manifests.clone();
+        self.ask(move |_, index| Ok(index.repositories_of(&manifests)?))
     }
 
     fn referrers(&self, repository: &RepositoryName, subject: &Digest) -> Answer<'_, Vec<Digest>> {

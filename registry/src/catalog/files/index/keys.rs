@@ -86,8 +86,18 @@ pub(crate) fn tag_at(rest: &[u8]) -> Option<Tag> {
 
 /// The repository of a key.
 pub(crate) fn repository_of(key: &[u8]) -> Option<RepositoryName> {
+    name_and_rest(key)?.0.parse().ok()
+}
+
+/// The repository, as text, and the digest of a key of [`Table::Manifest`].
+pub(crate) fn manifest_of(key: &[u8]) -> Option<(&str, Digest)> {
+    let (name, rest) = name_and_rest(key)?;
+    Some((name, digest_at(rest)?))
+}
+
+fn name_and_rest(key: &[u8]) -> Option<(&str, &[u8])> {
     let end = key.iter().position(|byte| *byte == 0)?;
-    std::str::from_utf8(key.get(1..end)?).ok()?.parse().ok()
+    Some((std::str::from_utf8(key.get(1..end)?).ok()?, &key[end + 1..]))
 }
 
 #[cfg(test)]

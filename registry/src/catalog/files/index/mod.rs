@@ -7,12 +7,13 @@
 mod keys;
 mod seal;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use sled::{Batch, Db};
 
+use crate::catalog::homes::{Homes, add_home};
 use crate::catalog::page::Page;
 use crate::disk::{DiskError, Layout};
 use crate::oci::{Digest, Manifest, RepositoryName, Tag};
@@ -253,6 +254,23 @@ impl Index {
         let mut found = Vec::new();
         for key in self.db.scan_prefix(&prefix).keys() {
             found.extend(keys::digest_at(&key?[prefix.len()..]));
+        }
+        Ok(found)
+    }
+
+    /// The repositories that have these manifests. One pass over all manifests, which is less than a look-up of each in
+    /// every repository.
+    pub(crate) fn repositories_of(&self, manifests: &BTreeSet<Digest>) -> Result<Homes, IndexError> {
+        let mut found = Homes::new();
+        for key in self.db.scan_prefix([Table::Manifest as u8]).keys() {
+            let key = key?;
+            let Some((repository, digest)) = keys::manifest_of(&key).filter(|(_, digest)| manifests.contains(digest))
+            else {
+                continue;
+            };
+            if let Ok(repository) = repository.parse() {
+                add_home(&mut found, digest, &repository);
+            }
         }
         Ok(found)
     }
