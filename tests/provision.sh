@@ -15,8 +15,8 @@ LOGS=$AIRDOCK_TOOLS/logs
 mkdir -p "$AIRDOCK_TOOLS/bin" "$LOGS"
 
 DEBIAN_12=(
-  buildah bzip2 conmon containerd crun debootstrap docker-registry docker.io e2fsprogs gpg iproute2 netavark nginx-light
-  openssl podman runc skopeo uidmap wrk xfsprogs xz-utils zstd
+  buildah bzip2 conmon containerd crun debootstrap docker-registry docker.io e2fsprogs exfat-fuse exfatprogs gpg iproute2
+  netavark nginx-light openssl podman runc skopeo uidmap wrk xfsprogs xz-utils zstd
 )
 DEBIAN_13=(buildah conmon containerd cosign docker-buildx docker-cli docker.io netavark oras podman runc skopeo)
 GO_TOOLS=( # name=package@version

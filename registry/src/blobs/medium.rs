@@ -102,8 +102,9 @@ impl Place for Medium {
                 return Err(position.damaged().into());
             }
             let (file, offset) = position.open()?;
+            let version = position.version(&file);
             let content = position.read(&file, offset)?;
-            position.found(&wanted.algorithm().digest(&content))?;
+            position.found(&wanted.algorithm().digest(&content), version)?;
             Ok(Some(content.into()))
         })
     }
@@ -133,14 +134,14 @@ pub(crate) fn re_hash(
     if !watch(0) {
         return Err(Unfinished::Stopped);
     }
-    let mut hasher = blob.digest().algorithm().hasher();
+    let (version, mut hasher) = (blob.version(&file), blob.digest().algorithm().hasher());
     let read = read_pieces(&file, offset, Some(blob.size()), buffer, |piece| {
         hasher.update(piece);
         if watch(piece.len() as u64) { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
     });
     let checked = match read {
         Ok(ControlFlow::Break(())) => return Err(Unfinished::Stopped),
-        Ok(ControlFlow::Continue(())) => blob.found(&hasher.finish()),
+        Ok(ControlFlow::Continue(())) => blob.found(&hasher.finish(), version),
         Err(failed) if failed.error.kind() == io::ErrorKind::UnexpectedEof => Err(blob.unreadable(&failed.error)),
         Err(failed) => Err(blob.read_failed(failed.at, &failed.error)),
     };

@@ -1,17 +1,19 @@
 //! A blob within a tar or a folder on a medium that is served in place.
 //!
-//! It is trusted only after it was re-hashed, and only while size, mtime and inode of its file are what they were when the
-//! medium was mounted; both are checked for every answer. A block device reveals neither a write nor a changed disc, so
-//! its blobs are re-hashed on every read. Nothing is ever written.
+//! It is trusted only after it was re-hashed, and only while its file shows no sign of a change, which is checked for every
+//! answer. Another size or mtime is a change. Another inode or ctime is a reason to re-hash, no more: exFAT, FAT and some
+//! FUSE drivers give a file a new inode when the cache was dropped, and a new name gives it a new ctime. A block device
+//! shows no sign at all, so its blobs are re-hashed on every read. Nothing is ever written.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Seek, SeekFrom};
 use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
+use parking_lot::RwLock;
 use rustix::fs::{MemfdFlags, OFlags, memfd_create};
 
 use super::medium_error::MediumError;
@@ -26,35 +28,83 @@ pub(crate) struct MediumFile {
     path: PathBuf,
     /// How errors name it.
     shown: String,
-    identity: Identity,
-    /// True for block devices: size and mtime do not reveal a change, so blobs are re-hashed on every read.
-    is_device: bool,
-}
-
-/// What tells a file from another in its place. Not the device's number: that changes when a disc is put in again.
-#[derive(Debug, PartialEq, Eq)]
-struct Identity {
     size: u64,
-    inode: u64,
     modified: (i64, i64),
+    /// True for block devices: nothing reveals a change, so blobs are re-hashed on every read.
+    is_device: bool,
+    seen: RwLock<Seen>,
 }
 
-impl Identity {
+/// A file as it was seen last.
+#[derive(Clone, Copy, Debug)]
+struct Seen {
+    marks: Marks,
+    /// How often it looked otherwise before.
+    version: u64,
+    /// Whether the ctime is not the one it was mounted with.
+    is_touched: bool,
+}
+
+/// What is another after a file was changed or replaced, and may be another though it was not. Not the device's number:
+/// that changes when a disc is put in again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Marks {
+    inode: u64,
+    /// The ctime. No program can set it back, as it can the mtime; file systems without one give the mtime.
+    changed: (i64, i64),
+}
+
+/// What a file's metadata says.
+struct Looks {
+    size: u64,
+    modified: (i64, i64),
+    marks: Marks,
+}
+
+impl Looks {
     fn of(mut file: &File) -> io::Result<Self> {
         let metadata = file.metadata()?;
-        let modified = (metadata.mtime(), metadata.mtime_nsec());
         let is_device = metadata.file_type().is_block_device();
         // Everything else reads by position, so the cursor may be moved.
         let size = if is_device { file.seek(SeekFrom::End(0))? } else { metadata.len() };
-        Ok(Self { size, inode: metadata.ino(), modified })
+        let modified = (metadata.mtime(), metadata.mtime_nsec());
+        let marks = Marks { inode: metadata.ino(), changed: (metadata.ctime(), metadata.ctime_nsec()) };
+        Ok(Self { size, modified, marks })
     }
 }
+
+/// Which content of a file was read: a blob verified in one is unverified in the next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Version(u64);
 
 impl MediumFile {
     /// `file`, which is open, at `path`; errors call it `shown`.
     pub(crate) fn new(file: &File, path: &Path, shown: String) -> io::Result<Self> {
         let is_device = file.metadata()?.file_type().is_block_device();
-        Ok(Self { path: path.to_owned(), shown, identity: Identity::of(file)?, is_device })
+        let Looks { size, modified, marks } = Looks::of(file)?;
+        let seen = RwLock::new(Seen { marks, version: 0, is_touched: false });
+        Ok(Self { path: path.to_owned(), shown, size, modified, is_device, seen })
+    }
+
+    /// The version of `file`; `None` when it was changed, or with `same_inode` when its inode is another. A file that was
+    /// just opened by its path may have another one; one that is open already is given up then for what has its path now.
+    fn version_of(&self, file: &File, same_inode: bool) -> io::Result<Option<Version>> {
+        let found = Looks::of(file)?;
+        let Seen { marks, version, .. } = *self.seen.read();
+        // The times of a device are those of its node.
+        let is_changed = found.size != self.size || !self.is_device && found.modified != self.modified;
+        if is_changed || same_inode && found.marks.inode != marks.inode {
+            return Ok(None);
+        }
+        if found.marks == marks {
+            return Ok(Some(Version(version)));
+        }
+        let mut seen = self.seen.write();
+        if seen.marks != found.marks {
+            let is_touched = seen.is_touched || !self.is_device && found.marks.changed != seen.marks.changed;
+            *seen = Seen { marks: found.marks, version: seen.version + 1, is_touched };
+        }
+        Ok(Some(Version(seen.version)))
     }
 
     fn open(&self) -> io::Result<File> {
@@ -90,7 +140,8 @@ pub(crate) struct MediumBlob {
     digest: Digest,
     size: u64,
     content: Content,
-    trust: AtomicU8,
+    /// A [`Trust`] in the lowest two bits, above it the version of the file it is about.
+    trust: AtomicU64,
     /// The byte at which a read failed last.
     failed_at: AtomicU64,
 }
@@ -103,12 +154,12 @@ impl MediumBlob {
     pub(crate) fn located(digest: Digest, file: Arc<MediumFile>, offset: u64, size: u64, verified: bool) -> Self {
         let trust = if verified && !file.is_device { Trust::Verified } else { Trust::Unverified };
         let failed_at = AtomicU64::new(NONE);
-        Self { digest, size, content: Content::InFile { file, offset }, trust: AtomicU8::new(trust as u8), failed_at }
+        Self { digest, size, content: Content::InFile { file, offset }, trust: AtomicU64::new(trust as u64), failed_at }
     }
 
     /// Bytes that have `digest`.
     pub(crate) const fn held(digest: Digest, bytes: Bytes) -> Self {
-        let (size, trust) = (bytes.len() as u64, AtomicU8::new(Trust::Verified as u8));
+        let (size, trust) = (bytes.len() as u64, AtomicU64::new(Trust::Verified as u64));
         Self { digest, size, content: Content::InMemory(bytes), trust, failed_at: AtomicU64::new(NONE) }
     }
 
@@ -142,30 +193,49 @@ impl MediumBlob {
     }
 
     pub(crate) fn trust(&self) -> Trust {
-        match self.trust.load(Ordering::Acquire) {
+        let recorded = self.trust.load(Ordering::Acquire);
+        let version = if let Content::InFile { file, .. } = &self.content { file.seen.read().version } else { 0 };
+        if recorded >> 2 != version {
+            return Trust::Unverified;
+        }
+        match recorded & 3 {
             0 => Trust::Unverified,
             1 => Trust::Verified,
             _ => Trust::Bad,
         }
     }
 
-    /// Records the digest that reading all of it gave; fails if it is another. A bad blob stays bad; one on a device is never
-    /// verified for good.
-    pub(crate) fn found(&self, digest: &Digest) -> Result<(), MediumError> {
-        if *digest != self.digest {
-            self.trust.store(Trust::Bad as u8, Ordering::Release);
-            return Err(self.damaged());
+    /// What is about to be read from `file`, for [`MediumBlob::found`]. None when that says nothing about the next read.
+    pub(crate) fn version(&self, file: &File) -> Option<Version> {
+        match &self.content {
+            Content::InFile { file: mounted, .. } => mounted.version_of(file, true).ok().flatten(),
+            Content::InMemory(_) => None,
         }
-        if matches!(&self.content, Content::InFile { file, .. } if file.is_device) {
-            return Ok(());
-        }
-        let (from, to) = (Trust::Unverified as u8, Trust::Verified as u8);
-        let _ = self.trust.compare_exchange(from, to, Ordering::AcqRel, Ordering::Acquire);
-        Ok(())
     }
 
+    /// Records the digest that reading all of it gave; fails if it is another. `read` is from before the first byte was
+    /// read: what is changed meanwhile is not verified. A bad blob stays bad as long as its file shows no change; one on a
+    /// device is never verified for good.
+    pub(crate) fn found(&self, digest: &Digest, read: Option<Version>) -> Result<(), MediumError> {
+        let matches = *digest == self.digest;
+        let is_device = matches!(&self.content, Content::InFile { file, .. } if file.is_device);
+        if let Some(Version(version)) = read.filter(|_| !(matches && is_device)) {
+            let trust = if matches { Trust::Verified } else { Trust::Bad };
+            // The greatest is the newest, and of one version the worst.
+            self.trust.fetch_max(version << 2 | trust as u64, Ordering::AcqRel);
+        }
+        if matches { Ok(()) } else { Err(self.damaged()) }
+    }
+
+    /// The error of another digest: what was mounted is damaged, or is not there any more.
     pub(super) fn damaged(&self) -> MediumError {
-        MediumError::Damaged { digest: self.digest, file: self.position().0.to_owned() }
+        let (digest, file) = (self.digest, self.position().0.to_owned());
+        match &self.content {
+            Content::InFile { file: mounted, .. } if mounted.seen.read().is_touched => {
+                MediumError::Changed { digest, file }
+            }
+            _ => MediumError::Damaged { digest, file },
+        }
     }
 
     pub(crate) fn unreadable(&self, error: &io::Error) -> MediumError {
@@ -203,20 +273,20 @@ impl MediumBlob {
         if self.failed_at.load(Ordering::Relaxed) != NONE {
             return Err(self.unreadable(&io::Error::other("an earlier read failed")));
         }
-        self.check_file(file)
+        self.check_file(file, true)
     }
 
-    /// Whether `file` is the one the blob was found in, and the blob is not known to be bad.
-    fn check_file(&self, file: &File) -> Result<(), MediumError> {
-        if self.trust() == Trust::Bad {
-            return Err(self.damaged());
+    /// Whether `file` can be the one the blob was found in, and the blob is not known to be bad. Afterwards the blob is
+    /// trusted only if it was verified in what the file is now.
+    fn check_file(&self, file: &File, same_inode: bool) -> Result<(), MediumError> {
+        if let Content::InFile { file: mounted, .. } = &self.content {
+            match mounted.version_of(file, same_inode) {
+                Ok(Some(_)) => {}
+                Ok(None) => return Err(MediumError::Changed { digest: self.digest, file: mounted.shown.clone() }),
+                Err(error) => return Err(self.unreadable(&error)),
+            }
         }
-        let Content::InFile { file: mounted, .. } = &self.content else { return Ok(()) };
-        match Identity::of(file) {
-            Ok(found) if found == mounted.identity => Ok(()),
-            Ok(_) => Err(MediumError::Changed { digest: self.digest, file: mounted.shown.clone() }),
-            Err(error) => Err(self.unreadable(&error)),
-        }
+        if self.trust() == Trust::Bad { Err(self.damaged()) } else { Ok(()) }
     }
 
     /// Opens its file and says at which byte it begins; a small blob is re-hashed on the way.
@@ -225,10 +295,11 @@ impl MediumBlob {
         match &self.content {
             Content::InFile { file: mounted, offset } => {
                 let file = mounted.open().map_err(failed)?;
-                self.check_file(&file)?;
+                self.check_file(&file, false)?;
                 self.probe(&file, *offset)?;
                 if self.trust() == Trust::Unverified && self.size <= SMALL {
-                    self.found(&self.digest.algorithm().digest(&self.read(&file, *offset)?))?;
+                    let version = self.version(&file);
+                    self.found(&self.digest.algorithm().digest(&self.read(&file, *offset)?), version)?;
                 }
                 Ok((file, *offset))
             }

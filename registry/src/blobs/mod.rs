@@ -23,7 +23,7 @@ pub use blob::Blob;
 pub(crate) use files::Files;
 pub(crate) use lease::Lease;
 pub(crate) use medium::{Medium, Unfinished, re_hash};
-pub(crate) use medium_blob::{MediumBlob, MediumFile, Trust};
+pub(crate) use medium_blob::{MediumBlob, MediumFile, Trust, Version};
 pub use medium_error::MediumError;
 pub(crate) use place::{Answer, Depot, Place};
 pub use upload::UploadSummary;

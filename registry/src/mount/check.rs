@@ -66,7 +66,11 @@ fn one(
     buffer: &mut [u8],
 ) -> Result<(), Unfinished> {
     if blob.trust() == Trust::Verified {
-        return Ok(());
+        // Opening looks at the file: it may have been changed since.
+        blob.open().map_err(Unfinished::Failed)?;
+        if blob.trust() == Trust::Verified {
+            return Ok(());
+        }
     }
     let mut go_on = |_| {
         for _ in 0..PATIENCE {

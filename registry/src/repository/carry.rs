@@ -84,6 +84,7 @@ pub(super) async fn copy_blob(core: &Core, digest: &Digest) -> Result<(), Error>
 
 async fn copy(core: &Core, position: &MediumBlob) -> Result<(), Error> {
     let (file, offset) = position.open()?;
+    let version = position.version(&file);
     let mut writer = core.blobs.depot.begin(position.digest().algorithm()).await?;
     let read = read_pieces(&file, offset, Some(position.size()), &mut vec![0; PIECE], |piece| {
         writer.write(piece).map_or_else(ControlFlow::Break, ControlFlow::Continue)
@@ -94,7 +95,7 @@ async fn copy(core: &Core, position: &MediumBlob) -> Result<(), Error> {
         Err(failed) => return Err(position.read_failed(failed.at, &failed.error).into()),
     }
     let (sealed, _lease) = writer.seal()?;
-    position.found(&sealed.digest)?;
+    position.found(&sealed.digest, version)?;
     core.blobs.adopted(&position.digest(), core.blobs.depot.store(sealed).await?);
     Ok(())
 }

@@ -2,13 +2,14 @@
 
 use std::fs::File;
 use std::io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 
 use super::{APP, blob, get, mounting, save};
 use crate::tls::Certificate;
 use testkit::bundle::example;
 use testkit::client::Response;
 use testkit::content::{digest, noise};
+use testkit::device::Stick;
 use testkit::process::Airdock;
 use testkit::pull::everything;
 
@@ -164,6 +165,58 @@ fn what_is_written_into_a_mounted_file_is_never_served() {
     file.set_modified(std::time::SystemTime::now() + std::time::Duration::from_secs(60)).unwrap();
     let refused = airdock.client().get(&blob(&layer)).expect(503);
     assert!(refused.text().contains("changed"), "{}", refused.text());
+}
+
+#[test]
+fn d13_a_mounted_file_changed_in_place_with_its_mtime_put_back_is_never_served() {
+    let folder = tempfile::tempdir().unwrap();
+    let (layer, small) = (noise(LAYER), b"a small layer");
+    let path = save(folder.path(), &[(&layer, &layer), (small, small)]);
+    let airdock = mounting(&path).start();
+    airdock.wait_for_log("are whole; 0 are not");
+    assert!(airdock.client().get(&blob(&layer)).expect(200).body == layer);
+    let modified = std::fs::metadata(&path).unwrap().modified().unwrap();
+    let file = File::options().write(true).open(&path).unwrap();
+    file.write_all_at(b"overwritten", 1_000_000).unwrap();
+    file.set_modified(modified).unwrap();
+    for request in [get(&blob(&layer)), get(&blob(&layer)).header("Range", "bytes=1000000-1000010")] {
+        match airdock.client().connect().try_send(&request) {
+            Err(broken_off) => assert!(
+                matches!(broken_off.kind(), UnexpectedEof | ConnectionReset | ConnectionAborted | BrokenPipe),
+                "{broken_off:?}"
+            ),
+            Ok(refused) => {
+                let refused = refused.expect(503);
+                assert!(refused.text().contains("changed"), "{}", refused.text());
+            }
+        }
+    }
+    // What else is in the file is re-hashed, is what it was, and is served.
+    assert!(airdock.client().get(&blob(small)).expect(200).body == small);
+}
+
+#[test]
+fn b7_a_stick_in_exfat_serves_on_when_the_kernel_has_forgotten_its_files() {
+    let folder = tempfile::tempdir().unwrap();
+    let (layer, small) = (noise(LAYER), b"a small layer");
+    let fill = |root: &std::path::Path| drop(save(root, &[(&layer, &layer), (small, small)]));
+    let Some(stick) = Stick::new(folder.path(), 64 << 20, fill) else { return };
+    let path = stick.root.join("disc/app.tar");
+    let before = std::fs::metadata(&path).unwrap();
+    let airdock = mounting(&path).start();
+    airdock.wait_for_log("are whole; 0 are not");
+    for _ in 0..3 {
+        Stick::drop_caches();
+        for content in [&layer[..], small] {
+            let answer = airdock.client().get(&blob(content)).expect(200);
+            assert!(answer.body == content, "{}", answer.text());
+        }
+        let ranged = airdock.client().send(&get(&blob(&layer)).header("Range", "bytes=9999990-10000009"));
+        assert!(ranged.body == layer[9_999_990..10_000_010] || ranged.body == layer, "{}", ranged.status);
+    }
+    let after = std::fs::metadata(&path).unwrap();
+    assert_ne!(before.ino(), after.ino(), "the test needs what it is about");
+    assert!(airdock.stop().success());
 }
 
 #[test]

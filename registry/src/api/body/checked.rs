@@ -8,7 +8,7 @@ use bytes::Bytes;
 
 use super::reader::Reader;
 use crate::Blob;
-use crate::blobs::MediumBlob;
+use crate::blobs::Version;
 use crate::oci::{ByteRange, Hasher};
 
 /// The range left to send, and the hash of what was sent.
@@ -19,13 +19,16 @@ pub(super) struct Checked {
     reader: Reader,
     // Taken when the last bytes are checked.
     hasher: Option<Hasher>,
+    /// What of the file is read.
+    version: Option<Version>,
 }
 
 impl Checked {
     /// All of `blob`. An empty blob has no last bytes to hold back: it is verified when it is opened.
     pub(super) fn new(blob: Blob) -> Self {
         let (left, hasher) = (ByteRange { start: 0, end: blob.size() }, blob.digest().algorithm().hasher());
-        Self { blob, left, reader: Reader::default(), hasher: Some(hasher) }
+        let version = blob.unverified().and_then(|medium| medium.version(blob.file()));
+        Self { blob, left, reader: Reader::default(), hasher: Some(hasher), version }
     }
 
     pub(super) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<io::Result<Bytes>>> {
@@ -51,7 +54,7 @@ impl Checked {
     fn end(&mut self) -> io::Result<()> {
         let Some(hasher) = self.hasher.take() else { return Err(io::ErrorKind::UnexpectedEof.into()) };
         let found = hasher.finish();
-        let matched = self.blob.unverified().map(|medium: &std::sync::Arc<MediumBlob>| medium.found(&found));
+        let matched = self.blob.unverified().map(|medium| medium.found(&found, self.version));
         match matched {
             None if found == self.blob.digest() => Ok(()),
             Some(Ok(())) => Ok(()),
