@@ -75,6 +75,7 @@ impl Config {
             pass.wrong("store.path", "`` is not a folder", "name the folder to keep the content in");
         }
         registry.data = flags.data.or(data).unwrap_or_default();
+        pass.switch("store.must_exist", &mut registry.must_exist);
         let expiry = Duration::from_secs(60)..=Duration::from_secs(365 * 24 * 60 * 60);
         pass.duration("store.upload_expiry", &mut registry.upload_expiry, expiry);
 

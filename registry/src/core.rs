@@ -21,7 +21,7 @@ pub(crate) struct Core {
 impl Core {
     /// Takes the data folder; blocks.
     pub(crate) fn open(settings: Settings) -> Result<Self, OpenError> {
-        let folder = DataFolder::open(settings.data.clone())?;
+        let folder = DataFolder::open(settings.data.clone(), settings.must_exist)?;
         let blobs = Blobs::open(&folder.layout)?;
         let catalog = Arc::new(Catalog::open(folder.layout.clone(), blobs.depot.clone())?);
         Ok(Self { settings, blobs, catalog, folder })

@@ -10,6 +10,8 @@ use crate::names;
 pub struct Settings {
     /// The data folder. Created when absent; one process at a time owns it.
     pub data: PathBuf,
+    /// Whether the data folder must hold a store already: then none is made where a disk is not mounted.
+    pub must_exist: bool,
     /// Whether clients may delete manifests, tags and blobs.
     pub delete: bool,
     /// Whether a manifest may name content that is not here.
@@ -26,6 +28,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             data: PathBuf::from("airdock-data"),
+            must_exist: false,
             delete: true,
             references: References::Strict,
             upload_expiry: Duration::from_secs(24 * 60 * 60),

@@ -4,7 +4,7 @@ use std::io;
 use std::time::{Duration, Instant};
 
 use airdock_config::Config;
-use airdock_registry::{OpenError, Registry};
+use airdock_registry::{OpenError, Registry, Settings};
 use anyhow::{Context as _, bail};
 use serde::de::DeserializeOwned;
 use tokio::runtime::Runtime;
@@ -44,7 +44,8 @@ pub(super) fn run<P: DeserializeOwned, T: DeserializeOwned>(
         bail!("there is no data folder `{}`; name it with --data or `store.path`", data.display());
     }
     let runtime = runtime()?;
-    let outcome = runtime.block_on(work(config, endpoint, on_part));
+    let settings = Settings { must_exist: looks || config.registry.must_exist, ..config.registry.clone() };
+    let outcome = runtime.block_on(work(config, settings, endpoint, on_part));
     // A thread may still be waiting for standard input; nothing of the registry is open any more.
     runtime.shutdown_background();
     outcome
@@ -52,13 +53,14 @@ pub(super) fn run<P: DeserializeOwned, T: DeserializeOwned>(
 
 async fn work<P: DeserializeOwned, T: DeserializeOwned>(
     config: &Config,
+    settings: Settings,
     endpoint: Endpoint,
     on_part: impl FnMut(P) -> anyhow::Result<()>,
 ) -> anyhow::Result<T> {
     let data = &config.registry.data;
     let end = Instant::now() + PASSING;
     loop {
-        match Registry::open(config.registry.clone()).await {
+        match Registry::open(settings.clone()).await {
             Ok(registry) => {
                 let ingester = Ingester::new(registry.clone(), config);
                 let stream = Some(Box::new(io::stdin()) as Box<_>);

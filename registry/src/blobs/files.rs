@@ -2,7 +2,7 @@
 //!
 //! A blob is absent or whole: it gets its name only after its digest was checked and it was synced.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt};
 
@@ -15,7 +15,10 @@ use super::place::{Answer, Depot, Digests, Place};
 use super::write_behind::WriteBehind;
 use super::writer::{Adopted, Sealed, Writer};
 use crate::disk::threads::blocking;
-use crate::disk::{Batch, Context, DiskError, Layout, absent_is_none, sync_folder};
+use crate::disk::{
+    Batch, Context, DiskError, Layout, absent_is_none, create_folder, damaged_is_none, look_at_file, open_file,
+    sync_folder,
+};
 use crate::oci::{Algorithm, Digest};
 
 /// What an operator can do about a damaged blob.
@@ -51,10 +54,10 @@ impl Files {
     /// As [`Place::find`], on this thread.
     pub(crate) fn open(&self, digest: &Digest, size: Option<u64>) -> Result<Option<Blob>, DiskError> {
         let path = self.layout.blob(digest);
-        let Some(file) = absent_is_none(File::open(&path)).on("open", &path)? else {
+        let Some((file, metadata)) = open_file(&path)? else {
             return Ok(None);
         };
-        let found = file.metadata().on("read the size of", &path)?.len();
+        let found = metadata.len();
         if let Some(size) = size.filter(|size| *size != found) {
             return Err(DiskError::damaged(&path, format!("it has {found} bytes where {size} belong; {MEND}")));
         }
@@ -63,8 +66,9 @@ impl Files {
 
     /// The blob's size in bytes, or `None` where there is none.
     pub(crate) fn size(&self, digest: &Digest) -> Result<Option<u64>, DiskError> {
-        let path = self.layout.blob(digest);
-        Ok(absent_is_none(fs::metadata(&path)).on("look for", &path)?.map(|metadata| metadata.len()))
+        // What is no file counts as absent, so that the next copy of the blob takes its place.
+        let found = damaged_is_none(look_at_file(&self.layout.blob(digest)))?;
+        Ok(found.map(|metadata| metadata.len()))
     }
 
     /// As [`Place::read`], on this thread.
@@ -143,7 +147,7 @@ impl Files {
         }
         let (path, aside) = (self.layout.blob(&digest), self.layout.damaged_blob(&digest));
         let folder = self.layout.damaged();
-        fs::create_dir_all(&folder).on("make", &folder)?;
+        create_folder(&folder)?;
         fs::rename(&path, &aside).on("move aside", &path)?;
         sync_folder(&folder)?;
         self.sync(digest.algorithm())?;

@@ -41,7 +41,7 @@ fn damaged(content: &[u8], damage: bool) -> Vec<u8> {
 
 fn files(damage: bool) -> Made {
     let folder = tempfile::tempdir().unwrap();
-    let data = DataFolder::open(folder.path().join("data")).unwrap();
+    let data = DataFolder::open(folder.path().join("data"), false).unwrap();
     let files = Files::new(data.layout.clone());
     let blobs: Vec<_> = contents().iter().map(|content| (digest(content), Bytes::from(content.clone()))).collect();
     files.put(&blobs).unwrap();
@@ -180,7 +180,7 @@ async fn damage_is_never_read_as_content() {
 #[tokio::test]
 async fn a_depot_has_a_blob_once_it_is_stored_and_nothing_of_one_that_is_dropped() {
     let folder = tempfile::tempdir().unwrap();
-    let data = DataFolder::open(folder.path().join("data")).unwrap();
+    let data = DataFolder::open(folder.path().join("data"), false).unwrap();
     let files = Files::new(data.layout.clone());
     let content = contents().remove(2);
     let digest = digest(&content);
@@ -208,7 +208,7 @@ async fn a_depot_has_a_blob_once_it_is_stored_and_nothing_of_one_that_is_dropped
 async fn a_damaged_blob_is_set_aside_unless_it_was_brought_anew_meanwhile() {
     let Made { place, _folder: folder, .. } = files(true);
     drop(place);
-    let data = DataFolder::open(folder.path().join("data")).unwrap();
+    let data = DataFolder::open(folder.path().join("data"), false).unwrap();
     let files = Files::new(data.layout.clone());
     let content = contents().remove(2);
     let read = files.find(&digest(&content), None).await.unwrap().unwrap();
@@ -225,7 +225,7 @@ async fn a_damaged_blob_is_set_aside_unless_it_was_brought_anew_meanwhile() {
 #[tokio::test]
 async fn the_nearest_place_that_gives_a_blob_serves_it_and_a_damaged_file_is_passed_over_for_a_medium() {
     let folder = tempfile::tempdir().unwrap();
-    let data = DataFolder::open(folder.path().join("data")).unwrap();
+    let data = DataFolder::open(folder.path().join("data"), false).unwrap();
     let blobs = Blobs::open(&data.layout).unwrap();
     let (content, path) = (contents().remove(2), folder.path().join("medium"));
     std::fs::write(&path, &content).unwrap();
@@ -242,4 +242,69 @@ async fn the_nearest_place_that_gives_a_blob_serves_it_and_a_damaged_file_is_pas
     assert!(matches!(blobs.find(&wanted, size).await, Err(Error::Disk(_))));
     std::fs::write(data.layout.blob(&wanted), &content).unwrap();
     assert!(!blobs.find(&wanted, size).await.unwrap().unwrap().is_on_medium());
+}
+
+#[test]
+fn d14_a_link_in_the_place_of_a_blob_is_never_served_and_the_next_copy_takes_its_place() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = DataFolder::open(folder.path().join("data"), false).unwrap();
+    let (files, content) = (Files::new(data.layout.clone()), Bytes::from_static(b"a secret of the machine"));
+    let (path, outside) = (data.layout.blob(&digest(&content)), folder.path().join("outside"));
+    std::fs::write(&outside, &content).unwrap();
+    std::os::unix::fs::symlink(&outside, &path).unwrap();
+    let error = files.open(&digest(&content), None).unwrap_err().to_string();
+    assert!(error.contains("is damaged: it is a link"), "{error}");
+    assert!(files.read_now(&digest(&content), 100).is_err());
+    assert_eq!(files.size(&digest(&content)).unwrap(), None);
+    files.put(&[(digest(&content), content.clone())]).unwrap();
+    assert_eq!(files.read_now(&digest(&content), 100).unwrap().unwrap(), content);
+    assert!(path.symlink_metadata().unwrap().is_file() && outside.exists());
+}
+
+/// An upload with its first byte, let go of; and its id.
+fn begun(uploads: &Uploads, name: &crate::oci::RepositoryName) -> crate::oci::UploadId {
+    let mut upload = uploads.create(name, Algorithm::Sha256, None, 10).unwrap();
+    let file = upload.first_byte().unwrap().make().unwrap();
+    upload.stored(file);
+    upload.append(b"x").unwrap();
+    upload.id
+}
+
+#[test]
+fn d14_an_upload_that_leads_elsewhere_is_none_and_nothing_is_added_there() {
+    use crate::error::Error;
+    use std::time::Duration;
+    let folder = tempfile::tempdir().unwrap();
+    let data = DataFolder::open(folder.path().join("data"), false).unwrap();
+    let (uploads, name) = (Uploads::open(data.layout.clone()).unwrap(), "a".parse().unwrap());
+    let (outside, elsewhere) = (folder.path().join("outside"), folder.path().join("elsewhere"));
+    // Its data.
+    let first = begun(&uploads, &name);
+    std::fs::write(&outside, b"precious").unwrap();
+    std::fs::remove_file(data.layout.upload_data(first)).unwrap();
+    std::os::unix::fs::symlink(&outside, data.layout.upload_data(first)).unwrap();
+    assert!(matches!(uploads.take(&name, first), Err(Error::Disk(_))));
+    assert!(uploads.size(&name, first).is_err());
+    // All of it, in a folder that comes from elsewhere.
+    let second = begun(&uploads, &name);
+    std::fs::rename(data.layout.upload(second), &elsewhere).unwrap();
+    std::os::unix::fs::symlink(&elsewhere, data.layout.upload(second)).unwrap();
+    let uploads = Uploads::open(data.layout.clone()).unwrap();
+    assert!(matches!(uploads.take(&name, second), Err(Error::UploadUnknown(_))));
+    // What is ours goes when it is old, and nothing outside does.
+    uploads.sweep(std::time::SystemTime::now() + Duration::from_secs(60), Duration::ZERO).unwrap();
+    assert!(!data.layout.upload(first).exists());
+    assert!(std::fs::read(&outside).unwrap() == b"precious" && elsewhere.join("data").exists());
+}
+
+#[test]
+fn d21_an_upload_is_for_its_own_user_alone() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().unwrap();
+    let data = DataFolder::open(folder.path().join("data"), false).unwrap();
+    let id = begun(&Uploads::open(data.layout.clone()).unwrap(), &"a".parse().unwrap());
+    let mode = |path: std::path::PathBuf| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    let layout = &data.layout;
+    let modes = [layout.upload(id), layout.upload_data(id), layout.upload_record(id)].map(mode);
+    assert_eq!(modes, [0o700, 0o600, 0o600]);
 }

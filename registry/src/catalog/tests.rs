@@ -85,7 +85,7 @@ async fn layers(folder: &DataFolder) -> [(&'static str, Box<dyn Layer>); 2] {
 
 fn folder() -> (tempfile::TempDir, DataFolder) {
     let folder = tempfile::tempdir().unwrap();
-    let data = DataFolder::open(folder.path().join("data")).unwrap();
+    let data = DataFolder::open(folder.path().join("data"), false).unwrap();
     (folder, data)
 }
 
@@ -222,4 +222,31 @@ async fn a_pushed_tag_goes_before_a_medium_s_and_that_before_an_ingested_one_unl
     names.repositories.get_mut(&name("a")).unwrap().yields = true;
     protected.mount(Arc::new(names));
     assert_eq!(protected.resolve(&name("a"), &tag("latest")).await.unwrap().unwrap().digest, stored.0);
+}
+
+#[tokio::test]
+async fn d14_a_folder_of_links_that_leads_elsewhere_is_neither_written_nor_emptied() {
+    let (folder, data) = folder();
+    let layout = data.layout.clone();
+    let catalog = Arc::new(Catalog::open(layout.clone(), blobs::Files::new(layout.clone())).unwrap());
+    let (repository, by) = (name("a"), || Provenance::Pushed { by: "a test".into() });
+    let (digest, manifest) = image(b"one", None);
+    let write = catalog.files.write(&repository).await.unwrap();
+    let (manifests, tags) = (vec![(digest, manifest)], vec![(tag("1"), digest, by())]);
+    write.commit(Changes { manifests, tags, ..Changes::of(repository.clone()) }).await.unwrap();
+    for inner in [layout.tag_links(&repository), layout.repository(&repository)] {
+        let outside = folder.path().join("outside");
+        std::fs::rename(&inner, &outside).unwrap();
+        std::os::unix::fs::symlink(&outside, &inner).unwrap();
+        let link = layout.tag_link(&repository, &tag("1")).canonicalize().unwrap();
+        let removal = Changes { unlinked_tags: vec![tag("1")], ..Changes::of(repository.clone()) };
+        let addition = Changes { tags: vec![(tag("2"), digest, by())], ..Changes::of(repository.clone()) };
+        for changes in [removal, addition] {
+            let error = write.commit(changes).await.unwrap_err().to_string();
+            assert!(error.contains(&format!("`{}` is damaged: it is a symbolic link", inner.display())), "{error}");
+        }
+        assert!(link.exists() && !link.with_file_name("2").exists());
+        std::fs::remove_file(&inner).unwrap();
+        std::fs::rename(&outside, &inner).unwrap();
+    }
 }

@@ -2,21 +2,21 @@
 //!
 //! People can read them, and damage is detected. Written whole and renamed into place (see `durable`).
 
-use std::fs;
 use std::io::Read;
 use std::path::Path;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::error::{Context, DiskError, absent_is_none};
+use super::entry::open_file;
+use super::error::{Context, DiskError};
 
 /// Largest file read, in bytes; ours have some hundred.
 const MAX_SIZE: u64 = 64 * 1024;
 
 /// Reads a file; `None` where there is none.
 pub(crate) fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, DiskError> {
-    let Some(file) = absent_is_none(fs::File::open(path)).on("open", path)? else { return Ok(None) };
+    let Some((file, _)) = open_file(path)? else { return Ok(None) };
     let mut text = Vec::new();
     file.take(MAX_SIZE).read_to_end(&mut text).on("read", path)?;
     parse(&text, path).map(Some)

@@ -4,14 +4,14 @@
 //! temporary name back).
 
 use std::collections::BTreeSet;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
 use super::checked_text::render;
+use super::entry::{create_file, is_folder, make_folder};
 use super::error::{Context, DiskError, absent_is_none};
 use super::layout::Layout;
 
@@ -24,7 +24,7 @@ pub(crate) fn sync_folder(path: &Path) -> Result<(), DiskError> {
 
 /// Creates a folder and its missing parents, each durable in its own parent.
 pub(crate) fn create_folder(path: &Path) -> Result<(), DiskError> {
-    match fs::create_dir(path) {
+    match make_folder(path) {
         Ok(()) => path.parent().map_or(Ok(()), sync_folder),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -36,12 +36,6 @@ pub(crate) fn create_folder(path: &Path) -> Result<(), DiskError> {
         }
         Err(error) => Err(error).on("create folder", path),
     }
-}
-
-/// Creates a file that must not exist yet.
-pub(crate) fn create_file(path: &Path) -> Result<File, DiskError> {
-    // The registry decides which client may read what, not the file system.
-    OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(path).on("create", path)
 }
 
 /// Files that are put in place one by one and become durable together, in [`Batch::commit`]: one fsync per folder rather
@@ -63,7 +57,9 @@ impl<'a> Batch<'a> {
         let temporary = self.layout.temporary();
         let written = Self::write_temporary(&temporary, content).and_then(|()| {
             let folder = path.parent().unwrap_or(path);
-            create_folder(folder)?;
+            if !is_folder(self.layout.root(), folder)? {
+                create_folder(folder)?;
+            }
             fs::rename(&temporary, path).on("put in place", path)?;
             self.folders.insert(folder.to_owned());
             Ok(())
@@ -88,6 +84,11 @@ impl<'a> Batch<'a> {
 
     /// Removes the file at `path`; says whether there was one.
     pub(crate) fn remove(&mut self, path: &Path) -> Result<bool, DiskError> {
+        if let Some(folder) = path.parent()
+            && !is_folder(self.layout.root(), folder)?
+        {
+            return Ok(false);
+        }
         let removed = absent_is_none(fs::remove_file(path)).on("remove", path)?.is_some();
         if removed && let Some(folder) = path.parent() {
             self.folders.insert(folder.to_owned());

@@ -4,6 +4,7 @@
 
 mod checked_text;
 mod durable;
+mod entry;
 mod error;
 mod identity;
 mod layout;
@@ -14,7 +15,8 @@ use std::fs::File;
 use std::path::PathBuf;
 
 pub(crate) use checked_text::{parse, read, render};
-pub(crate) use durable::{Batch, create_file, sync_folder};
+pub(crate) use durable::{Batch, create_folder, sync_folder};
+pub(crate) use entry::{create_file, create_or_open, look_at_file, make_folder, open_file, open_file_with};
 pub use error::DiskError;
 pub(crate) use error::{Context, absent_is_none, damaged_is_none};
 pub use identity::OpenError;
@@ -30,10 +32,10 @@ pub(crate) struct DataFolder {
 }
 
 impl DataFolder {
-    /// Locks the folder, and creates it where there is nothing yet.
-    pub(crate) fn open(root: PathBuf) -> Result<Self, OpenError> {
+    /// Locks the folder, and creates it where there is nothing yet, unless it `must_exist`.
+    pub(crate) fn open(root: PathBuf, must_exist: bool) -> Result<Self, OpenError> {
         let layout = Layout::new(root);
-        let lock = identity::open(&layout)?;
+        let lock = identity::open(&layout, must_exist)?;
         Ok(Self { layout, _lock: lock })
     }
 }

@@ -17,7 +17,9 @@ pub use check::MediumCheck;
 
 use crate::blobs::{Blobs, Medium, MediumBlob, MediumFile};
 use crate::catalog::{MountedNames, MountedRepository, Origin, Precedence, Rank, TagLink, TagOutcome};
-use crate::content::{BlobSink, Committed, FileRange, HashedBlob, Homes, Sink, check_blobs, check_child, check_digest, wait};
+use crate::content::{
+    BlobSink, Committed, FileRange, HashedBlob, Homes, Sink, check_blobs, check_child, check_digest, wait,
+};
 use crate::core::Core;
 use crate::disk::threads::composed;
 use crate::error::Error;

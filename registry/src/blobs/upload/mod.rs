@@ -4,7 +4,7 @@
 mod table;
 
 use std::fs::{self, File, OpenOptions};
-use std::io::Write;
+use std::io::{self, Write};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -14,7 +14,10 @@ use parking_lot::Mutex;
 
 use super::write_behind::WriteBack;
 use super::writer::Sealed;
-use crate::disk::{self, Context, DiskError, Layout, absent_is_none, damaged_is_none, hash_file};
+use crate::disk::{
+    self, Context, DiskError, Layout, absent_is_none, create_or_open, damaged_is_none, hash_file, look_at_file,
+    make_folder, open_file_with,
+};
 use crate::error::Error;
 use crate::oci::{Algorithm, Digest, Hasher, RepositoryName, UploadId};
 use table::{Cancelled, Cancelling, Hashed, Record, Table};
@@ -102,13 +105,9 @@ impl Uploads {
             return Ok(self.opened(id, record, None, hashed, cancelled));
         }
         let path = self.layout.upload_data(id);
-        let opened = OpenOptions::new().append(true).read(true).open(&path);
-        let opened = absent_is_none(opened).on("open", &path).and_then(|file| match file {
-            Some(file) => Ok(Some((file.metadata().on("read the size of", &path)?.len(), file))),
-            None => Ok(None),
-        });
-        match opened {
-            Ok(Some((size, file))) => {
+        match open_file_with(OpenOptions::new().append(true).read(true), &path) {
+            Ok(Some((file, metadata))) => {
+                let size = metadata.len();
                 // What was hashed counts only if it is what is there.
                 let hashers = if hashed.size == size { hashed.hashers } else { Vec::new() };
                 Ok(self.opened(id, record, Some(file), Hashed { size, hashers }, cancelled))
@@ -143,8 +142,7 @@ impl Uploads {
     }
 
     fn size_of(&self, id: UploadId) -> Result<Option<u64>, DiskError> {
-        let path = self.layout.upload_data(id);
-        if let Some(metadata) = absent_is_none(fs::metadata(&path)).on("look for", &path)? {
+        if let Some(metadata) = look_at_file(&self.layout.upload_data(id))? {
             return Ok(Some(metadata.len()));
         }
         Ok(self.table.lock().is_empty(id).then_some(0))
@@ -201,7 +199,7 @@ impl Uploads {
 
     fn changed(&self, id: UploadId) -> Result<Option<SystemTime>, DiskError> {
         let folder = self.layout.upload(id);
-        let data = fs::metadata(self.layout.upload_data(id)).or_else(|_| fs::metadata(&folder));
+        let data = fs::symlink_metadata(self.layout.upload_data(id)).or_else(|_| fs::symlink_metadata(&folder));
         let metadata = absent_is_none(data).on("look at", &folder)?;
         metadata.map(|metadata| metadata.modified().on("read the time of", &folder)).transpose()
     }
@@ -258,13 +256,14 @@ impl Uploads {
     }
 }
 
-/// The uploads that have a folder.
+/// The uploads that have a folder. A symbolic link to one is not ours.
 fn left(layout: &Layout) -> Result<Vec<UploadId>, DiskError> {
     let folder = layout.uploads();
     let mut found = Vec::new();
     for entry in fs::read_dir(&folder).on("list", &folder)? {
-        let name = entry.on("list", &folder)?.file_name();
-        found.extend(name.to_str().and_then(|name| name.parse::<UploadId>().ok()));
+        let entry = entry.on("list", &folder)?;
+        let (name, is_folder) = (entry.file_name(), entry.file_type().on("look at", &folder)?.is_dir());
+        found.extend(name.to_str().filter(|_| is_folder).and_then(|name| name.parse::<UploadId>().ok()));
     }
     Ok(found)
 }
@@ -284,11 +283,16 @@ impl FirstByte {
         let layout = &self.uploads.layout;
         let made = || {
             let folder = layout.upload(self.id);
-            fs::create_dir_all(&folder).on("create folder", &folder)?;
+            match make_folder(&folder) {
+                Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+                    Err(error).on("create folder", &folder)?
+                }
+                _ => {}
+            }
             let path = layout.upload_record(self.id);
-            fs::write(&path, disk::render(&*self.record)).on("write", &path)?;
-            let path = layout.upload_data(self.id);
-            OpenOptions::new().append(true).read(true).create(true).open(&path).on("create", &path)
+            let mut record = create_or_open(OpenOptions::new().write(true).truncate(true), &path)?;
+            record.write_all(&disk::render(&*self.record)).on("write", &path)?;
+            create_or_open(OpenOptions::new().append(true).read(true), &layout.upload_data(self.id))
         };
         let made = made();
         // A cancellation that comes after this finds the files; one that came before may have removed some of them.

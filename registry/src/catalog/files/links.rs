@@ -123,6 +123,11 @@ impl Links {
 
 /// The entries of a folder that `parse` knows. Others (an editor's backup, `lost+found`) are not ours and are skipped.
 fn list<T>(folder: &Path, parse: impl Fn(&str) -> Option<T>) -> Result<Vec<T>, DiskError> {
+    // A symbolic link is not followed: what it leads to is not ours.
+    let found = absent_is_none(fs::symlink_metadata(folder)).on("look at", folder)?;
+    if !found.is_some_and(|found| found.is_dir()) {
+        return Ok(Vec::new());
+    }
     let Some(entries) = absent_is_none(fs::read_dir(folder)).on("list", folder)? else { return Ok(Vec::new()) };
     let mut found = Vec::new();
     for entry in entries {

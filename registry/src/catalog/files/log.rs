@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::catalog::release::ReleaseRecord;
-use crate::disk::{Batch, Context, DiskError, Layout, absent_is_none, parse, render, sync_folder};
+use crate::disk::{Batch, Context, DiskError, Layout, absent_is_none, open_file, parse, render, sync_folder};
 
 /// The largest entry written or read, in bytes: several hundred thousand tags.
 pub(crate) const MAX_RECORD: u64 = 256 << 20;
@@ -88,7 +88,7 @@ fn ids(folder: &PathBuf) -> Result<Vec<u64>, DiskError> {
 }
 
 fn read(path: &Path) -> Result<Option<ReleaseRecord>, DiskError> {
-    let Some(file) = absent_is_none(fs::File::open(path)).on("open", path)? else { return Ok(None) };
+    let Some((file, _)) = open_file(path)? else { return Ok(None) };
     let mut text = Vec::new();
     std::io::Read::read_to_end(&mut std::io::Read::take(file, MAX_RECORD), &mut text).on("read", path)?;
     parse(&text, path).map(Some)

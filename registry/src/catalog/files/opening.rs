@@ -178,7 +178,7 @@ mod tests {
     #[tokio::test(flavor = "multi_thread")]
     async fn an_index_that_failed_is_replaced_while_a_right_to_write_is_held() {
         let folder = tempfile::tempdir().unwrap();
-        let data = DataFolder::open(folder.path().join("data")).unwrap();
+        let data = DataFolder::open(folder.path().join("data"), false).unwrap();
         let layout = data.layout.clone();
         let files = Files::open(layout.clone(), blobs::Files::new(layout), Arc::default()).unwrap();
         let name: RepositoryName = "a".parse().unwrap();

@@ -15,7 +15,7 @@ use sled::{Batch, Db};
 
 use crate::catalog::homes::{Homes, add_home};
 use crate::catalog::page::Page;
-use crate::disk::{DiskError, Layout};
+use crate::disk::{DiskError, Layout, create_folder};
 use crate::oci::{Digest, Manifest, RepositoryName, Tag};
 use keys::Table;
 
@@ -100,6 +100,8 @@ impl Index {
         let folder = layout.metadata();
         seal::remove(&layout.metadata_seal())?;
         seal::remove_folder(&folder)?;
+        // The database would make it for everyone to read.
+        create_folder(&folder)?;
         std::panic::catch_unwind(|| open(&folder)).map_err(|_| IndexError::Panicked)?
     }
 

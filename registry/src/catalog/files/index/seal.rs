@@ -6,14 +6,18 @@
 //! it is a copy.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
+use std::fs;
+use std::io::{Read, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::disk::{Context, DiskError, absent_is_none, hash_file, parse, render, sync_folder};
+use crate::disk::{Context, DiskError, absent_is_none, create_file, hash_file, open_file, parse, render, sync_folder};
 use crate::oci::{Algorithm, Digest};
+
+/// The largest seal that is read, in bytes: some hundred for each file of the database.
+const MAX_SIZE: u64 = 16 << 20;
 
 /// The version of the keys and values in the folder.
 const VERSION: u32 = 2;
@@ -43,17 +47,26 @@ impl Original {
 
 /// Whether the folder is what was sealed. A folder that cannot be read is not.
 pub(super) fn holds(folder: &Path, seal: &Path) -> bool {
-    let Ok(text) = fs::read(seal) else { return false };
+    let Ok(Some((file, _))) = open_file(seal) else { return false };
+    let mut text = Vec::new();
+    if file.take(MAX_SIZE).read_to_end(&mut text).is_err() {
+        return false;
+    }
     let Ok(stated) = parse::<Seal>(&text, seal) else { return false };
-    take(folder, false).is_ok_and(|found| found == stated)
+    // A link to a folder is not the folder that was sealed.
+    let is_folder = fs::symlink_metadata(folder).is_ok_and(|found| found.is_dir());
+    is_folder && take(folder, false).is_ok_and(|found| found == stated)
 }
 
 /// Syncs the folder's files and writes their seal.
 pub(super) fn write(folder: &Path, seal: &Path) -> Result<(), DiskError> {
     let text = render(&take(folder, true)?);
     let temporary = seal.with_extension("new");
-    fs::write(&temporary, text).on("write", &temporary)?;
-    File::open(&temporary).and_then(|file| file.sync_all()).on("sync", &temporary)?;
+    // What a stop that was cut off left, or something that was put there.
+    absent_is_none(fs::remove_file(&temporary)).on("remove", &temporary)?;
+    let mut file = create_file(&temporary)?;
+    file.write_all(&text).on("write", &temporary)?;
+    file.sync_all().on("sync", &temporary)?;
     fs::rename(&temporary, seal).on("put in place", seal)?;
     seal.parent().map_or(Ok(()), sync_folder)
 }
@@ -80,14 +93,15 @@ fn take(folder: &Path, sync: bool) -> Result<Seal, DiskError> {
     let mut folders = vec![folder.to_owned()];
     while let Some(current) = folders.pop() {
         for entry in fs::read_dir(&current).on("list", &current)? {
-            let path = entry.on("list", &current)?.path();
-            if path.is_dir() {
+            let entry = entry.on("list", &current)?;
+            let path = entry.path();
+            if entry.file_type().on("look at", &path)?.is_dir() {
                 folders.push(path);
                 continue;
             }
             let name = path.strip_prefix(folder).unwrap_or(&path).to_string_lossy().into_owned();
-            let file = File::open(&path).on("open", &path)?;
-            let original = Original::of(&file.metadata().on("look at", &path)?);
+            let Some((file, metadata)) = open_file(&path)? else { continue };
+            let original = Original::of(&metadata);
             files.insert(name, (hash_file(&file, Algorithm::Sha256, &path)?.finish(), original));
             if sync {
                 file.sync_all().on("sync", &path)?;
