@@ -36,6 +36,7 @@ pub struct Stick {
 impl Stick {
     /// A stick of `size` bytes below `folder`, filled and then mounted read-only. `None`, with a word, where that needs
     /// rights or programs that are not there.
+    #[allow(clippy::print_stderr, reason = "what was not run is said")]
     pub fn new(folder: &Path, size: u64, fill: impl FnOnce(&Path)) -> Option<Self> {
         let stick = Self::mounted(folder, size, fill);
         if stick.is_none() {

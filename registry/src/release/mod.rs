@@ -4,13 +4,13 @@
 mod brought;
 mod writer;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io::Read;
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 pub use writer::{BlobWriter, Written};
 
-use crate::blobs::Place;
+use crate::blobs::{Lease, Place};
 use crate::catalog::release::{
     ManifestName, ReleaseImage, ReleaseKind, ReleaseRecord, ReleaseSignature, ReleaseSource, TagChange,
 };
@@ -48,6 +48,8 @@ pub struct ReleaseDraft {
     tags: BTreeMap<(RepositoryName, Tag), Digest>,
     syncer: Option<Syncer>,
     written: WrittenBlobs,
+    /// Keep the blobs that this release was told are stored, and so does not write.
+    told: Mutex<HashMap<Digest, Lease>>,
 }
 
 impl ReleaseDraft {
@@ -64,15 +66,23 @@ impl ReleaseDraft {
             tags: BTreeMap::new(),
             syncer: None,
             written: Arc::default(),
+            told: Mutex::default(),
         }
     }
 
-    /// The size of a blob that is stored, or that this release has written, in any repository.
+    /// The size of a blob that is stored, or that this release has written, in any repository. Garbage collection does not
+    /// remove it as long as the release lives.
     #[must_use]
     pub fn has_blob(&self, digest: &Digest) -> Option<u64> {
         let written = self.written.lock().unwrap_or_else(PoisonError::into_inner).get(digest).map(|(size, _)| *size);
-        // If the disk cannot say, it is asked again when the blob is written.
-        written.or_else(|| self.core.blobs.depot.size(digest).ok().flatten())
+        written.or_else(|| {
+            // Before it is looked for.
+            let lease = self.core.blobs.depot.leases.hold(*digest);
+            // If the disk cannot say, it is asked again when the blob is written.
+            let size = self.core.blobs.depot.size(digest).ok().flatten()?;
+            self.told.lock().unwrap_or_else(PoisonError::into_inner).entry(*digest).or_insert(lease);
+            Some(size)
+        })
     }
 
     /// Begins a blob.

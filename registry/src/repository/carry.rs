@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use crate::blobs::{Depot, MediumBlob, Place};
+use crate::blobs::{Depot, Lease, MediumBlob, Place};
 use crate::core::Core;
 use crate::disk::read_pieces;
 use crate::disk::threads::composed;
@@ -23,6 +23,8 @@ const DEPTH: usize = 8;
 pub(super) struct Carried {
     pub(super) manifests: Vec<(Digest, Arc<Manifest>)>,
     blobs: BTreeSet<Digest>,
+    /// Keep the copied blobs, to be held until the manifest that names them is linked.
+    pub(super) leases: Vec<Lease>,
 }
 
 /// Copies the blobs that `manifest` names, that are visible in the repository, and that only a medium has; they are durable
@@ -37,6 +39,7 @@ pub(super) async fn copy_named(core: &Arc<Core>, name: &RepositoryName, manifest
     let (core, shown) = (core.clone(), shown.copied().collect::<Vec<_>>());
     composed(async move || {
         for digest in shown {
+            carried.leases.push(core.blobs.depot.leases.hold(digest));
             copy_blob(&core, &digest).await?;
         }
         Ok(carried)
@@ -62,8 +65,8 @@ fn follow(core: &Core, name: &RepositoryName, manifest: &Manifest, carried: &mut
     }
 }
 
-/// Copies one blob of a medium into the data folder, from the first position that can be read, unless it is there. To be
-/// called on a thread that may block.
+/// Copies one blob of a medium into the data folder, from the first position that can be read, unless it is there. The
+/// caller holds a lease of it, from before this until it is linked. To be called on a thread that may block.
 pub(super) async fn copy_blob(core: &Core, digest: &Digest) -> Result<(), Error> {
     let positions: Vec<_> = core.blobs.media().iter().flat_map(|medium| medium.positions(digest)).collect();
     let Some(first) = positions.first() else { return Ok(()) };
@@ -94,7 +97,7 @@ async fn copy(core: &Core, position: &MediumBlob) -> Result<(), Error> {
         Ok(ControlFlow::Break(error)) => return Err(error.into()),
         Err(failed) => return Err(position.read_failed(failed.at, &failed.error).into()),
     }
-    let (sealed, _lease) = writer.seal()?;
+    let (sealed, _) = writer.seal()?;
     position.found(&sealed.digest, version)?;
     core.blobs.adopted(&position.digest(), core.blobs.depot.store(sealed).await?);
     Ok(())

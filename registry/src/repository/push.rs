@@ -73,6 +73,8 @@ impl Repository {
         let (core, name, precondition) = (self.core.clone(), self.name.clone(), self.precondition.clone());
         composed(async move || {
             precondition.check(&core.catalog, &name, &named).await?;
+            // Until the manifest is linked.
+            let _leases = carried.leases;
             for (digest, manifest) in carried.manifests {
                 // Children first, each durable before what names it.
                 if !core.catalog.is_stored(&name, &digest).await? {
@@ -101,6 +103,8 @@ impl Repository {
     /// # Cancel safety
     /// Goes on to its end when dropped.
     pub async fn mount_blob(&self, digest: &Digest, from: Option<&RequestedName>) -> Result<bool, Error> {
+        // From before it is looked for or copied, until it is linked.
+        let lease = self.core.blobs.depot.leases.hold(*digest);
         let mut seen = None;
         if let Some(medium) = self.on_medium(digest, from) {
             let (core, digest) = (self.core.clone(), *digest);
@@ -114,7 +118,7 @@ impl Repository {
         let write = self.core.catalog.files.write(&self.name).await?;
         let (core, name, from, digest) = (self.core.clone(), self.name.clone(), from.cloned(), *digest);
         composed(async move || {
-            let _lease = core.blobs.depot.leases.hold(digest);
+            let _lease = lease;
             let [Some(size)] = core.blobs.depot.sizes(&[digest]).await?[..] else { return Ok(false) };
             if let Some(there) = core.catalog.files.visible(&name, &digest).await? {
                 return Ok(there == size);

@@ -102,3 +102,37 @@ async fn d08_a_digest_of_another_algorithm_is_hashed_once_and_while_other_change
     let whole = [&content[..], b"end"].concat();
     assert_eq!(upload.finish(Algorithm::Sha512.digest(&whole)).await.unwrap(), 100_003);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_push_copies_from_a_medium_is_kept_from_before_it_is_looked_for_until_it_is_linked() {
+    let (folder, core, config) = with_image("other").await;
+    let layer = Algorithm::Sha256.digest(b"a layer");
+    let text = format!(
+        r#"{{"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json","config":{{"mediaType":"application/vnd.oci.image.config.v1+json","digest":"{config}","size":2}},"layers":[{{"mediaType":"application/vnd.oci.image.layer.v1.tar","digest":"{layer}","size":7}}]}}"#
+    );
+    let manifest = Arc::new(Manifest::parse(text.into(), None).unwrap());
+    let mut draft = crate::mount::MountDraft::new(core.clone(), folder.path());
+    draft.hold(layer, Bytes::from_static(b"a layer"));
+    draft.hold(config, Bytes::from_static(b"{}"));
+    let name = "a".parse().unwrap();
+    draft.add_manifest(&name, Algorithm::Sha256.digest(manifest.bytes()), manifest.clone());
+    crate::mount::mount(draft).await.unwrap();
+    let leases = core.blobs.depot.leases.clone();
+    let carried = super::carry::copy_named(&core, &name, &manifest).await.unwrap();
+    // The config is in the data folder already, and nothing in this repository links it there.
+    assert!(leases.is_held(&layer) && leases.is_held(&config));
+    drop(carried);
+    assert!(!leases.is_held(&layer) && !leases.is_held(&config));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_release_was_told_is_stored_is_kept_as_long_as_the_release_lives() {
+    let (_folder, core, config) = with_image("a").await;
+    let leases = core.blobs.depot.leases.clone();
+    let draft = crate::release::ReleaseDraft::new(core, Provenance::Ingested { bundle: "b".into(), release: None });
+    let absent = Algorithm::Sha256.digest(b"absent");
+    assert_eq!((draft.has_blob(&config), draft.has_blob(&config), draft.has_blob(&absent)), (Some(2), Some(2), None));
+    assert!(leases.is_held(&config) && !leases.is_held(&absent));
+    drop(draft);
+    assert!(!leases.is_held(&config));
+}
