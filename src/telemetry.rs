@@ -29,7 +29,7 @@ fn filter(level: LogLevel) -> Targets {
         LogLevel::Debug => LevelFilter::DEBUG,
         LogLevel::Trace => LevelFilter::TRACE,
     };
-    // At debug, hyper and sled log every packet and page, so their debug messages need `trace`.
+    // At debug, hyper logs every packet, so its debug messages need `trace`.
     let theirs = match level {
         LogLevel::Trace => LevelFilter::DEBUG,
         _ => ours.min(LevelFilter::WARN),
@@ -47,8 +47,8 @@ mod tests {
         let info = filter(LogLevel::Info);
         assert!(info.would_enable("airdock_registry::server", &Level::INFO));
         assert!(!info.would_enable("hyper::proto", &Level::INFO));
-        assert!(info.would_enable("sled::pagecache", &Level::WARN));
-        assert!(!filter(LogLevel::Error).would_enable("sled", &Level::WARN));
+        assert!(info.would_enable("hyper::proto", &Level::WARN));
+        assert!(!filter(LogLevel::Error).would_enable("hyper", &Level::WARN));
         assert!(filter(LogLevel::Trace).would_enable("hyper", &Level::DEBUG));
     }
 }

@@ -18,8 +18,8 @@ use crate::names::{self, RequestedName};
 use crate::oci::{Digest, RepositoryName, Tag, TagOrDigest, UploadId};
 use crate::release::ReleaseDraft;
 use crate::repository::{
-    Description, Holder, ReferrersPage, Repository, RepositoryPage, TagPage, TaggedPage, describe, pull, referrers,
-    tags,
+    Description, Holder, ReferrersPage, Repository, RepositoryPage, TagPage, Tagged, TaggedPage, describe, pull,
+    referrers, tags,
 };
 use crate::settings::Settings;
 use crate::verify::{self, VerifyProgress, VerifyReport};
@@ -180,6 +180,11 @@ impl Registry {
         limit: usize,
     ) -> Result<TaggedPage, Error> {
         describe::tagged(&self.core, repository, after, limit).await
+    }
+
+    /// What these tags of exactly this repository point at; tags that are not there, or with damaged links, are left out.
+    pub async fn look_at(&self, repository: &RepositoryName, tags: Vec<Tag>) -> Result<Vec<Tagged>, Error> {
+        describe::look_at(&self.core, repository, tags).await
     }
 
     /// The manifest, with its repository, that a pull of the name and the reference would get.

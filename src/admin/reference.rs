@@ -88,6 +88,39 @@ impl Pattern {
     }
 }
 
+/// The part of a sorted list that patterns can match: names that begin as one of them does before its first `*`.
+#[derive(Debug)]
+pub(super) struct Span<'a>(Vec<&'a str>);
+
+impl<'a> Span<'a> {
+    /// Of the repositories that patterns match; of all when there are none.
+    pub(super) fn of_repositories(patterns: &'a [Pattern]) -> Self {
+        Self(patterns.iter().map(|pattern| head(&pattern.repository)).collect())
+    }
+
+    /// Of the tags that patterns match; of all when there are none.
+    pub(super) fn of_tags(patterns: &[&'a Pattern]) -> Self {
+        Self(patterns.iter().map(|pattern| pattern.tag.as_deref().map_or("", head)).collect())
+    }
+
+    /// A text behind which the list is to be read; none for the whole list.
+    pub(super) fn start(&self) -> Option<String> {
+        let (last, rest) = self.0.iter().min()?.as_bytes().split_last()?;
+        // Just before it: no name holds the last character of ASCII.
+        let before = [rest, &[last.saturating_sub(1), 0x7f]].concat();
+        String::from_utf8(before).ok()
+    }
+
+    /// Whether neither this name nor any after it matches.
+    pub(super) fn is_past(&self, name: &str) -> bool {
+        !self.0.is_empty() && self.0.iter().all(|head| name > *head && !name.starts_with(head))
+    }
+}
+
+fn head(pattern: &str) -> &str {
+    pattern.split('*').next().unwrap_or_default()
+}
+
 /// Whether a text matches a pattern with `*`: every `*` takes as little as it can, and only the last one is tried again.
 fn fits(pattern: &str, text: &str) -> bool {
     let Some((head, rest)) = pattern.split_once('*') else { return pattern == text };
@@ -120,6 +153,23 @@ mod tests {
         for wrong in ["", "x", "x:", "reg.local:5000/x", "X/y:1", "x@sha256:1", "x:a b", &"x".repeat(1000)] {
             let failure = parse(wrong, &names::Settings::default()).unwrap_err();
             assert!(failure.message.contains("REPOSITORY:TAG"), "{failure}");
+        }
+    }
+
+    #[test]
+    fn a_list_is_read_from_the_first_name_that_may_match_to_the_last() {
+        let patterns = ["zenml/*:1.0*", "app:2"].map(|text| Pattern::parse(text).unwrap());
+        let span = Span::of_repositories(&patterns);
+        let start = span.start().unwrap();
+        assert!(("ap"..="app").contains(&&*start) && *"ao/z" < *start && *start < *"app", "{start:?}");
+        assert!(!span.is_past("apa") && !span.is_past("app") && !span.is_past("b") && !span.is_past("zenml/zenml"));
+        assert!(span.is_past("zenml0") && span.is_past("zz"));
+        let span = Span::of_tags(&[&patterns[0]]);
+        assert!(*"1./" < *span.start().unwrap() && *span.start().unwrap() < *"1.0");
+        assert!(!span.is_past("1.0.1") && span.is_past("1.1") && !span.is_past("0"));
+        for all in [&[][..], &[Pattern::parse("*").unwrap()]] {
+            let span = Span::of_repositories(all);
+            assert_eq!((span.start(), span.is_past("zz")), (None, false));
         }
     }
 

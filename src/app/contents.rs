@@ -11,9 +11,10 @@ use airdock_registry::{ContentKind, Error, Registry};
 
 use crate::view::text::counted;
 
-/// Repositories counted one by one, and tags counted in each.
+/// Repositories counted one by one, and tags counted in each and in all.
 const COUNTED: usize = 1000;
 const COUNTED_TAGS: usize = 1000;
+const COUNTED_IN_ALL: usize = 10_000;
 
 /// Repositories listed, tags listed for each, and commands for each sort of name.
 const SHOWN: usize = 20;
@@ -49,15 +50,17 @@ impl Contents {
     pub(crate) async fn of(registry: &Registry) -> Result<Self, Error> {
         let page = registry.repositories(None, COUNTED).await?;
         let mut contents = Self { repositories: Vec::new(), more: page.more };
-        let mut looked_at = [0; 2];
+        let (mut looked_at, mut left) = ([0; 2], COUNTED_IN_ALL);
         for name in page.names {
             let asked = RequestedName::bare(name.clone());
-            let (tags, more_tags) = match registry.tags(&asked, None, COUNTED_TAGS).await {
+            // At least one: it is what a command may pull.
+            let (tags, more_tags) = match registry.tags(&asked, None, left.clamp(1, COUNTED_TAGS)).await {
                 Ok(page) => (page.tags, page.more),
                 // Deleted since it was listed.
                 Err(Error::NameUnknown(_)) => continue,
                 Err(error) => return Err(error),
             };
+            left = left.saturating_sub(tags.len());
             let looked_at = &mut looked_at[usize::from(is_upstream(&name))];
             let kind = match tags.last() {
                 Some(tag) if *looked_at < COMMANDS => kind(registry, &asked, tag).await?,

@@ -9,6 +9,7 @@ mod conditions;
 mod contents;
 mod crash;
 mod delete;
+mod growth;
 mod hostile_bundles;
 mod hostile_requests;
 mod incomplete_bundles;

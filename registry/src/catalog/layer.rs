@@ -8,6 +8,7 @@ use bytes::Bytes;
 use super::binding::Binding;
 use super::homes::Homes;
 use super::page::Page;
+use super::referrer::Referrer;
 use crate::blobs::Answer;
 use crate::oci::{Digest, InvalidManifest, Manifest, MediaType, RepositoryName, Tag};
 
@@ -65,6 +66,12 @@ pub(crate) trait Layer: Debug + Send + Sync {
     /// once, however many are asked for.
     fn repositories_of(&self, manifests: &BTreeSet<Digest>) -> Answer<'_, Homes>;
 
-    /// The manifests about `subject`, in the order of their digests.
-    fn referrers(&self, repository: &RepositoryName, subject: &Digest) -> Answer<'_, Vec<Digest>>;
+    /// Up to `limit` manifests about `subject` after `after`, in the order of their digests.
+    fn referrers(
+        &self,
+        repository: &RepositoryName,
+        subject: &Digest,
+        after: Option<&Digest>,
+        limit: usize,
+    ) -> Answer<'_, Page<Referrer>>;
 }

@@ -13,12 +13,13 @@ mod layer;
 mod mount;
 mod page;
 mod precedence;
+mod referrer;
 pub(crate) mod release;
 mod view;
 
 pub use binding::{Binding, Origin, Provenance, Rank, TagLink};
 pub(crate) use changes::Changes;
-pub(crate) use files::{CHARTS, Exclusive, Linked};
+pub(crate) use files::{CHARTS, Linked, Logging, Right};
 pub use files::{
     IndexError, ManifestLink, RebuildReport, ReleaseList, ReleaseState, ReleaseSummary, Releases, Rollback,
 };
@@ -27,6 +28,7 @@ pub(crate) use layer::Layer;
 pub use layer::ServedManifest;
 pub(crate) use mount::{MountedNames, MountedRepository};
 pub use precedence::{OnConflict, Outcome, Precedence, WhyKept};
+pub(crate) use referrer::Referrer;
 pub use release::TagOutcome;
 pub(crate) use view::Catalog;
 

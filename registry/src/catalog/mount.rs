@@ -10,6 +10,7 @@ use super::binding::{Binding, Origin};
 use super::homes::{Homes, add_home};
 use super::layer::{Layer, ServedManifest};
 use super::page::Page;
+use super::referrer::Referrer;
 use crate::blobs::Answer;
 use crate::oci::{Digest, Manifest, RepositoryName, Tag};
 
@@ -119,8 +120,16 @@ impl Layer for MountedNames {
         now(found)
     }
 
-    fn referrers(&self, repository: &RepositoryName, subject: &Digest) -> Answer<'_, Vec<Digest>> {
+    fn referrers(
+        &self,
+        repository: &RepositoryName,
+        subject: &Digest,
+        after: Option<&Digest>,
+        limit: usize,
+    ) -> Answer<'_, Page<Referrer>> {
         let found = self.repositories.get(repository).and_then(|mounted| mounted.referrers.get(subject));
-        now(found.into_iter().flatten().copied().collect())
+        let mut rest = found.into_iter().flatten().filter(|digest| after.is_none_or(|after| *digest > after));
+        let entries = rest.by_ref().take(limit).map(|digest| Referrer { digest: *digest, entry: None }).collect();
+        now(Page { entries, more: rest.next().is_some() })
     }
 }

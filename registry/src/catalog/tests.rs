@@ -148,12 +148,17 @@ async fn a_layer_knows_the_tags_of_a_manifest_and_what_is_about_it() {
         let mut tags = layer.tags_of(&name("a"), &first).await.unwrap();
         tags.sort_unstable();
         assert_eq!(tags, [tag("1"), tag("1.0"), tag("latest")], "{what}");
-        let about = layer.referrers(&name("a"), &first).await.unwrap();
-        assert_eq!(about, [image(b"signature", Some(first)).0], "{what}");
-        assert!(layer.referrers(&name("a/b"), &first).await.unwrap().is_empty(), "{what}");
         let asked = BTreeSet::from([first, digest(b"absent")]);
         let found = layer.repositories_of(&asked).await.unwrap();
         assert_eq!(found, Homes::from([(first, BTreeSet::from([name("a")]))]), "{what}");
+        let about = layer.referrers(&name("a"), &first, None, 10).await.unwrap();
+        let signature = image(b"signature", Some(first)).0;
+        assert_eq!(about.entries.iter().map(|referrer| referrer.digest).collect::<Vec<_>>(), [signature], "{what}");
+        assert!(!about.more, "{what}");
+        assert!(layer.referrers(&name("a"), &first, None, 0).await.unwrap().more, "{what}");
+        let after = layer.referrers(&name("a"), &first, Some(&signature), 10).await.unwrap();
+        assert!(after.entries.is_empty() && !after.more, "{what}");
+        assert!(layer.referrers(&name("a/b"), &first, None, 10).await.unwrap().entries.is_empty(), "{what}");
     }
 }
 

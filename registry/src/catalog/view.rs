@@ -13,6 +13,7 @@ use super::homes::{Homes, add_home};
 use super::layer::{Layer, ServedManifest};
 use super::mount::MountedNames;
 use super::page::{Page, merged};
+use super::referrer::Referrer;
 use crate::blobs;
 use crate::disk::threads::composed;
 use crate::disk::{DiskError, Layout};
@@ -260,20 +261,23 @@ impl Catalog {
         Ok(found)
     }
 
-    /// The manifests about `subject`: those that say so, and those a client without the API listed under the fallback
-    /// tag (distribution-spec, "Enabling the Referrers API").
+    /// Up to `limit` manifests about `subject` after `after`: those that say so, and those a client without the API listed
+    /// under the fallback tag (distribution-spec, "Enabling the Referrers API").
     pub(crate) async fn referrers(
         &self,
         repository: &RepositoryName,
         subject: &Digest,
-    ) -> Result<BTreeSet<Digest>, Error> {
-        let said = self.all(async |layer| layer.referrers(repository, subject).await).await?;
-        let mut found: BTreeSet<Digest> = said.into_iter().flatten().collect();
+        after: Option<&Digest>,
+        limit: usize,
+    ) -> Result<Page<Referrer>, Error> {
+        let mut said = self.all(async |layer| layer.referrers(repository, subject, after, limit).await).await?;
         let fallback = TagOrDigest::Tag(Tag::referrers_fallback(subject));
         if let Some(Ok(index)) = self.manifest(repository, &fallback).await?.map(ServedManifest::parse) {
-            found.extend(index.children().map(|(child, _)| child.digest));
+            let listed: BTreeSet<Digest> = index.children().map(|(child, _)| child.digest).collect();
+            let rest = listed.into_iter().filter(|digest| after.is_none_or(|after| digest > after));
+            said.push(Page { entries: rest.map(|digest| Referrer { digest, entry: None }).collect(), more: false });
         }
-        Ok(found)
+        Ok(merged(said, limit))
     }
 
     /// Forgets cached manifests: the file of one is gone.

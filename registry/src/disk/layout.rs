@@ -134,6 +134,11 @@ impl Layout {
         self.root.join("metadata")
     }
 
+    /// The database within [`Layout::metadata`].
+    pub(crate) fn metadata_database(&self) -> PathBuf {
+        self.root.join("metadata/db")
+    }
+
     /// The path of a new temporary file.
     pub(crate) fn temporary(&self) -> PathBuf {
         self.incoming().join(uuid::Uuid::new_v4().to_string())

@@ -14,7 +14,7 @@ use crate::blobs::{Lease, Place};
 use crate::catalog::release::{
     ManifestName, ReleaseImage, ReleaseKind, ReleaseRecord, ReleaseSignature, ReleaseSource, TagChange,
 };
-use crate::catalog::{Exclusive, OnConflict, Outcome, Precedence, Provenance, TagLink, TagOutcome};
+use crate::catalog::{Logging, OnConflict, Outcome, Precedence, Provenance, Right, TagLink, TagOutcome};
 use crate::content::{BlobSink, Committed, Homes, Sink, check_blobs, check_child, check_digest, wait};
 use crate::core::Core;
 use crate::disk::threads::{blocking, composed};
@@ -145,39 +145,51 @@ impl ReleaseDraft {
     pub async fn commit(mut self) -> Result<ReleaseReport, Error> {
         let syncer = self.syncer.take();
         let wrote_blobs = blocking(move || syncer.map_or(Ok(false), Syncer::finish)).await?;
-        let all = self.core.catalog.files.exclusive().await?;
+        let logging = self.core.catalog.files.logging().await?;
         composed(async move || {
-            let report = self.commit_in(&all, wrote_blobs).await?;
+            let report = self.commit_in(logging, wrote_blobs).await?;
             Ok(ReleaseReport { wrote: report.wrote || wrote_blobs, ..report })
         })
         .await
     }
 
-    async fn commit_in(&mut self, all: &Exclusive, wrote_blobs: bool) -> Result<ReleaseReport, Error> {
+    async fn commit_in(&mut self, logging: Logging, wrote_blobs: bool) -> Result<ReleaseReport, Error> {
         let names: Vec<_> = self.manifests.keys().cloned().collect();
-        self.check(all).await?;
-        let (tags, there) = self.decide(all).await?;
-        let kept: Vec<_> = tags.iter().filter_map(TagOutcome::kept).collect();
-        if self.precedence.on_conflict == OnConflict::Fail && !kept.is_empty() {
-            return Err(Error::Conflicts(kept));
-        }
-        let manifests = names.iter().cloned().zip(self.manifests.values().cloned()).collect();
-        let linked = all.link(manifests).await?;
+        let watch = logging.watch();
+        self.check_contents().await?;
+        self.check_targets(&logging, |_| true).await?;
+        let mut there = logging.tags(self.tags.keys().cloned().collect()).await?;
+        let tags = self.outcomes(&there)?;
+        let manifests: Vec<_> = names.iter().cloned().zip(self.manifests.values().cloned()).collect();
+        let linked = logging.link(manifests.clone()).await?;
         if wrote_blobs && !linked {
             // Blobs of manifests that are linked already: lost ones were restored.
             Algorithm::ALL.iter().try_for_each(|algorithm| self.core.blobs.depot.sync(*algorithm))?;
         }
         let changes_tags = tags.iter().any(|tag| matches!(tag.outcome, Outcome::New | Outcome::Moved { .. }));
-        if !linked && !changes_tags && !was_cut_off(all, names).await? {
+        if !linked && !changes_tags && !was_cut_off(&logging, names).await? {
             return Ok(ReleaseReport { id: None, tags, wrote: false });
         }
+        let all = logging.alone().await?;
+        // What was looked at holds, except where clients have made changes since.
+        let changed = watch.changed();
+        all.link(manifests.into_iter().filter(|(name, _)| changed.contains(&name.repository)).collect()).await?;
+        self.check_targets(&all, |repository| changed.contains(repository)).await?;
+        let tags: Vec<_> = self.tags.keys().filter(|(repository, _)| changed.contains(repository)).cloned().collect();
+        let mut links = all.tags(tags).await?.into_iter();
+        for ((repository, _), there) in self.tags.keys().zip(&mut there) {
+            if changed.contains(repository) {
+                *there = links.next().flatten();
+            }
+        }
+        let tags = self.outcomes(&there)?;
         let mut record = ReleaseRecord::new(all.next_number().await?, ReleaseKind::Ingest, self.by.clone());
         self.record(&mut record, &tags, there);
-        record.kept = kept;
+        record.kept = tags.iter().filter_map(TagOutcome::kept).collect();
         record.parent = all.in_effect().await?;
         record.in_effect = Some(record.id);
         let id = Some(record.id);
-        all.commit(record).await?;
+        all.commit(Arc::new(record)).await?;
         Ok(ReleaseReport { id, tags, wrote: true })
     }
 
@@ -211,8 +223,8 @@ impl ReleaseDraft {
         record.manifests = self.manifests.keys().cloned().collect();
     }
 
-    /// Whether every manifest has its digest and everything it names, and every tag its manifest.
-    async fn check(&self, all: &Exclusive) -> Result<(), Error> {
+    /// Whether every manifest has its digest and everything it names.
+    async fn check_contents(&self) -> Result<(), Error> {
         // One manifest may have several names: each content is checked once.
         let mut contents = BTreeMap::new();
         for (name, manifest) in &self.manifests {
@@ -229,13 +241,22 @@ impl ReleaseDraft {
                 }
             }
         }
+        Ok(())
+    }
+
+    /// Whether every tag of these repositories has its manifest.
+    async fn check_targets<L: Send + Sync + 'static>(
+        &self,
+        right: &Right<L>,
+        of: impl Fn(&RepositoryName) -> bool,
+    ) -> Result<(), Error> {
         let target = |((repository, _), digest): (&(RepositoryName, Tag), &Digest)| ManifestName {
             repository: repository.clone(),
             digest: *digest,
         };
-        let targets = self.tags.iter().map(target);
+        let targets = self.tags.iter().filter(|((repository, _), _)| of(repository)).map(target);
         let others: Vec<_> = targets.filter(|target| !self.manifests.contains_key(target)).collect();
-        let links = all.manifests(others.clone()).await?;
+        let links = right.manifests(others.clone()).await?;
         match others.into_iter().zip(links).find(|(_, link)| link.is_none()) {
             Some((ManifestName { repository, digest }, _)) => {
                 Err(Error::ManifestUnknown { repository, reference: digest.to_string() })
@@ -244,14 +265,18 @@ impl ReleaseDraft {
         }
     }
 
-    /// What happens to each tag, and where it points now.
-    async fn decide(&self, all: &Exclusive) -> Result<(Vec<TagOutcome>, Vec<Option<TagLink>>), Error> {
-        let links = all.tags(self.tags.keys().cloned().collect()).await?;
+    /// What happens to each tag, by where it points now; fails when one would be kept and that is to fail.
+    fn outcomes(&self, there: &[Option<TagLink>]) -> Result<Vec<TagOutcome>, Error> {
         let outcome = |(((repository, tag), digest), there): ((&(RepositoryName, Tag), &Digest), &Option<TagLink>)| {
             let outcome = self.precedence.outcome(repository, there.as_ref(), digest, self.origin.rank());
             TagOutcome { repository: repository.clone(), tag: tag.clone(), digest: *digest, outcome }
         };
-        Ok((self.tags.iter().zip(&links).map(outcome).collect(), links))
+        let tags: Vec<_> = self.tags.iter().zip(there).map(outcome).collect();
+        let kept: Vec<_> = tags.iter().filter_map(TagOutcome::kept).collect();
+        if self.precedence.on_conflict == OnConflict::Fail && !kept.is_empty() {
+            return Err(Error::Conflicts(kept));
+        }
+        Ok(tags)
     }
 }
 
@@ -303,9 +328,9 @@ impl Sink for ReleaseDraft {
 
 /// Whether a crash cut off an ingest of some of these manifests after they were linked and before its commit: then no
 /// entry of the log names them.
-async fn was_cut_off(all: &Exclusive, names: Vec<ManifestName>) -> Result<bool, Error> {
-    let links = all.manifests(names.clone()).await?;
+async fn was_cut_off(log: &Logging, names: Vec<ManifestName>) -> Result<bool, Error> {
+    let links = log.manifests(names.clone()).await?;
     // Pushed manifests belong to no release.
     let ingested = names.into_iter().zip(links).filter(|(_, link)| link.as_ref().is_some_and(|link| link.ingested));
-    Ok(!all.are_in_log(ingested.map(|(name, _)| name).collect()).await?)
+    Ok(!log.are_in_log(ingested.map(|(name, _)| name).collect()).await?)
 }

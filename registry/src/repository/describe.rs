@@ -143,26 +143,40 @@ pub(crate) async fn tagged(
     let page = core.run(async move |core| {
         let page = core.catalog.tags(&repository, after.as_deref(), limit).await?;
         let next = page.entries.last().filter(|_| page.more).cloned();
-        let mut described: BTreeMap<Digest, Result<Summary, String>> = BTreeMap::new();
-        let mut tags = Vec::with_capacity(page.entries.len());
-        for tag in page.entries {
-            let Ok(Some(Binding { digest, origin })) = core.catalog.resolve(&repository, &tag).await else {
-                continue;
-            };
-            // Most registries have several tags on one manifest: `1`, `1.2`, `latest`.
-            let content = match described.get(&digest) {
-                Some(known) => known.clone(),
-                None => {
-                    let new = summary(&core, &repository, &digest).await;
-                    described.insert(digest, new.clone());
-                    new
-                }
-            };
-            tags.push(Tagged { tag, digest, content, origin });
-        }
-        Ok(TaggedPage { tags, next })
+        Ok(TaggedPage { tags: looked_at(&core, &repository, page.entries).await?, next })
     });
     page.await
+}
+
+/// See [`Registry::look_at`](crate::Registry::look_at).
+pub(crate) async fn look_at(
+    core: &Arc<Core>,
+    repository: &RepositoryName,
+    tags: Vec<Tag>,
+) -> Result<Vec<Tagged>, Error> {
+    let repository = repository.clone();
+    core.run(async move |core| looked_at(&core, &repository, tags).await).await
+}
+
+async fn looked_at(core: &Core, repository: &RepositoryName, wanted: Vec<Tag>) -> Result<Vec<Tagged>, Error> {
+    let mut described: BTreeMap<Digest, Result<Summary, String>> = BTreeMap::new();
+    let mut tags = Vec::with_capacity(wanted.len());
+    for tag in wanted {
+        let Ok(Some(Binding { digest, origin })) = core.catalog.resolve(repository, &tag).await else {
+            continue;
+        };
+        // Most registries have several tags on one manifest: `1`, `1.2`, `latest`.
+        let content = match described.get(&digest) {
+            Some(known) => known.clone(),
+            None => {
+                let new = summary(core, repository, &digest).await;
+                described.insert(digest, new.clone());
+                new
+            }
+        };
+        tags.push(Tagged { tag, digest, content, origin });
+    }
+    Ok(tags)
 }
 
 /// See [`Registry::locate`](crate::Registry::locate), and, for `read: false`, `locate_unread` there.

@@ -1,24 +1,21 @@
 //! The manifests about a manifest (end-12): signatures, attestations, bills of materials.
 //!
 //! What clients without the API listed under the fallback tag is part of the answer (distribution-spec, "Enabling the
-//! Referrers API"), each once.
+//! Referrers API"), each once. The index has the entries, so that a page reads no manifests.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
 use serde::Serialize;
+use serde_json::value::RawValue;
 
-use crate::catalog::{Catalog, ServedManifest};
+use crate::catalog::{Catalog, Referrer};
 use crate::core::Core;
 use crate::error::Error;
 use crate::names::RequestedName;
-use crate::oci::{Descriptor, Digest, MediaType, RepositoryName};
+use crate::oci::{Digest, MediaType, RepositoryName};
 
-/// The largest page, in bytes: clients read at most 4 MiB.
-const PAGE: usize = 3 * 1024 * 1024;
-
-/// How many manifests are read for one page at most, so that a filter without matches ends, too.
+/// How many manifests are looked at for one page at most, so that a filter without matches ends, too.
 const LOOKED_AT: usize = 2000;
 
 /// A page of the manifests about a subject.
@@ -32,21 +29,10 @@ pub struct ReferrersPage {
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Entry {
-    #[serde(flatten)]
-    descriptor: Descriptor,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    artifact_type: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    annotations: Option<BTreeMap<String, String>>,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
 struct Index {
     schema_version: u8,
     media_type: &'static str,
-    manifests: Vec<Box<serde_json::value::RawValue>>,
+    manifests: Vec<Box<RawValue>>,
 }
 
 /// See [`Registry::referrers`](crate::Registry::referrers).
@@ -60,9 +46,13 @@ pub(crate) async fn referrers(
     let (name, subject, after, artifact_types) = (name.clone(), *subject, after.copied(), artifact_types.to_vec());
     let page = core.run(async move |core| {
         for repository in name.candidates() {
-            let referrers = core.catalog.referrers(repository, &subject).await?;
-            if !referrers.is_empty() {
-                return page(&core.catalog, repository, &referrers, &artifact_types, after).await;
+            let found = core.catalog.referrers(repository, &subject, after.as_ref(), LOOKED_AT).await?;
+            if !found.entries.is_empty() {
+                return page(&core.catalog, repository, found.entries, found.more, &artifact_types).await;
+            }
+            // It may be that all of them come before `after`.
+            if after.is_some() && !core.catalog.referrers(repository, &subject, None, 1).await?.entries.is_empty() {
+                break;
             }
         }
         Ok(ReferrersPage { json: render(Vec::new()), next: None })
@@ -73,50 +63,41 @@ pub(crate) async fn referrers(
 async fn page(
     catalog: &Catalog,
     repository: &RepositoryName,
-    referrers: &BTreeSet<Digest>,
+    found: Vec<Referrer>,
+    more: bool,
     artifact_types: &[String],
-    after: Option<Digest>,
 ) -> Result<ReferrersPage, Error> {
-    let mut entries = Vec::new();
-    let (mut size, mut next, mut last) = (0, None, None);
-    let rest = referrers.iter().filter(|digest| after.is_none_or(|after| **digest > after));
-    for (looked_at, digest) in rest.enumerate() {
-        if looked_at == LOOKED_AT {
-            next = last;
-            break;
-        }
-        if let Some(entry) = entry(catalog, repository, digest, artifact_types).await? {
-            if size > 0 && size + entry.get().len() > PAGE {
-                next = last;
-                break;
+    let (mut entries, mut size, mut last) = (Vec::new(), 0, None);
+    for referrer in found {
+        let digest = referrer.digest;
+        let entry = entry(catalog, repository, referrer).await?;
+        if let Some(entry) = entry.filter(|entry| Referrer::is_of(entry, artifact_types)) {
+            if size > 0 && size + entry.get().len() > Referrer::PAGE {
+                return Ok(ReferrersPage { json: render(entries), next: last });
             }
             size += entry.get().len();
             entries.push(entry);
         }
-        last = Some(*digest);
+        last = Some(digest);
     }
-    Ok(ReferrersPage { json: render(entries), next })
+    Ok(ReferrersPage { json: render(entries), next: last.filter(|_| more) })
 }
 
+/// What the list says of a manifest; `None` where its content is gone.
 async fn entry(
     catalog: &Catalog,
     repository: &RepositoryName,
-    digest: &Digest,
-    artifact_types: &[String],
-) -> Result<Option<Box<serde_json::value::RawValue>>, Error> {
-    let Some(found) = catalog.by_digest(repository, digest).await? else { return Ok(None) };
-    let (size, media_type) = (found.bytes.len() as u64, found.media_type.clone());
-    let Ok(manifest) = ServedManifest::parse(found) else { return Ok(None) };
-    let artifact_type = manifest.artifact_type().map(str::to_owned);
-    if !artifact_types.is_empty() && !artifact_type.as_ref().is_some_and(|found| artifact_types.contains(found)) {
-        return Ok(None);
+    referrer: Referrer,
+) -> Result<Option<Box<RawValue>>, Error> {
+    if referrer.entry.is_some() {
+        return Ok(referrer.entry);
     }
-    let descriptor = Descriptor { media_type, digest: *digest, size };
-    let entry = Entry { descriptor, artifact_type, annotations: manifest.annotations().cloned() };
-    Ok(serde_json::value::to_raw_value(&entry).ok())
+    let Some(found) = catalog.by_digest(repository, &referrer.digest).await? else { return Ok(None) };
+    let manifest = found.parse().ok();
+    Ok(manifest.and_then(|manifest| Referrer::of(referrer.digest, &manifest).entry))
 }
 
-fn render(manifests: Vec<Box<serde_json::value::RawValue>>) -> Bytes {
+fn render(manifests: Vec<Box<RawValue>>) -> Bytes {
     let index = Index { schema_version: 2, media_type: MediaType::IMAGE_INDEX, manifests };
     serde_json::to_vec(&index).unwrap_or_default().into()
 }

@@ -1,6 +1,7 @@
 //! The log of releases against a real folder: going back and forward, removing, and whose tag goes before whose.
 #![allow(clippy::unwrap_used, reason = "a test that unwraps says what it expects")]
 
+mod beside;
 mod crash;
 mod model;
 mod precedence;

@@ -1,10 +1,11 @@
-//! Every tag, page by page, with what it points at and where it came from.
+//! Every tag, page by page, with what it points at and where it came from. Only what matches is looked at.
 
-use airdock_registry::Error;
-use airdock_registry::oci::Tag;
+use airdock_registry::names::RequestedName;
+use airdock_registry::oci::{RepositoryName, Tag};
+use airdock_registry::{Error, Registry};
 
 use crate::admin::operation::{Call, Parts};
-use crate::admin::reference::Pattern;
+use crate::admin::reference::{Pattern, Span};
 use crate::admin::wire::{Listed, TagRow};
 use crate::exit::{Code, Failure};
 
@@ -22,35 +23,53 @@ pub(super) async fn list(patterns: Vec<String>, call: Call, parts: Parts) -> Res
     }
     let patterns: Vec<_> = patterns.iter().map(|text| Pattern::parse(text)).collect::<Result<_, _>>()?;
     let failed = |error: Error| Failure::of("cannot list the tags", &error);
-    let mut listed = Listed::default();
-    let mut last = None;
+    let span = Span::of_repositories(&patterns);
+    let (mut listed, mut last) = (Listed::default(), span.start());
     loop {
         let page = call.registry().repositories(last.as_deref(), PAGE).await.map_err(failed)?;
         for repository in &page.names {
+            if span.is_past(repository.as_str()) {
+                return Ok(listed);
+            }
             let wanted: Vec<_> = patterns.iter().filter(|pattern| pattern.repository(repository.as_str())).collect();
-            if wanted.is_empty() && !patterns.is_empty() {
-                continue;
+            if !wanted.is_empty() || patterns.is_empty() {
+                let tags = of_repository(call.registry(), repository, &wanted, &parts).await?;
+                listed.tags += tags;
+                listed.repositories += u64::from(tags > 0);
             }
-            let before = listed.tags;
-            let mut after: Option<Tag> = None;
-            loop {
-                let page =
-                    call.registry().tagged(repository, after.as_ref().map(Tag::as_str), PAGE).await.map_err(failed)?;
-                for tagged in page.tags {
-                    if patterns.is_empty() || wanted.iter().any(|pattern| pattern.tag(tagged.tag.as_str())) {
-                        listed.tags += 1;
-                        parts.send(&TagRow::new(repository, tagged)).await?;
-                    }
-                }
-                match page.next {
-                    Some(next) => after = Some(next),
-                    None => break,
-                }
-            }
-            listed.repositories += u64::from(listed.tags > before);
         }
         last = page.names.last().map(ToString::to_string);
         if !page.more {
+            return Ok(listed);
+        }
+    }
+}
+
+/// Lists the tags of a repository that match one of the patterns, and looks at those alone; returns how many there are.
+async fn of_repository(
+    registry: &Registry,
+    repository: &RepositoryName,
+    wanted: &[&Pattern],
+    parts: &Parts,
+) -> Result<u64, Failure> {
+    let failed = |error: Error| Failure::of("cannot list the tags", &error);
+    let (span, name) = (Span::of_tags(wanted), RequestedName::bare(repository.clone()));
+    let (mut listed, mut last) = (0, span.start());
+    loop {
+        let page = match registry.tags(&name, last.as_deref(), PAGE).await {
+            // Deleted since it was listed.
+            Err(Error::NameUnknown(_)) => return Ok(listed),
+            page => page.map_err(failed)?,
+        };
+        let more = page.more && page.tags.last().is_none_or(|tag| !span.is_past(tag.as_str()));
+        last = page.tags.last().map(ToString::to_string);
+        let fits = |tag: &Tag| wanted.is_empty() || wanted.iter().any(|pattern| pattern.tag(tag.as_str()));
+        let tags = page.tags.into_iter().filter(fits).collect();
+        for tagged in registry.look_at(repository, tags).await.map_err(failed)? {
+            listed += 1;
+            parts.send(&TagRow::new(repository, tagged)).await?;
+        }
+        if !more {
             return Ok(listed);
         }
     }

@@ -133,8 +133,8 @@ fn only_the_files_of_the_catalog_use_links_and_log() {
 }
 
 #[test]
-fn only_the_files_of_the_catalog_say_sled() {
-    assert_none(&offenders(&product(), &["sled"], &["registry/src/catalog/files/"]));
+fn only_the_files_of_the_catalog_say_redb() {
+    assert_none(&offenders(&product(), &["redb"], &["registry/src/catalog/files/"]));
 }
 
 #[test]
@@ -150,7 +150,7 @@ fn the_faces_of_blobs_and_catalog_know_neither_files_nor_a_database_nor_http() {
     for face in FACES {
         let text = fs::read_to_string(root().join(face)).unwrap_or_else(|error| panic!("{face}: {error}"));
         let words = production(&tokens(&text));
-        for word in ["File", "Path", "PathBuf", "fs", "sled", "http", "hyper", "StatusCode"] {
+        for word in ["File", "Path", "PathBuf", "fs", "redb", "http", "hyper", "StatusCode"] {
             assert!(!words.iter().any(|token| token.is(word)), "{face} says `{word}`");
         }
     }

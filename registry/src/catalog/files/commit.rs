@@ -7,8 +7,9 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::folder::{Folder, Settling};
-use super::index::{Index, Rows};
+use super::index::{Change, Index, IndexError};
 use super::links::{BlobLink, Link, ManifestLink};
+use super::write::Ingested;
 use crate::catalog::binding::{Provenance, TagLink};
 use crate::catalog::changes::Changes;
 use crate::catalog::release::{ManifestName, ReleaseKind, ReleaseRecord, TagChange, now};
@@ -20,15 +21,15 @@ impl Folder {
     /// Commits changes of one repository, durably. Says whether anything was there that was to be unlinked.
     pub(super) fn commit(self: &Arc<Self>, changes: &Changes, index: &Arc<Index>) -> Result<bool, Error> {
         let unlinked = self.guarded(index, |folder, index| {
-            folder.settle_again()?;
             let written = folder.write_truth(changes);
+            folder.note(&changes.repository);
             if written.is_err() {
                 folder.reconcile([&changes.repository], index)?;
             }
             Ok(written?)
         })?;
         // An index that fails now is given up, and the next one is built from the links: the change is made (S05).
-        let _ = self.guarded(index, |_, index| Ok(index.apply(rows(changes))?));
+        let _ = self.guarded(index, |_, index| Ok(index.change(|change| rows(changes, change))?));
         // After the index: a read in between would cache the old answer again.
         self.forget(changes);
         Ok(unlinked)
@@ -114,87 +115,106 @@ impl Folder {
         }
     }
 
-    /// Links those manifests of an ingest that are not linked yet; says whether there were any. Their blobs must be
-    /// stored. Each folder is synced once.
-    pub(super) fn link_ingested(
-        &self,
-        manifests: &[(ManifestName, Arc<Manifest>)],
-        index: &Index,
-    ) -> Result<bool, Error> {
+    /// Stores the manifests of an ingest that are not linked yet, durably, and returns them; their links come next. Their
+    /// blobs must be stored.
+    pub(super) fn store_ingested(&self, manifests: Vec<Ingested>) -> Result<Vec<Ingested>, Error> {
         let mut fresh = Vec::new();
         for (name, manifest) in manifests {
             let linked = self.links.manifest(&name.repository, &name.digest)?;
             // One that is linked and whose file is gone is stored again.
             if linked.is_none() || self.blobs.size(&name.digest)? != Some(manifest.bytes().len() as u64) {
-                fresh.push((name, manifest, linked));
+                fresh.push((name, manifest));
             }
         }
-        if fresh.is_empty() {
-            return Ok(false);
+        if !fresh.is_empty() {
+            let contents: std::collections::BTreeMap<_, _> =
+                fresh.iter().map(|(name, manifest)| (name.digest, manifest.bytes().clone())).collect();
+            // Blobs were renamed by this ingest, by another request, or by a process that was killed before it synced the
+            // folder: the names of all are made durable here.
+            self.blobs.put_and_sync_all(&contents.into_iter().collect::<Vec<_>>())?;
         }
-        let contents: std::collections::BTreeMap<_, _> =
-            fresh.iter().map(|(name, manifest, _)| (name.digest, manifest.bytes().clone())).collect();
-        // Blobs were renamed by this ingest, by another request, or by a process that was killed before it synced the
-        // folder: the names of all are made durable here.
-        self.blobs.put_and_sync_all(&contents.into_iter().collect::<Vec<_>>())?;
+        Ok(fresh)
+    }
+
+    /// Links stored manifests of an ingest in their repository, durably.
+    pub(super) fn link_ingested(
+        &self,
+        repository: &RepositoryName,
+        manifests: &[Ingested],
+        index: &Index,
+    ) -> Result<(), Error> {
         let mut batch = Batch::new(&self.layout);
-        let mut rows = Rows::default();
-        for (ManifestName { repository, digest }, manifest, linked) in &fresh {
-            let link = linked.clone().unwrap_or_else(|| link_of(manifest, true));
+        for (ManifestName { digest, .. }, manifest) in manifests {
+            // A client may have pushed it since.
+            let link = self.links.manifest(repository, digest)?.unwrap_or_else(|| link_of(manifest, true));
             batch.write_record(&self.links.path(repository, Link::Manifest(digest)), &link)?;
-            rows.manifest(repository, digest, manifest, true);
         }
         batch.commit()?;
-        index.apply(rows)?;
+        index.change(|change| {
+            let mut all = manifests.iter();
+            all.try_for_each(|(name, manifest)| change.manifest(repository, &name.digest, manifest, true))
+        })?;
         // Their absence may be cached.
-        self.caches.manifests.clear();
-        Ok(true)
+        let names = manifests.iter().map(|(name, _)| (repository.clone(), TagOrDigest::Digest(name.digest)));
+        names.for_each(|key| self.caches.manifests.remove(&key));
+        Ok(())
     }
 
-    /// Commits an entry of the log, durably: from its rename on it is what every client sees. Nothing else may change
-    /// meanwhile. When the disk refuses, none of it is visible, or all of it and the links follow with the next change.
-    pub(crate) fn commit_entry(&self, record: &ReleaseRecord, index: &Index) -> Result<(), Error> {
-        let committed = self.publish(record, index);
-        if matches!(committed, Err(Error::Disk(_))) {
-            let tags = record.changes.iter().map(|change| &change.repository);
-            let manifests = record.unlinked.iter().map(|manifest| &manifest.repository);
-            self.reconcile(tags.chain(manifests).collect::<BTreeSet<_>>(), index)?;
-        }
-        committed
-    }
-
-    fn publish(&self, record: &ReleaseRecord, index: &Index) -> Result<(), Error> {
-        self.log.commit(record)?;
-        let mut rows = Rows::default();
-        for TagChange { repository, tag, after, .. } in &record.changes {
-            rows.tag(repository, tag, after.as_ref().map(|link| &link.digest));
-        }
-        // From here on every read sees all of it: first by name, then in the lists.
+    /// Commits an entry of the log, durably: from its rename on it is what every client sees, first by name, then in the
+    /// lists. Nothing else may change meanwhile, and the entry before must be settled. [`Folder::follow`] comes next. When the
+    /// disk refuses, none of it is visible.
+    pub(super) fn publish(self: &Arc<Self>, record: &Arc<ReleaseRecord>, index: &Arc<Index>) -> Result<(), Error> {
+        self.guarded(index, |folder, index| {
+            let committed = folder.log.commit(record);
+            if committed.is_err() {
+                folder.reconcile(concerned(record), index)?;
+            }
+            Ok(committed?)
+        })?;
         *self.settling.write() = Settling::of(record);
         self.caches.manifests.clear();
         *self.unsettled.lock() = Some(record.clone());
         *self.in_effect.lock() = Some(record.in_effect);
-        let listed = index.apply(rows);
-        self.settle_again()?;
-        listed?;
-        if record.unlinked.is_empty() {
-            return Ok(());
-        }
-        // Which blobs became invisible follows from what is left.
-        let concerned: BTreeSet<_> = record.unlinked.iter().map(|manifest| &manifest.repository).collect();
-        self.reconcile(concerned, index)
+        // An index that fails now is given up, and the next one is built from the links: the change is made.
+        let _ = self.guarded(index, |_, index| {
+            Ok(index.change(|change| {
+                let mut tags = record.changes.iter();
+                tags.try_for_each(|tag| {
+                    change.tag(&tag.repository, &tag.tag, tag.after.as_ref().map(|link| &link.digest))
+                })
+            })?)
+        });
+        Ok(())
     }
 
-    /// Settles a committed entry. When the disk refuses, it still is what every client sees; the next change or the next
-    /// start tries again, because no tag may change before.
+    /// Writes the links of the entry that was published. Nothing that it concerns may change meanwhile; anything else
+    /// may. When the disk refuses, it is what every client sees all the same, and the next change of what it concerns, or the
+    /// next start, tries again.
+    pub(super) fn follow(self: &Arc<Self>, record: &ReleaseRecord, index: &Arc<Index>) -> Result<(), Error> {
+        let settled = self.settle(record);
+        if settled.is_err() || !record.unlinked.is_empty() {
+            // Which blobs became invisible follows from what is left.
+            let _ = self.guarded(index, |folder, index| folder.reconcile(concerned(record), index));
+        }
+        settled?;
+        self.settled();
+        Ok(())
+    }
+
+    /// Settles an entry that the disk had refused to.
     pub(super) fn settle_again(&self) -> Result<(), Error> {
-        let mut unsettled = self.unsettled.lock();
-        if let Some(record) = &*unsettled {
-            self.settle(record)?;
-            *self.settling.write() = Settling::default();
-            *unsettled = None;
+        let unsettled = self.unsettled.lock().clone();
+        if let Some(record) = unsettled {
+            self.settle(&record)?;
+            self.settled();
         }
         Ok(())
+    }
+
+    /// From here on the links say what the entry says.
+    fn settled(&self) {
+        *self.settling.write() = Settling::default();
+        *self.unsettled.lock() = None;
     }
 
     /// Writes a committed entry to the links. Idempotent: a tag that changed later stays.
@@ -224,18 +244,25 @@ impl Folder {
     }
 }
 
+/// The repositories an entry changes.
+fn concerned(record: &ReleaseRecord) -> BTreeSet<&RepositoryName> {
+    let tags = record.changes.iter().map(|change| &change.repository);
+    tags.chain(record.unlinked.iter().map(|manifest| &manifest.repository)).collect()
+}
+
 fn link_of(manifest: &Manifest, ingested: bool) -> ManifestLink {
     ManifestLink { media_type: manifest.media_type().clone(), size: manifest.bytes().len() as u64, ingested }
 }
 
-fn rows(changes: &Changes) -> Rows {
-    let (mut rows, repository) = (Rows::default(), &changes.repository);
-    changes.unlinked_tags.iter().for_each(|tag| rows.tag(repository, tag, None));
-    changes.unlinked_blobs.iter().for_each(|digest| rows.blob(repository, digest, false));
-    changes.blobs.iter().for_each(|(digest, _)| rows.blob(repository, digest, true));
+fn rows(changes: &Changes, change: &mut Change<'_>) -> Result<(), IndexError> {
+    let repository = &changes.repository;
+    changes.unlinked_tags.iter().try_for_each(|tag| change.tag(repository, tag, None))?;
+    changes.unlinked_blobs.iter().try_for_each(|digest| change.blob(repository, digest, false))?;
+    changes.blobs.iter().try_for_each(|(digest, _)| change.blob(repository, digest, true))?;
     for (manifests, are_linked) in [(&changes.unlinked_manifests, false), (&changes.manifests, true)] {
-        manifests.iter().for_each(|(digest, manifest)| rows.manifest(repository, digest, manifest, are_linked));
+        for (digest, manifest) in manifests {
+            change.manifest(repository, digest, manifest, are_linked)?;
+        }
     }
-    changes.tags.iter().for_each(|(tag, digest, _)| rows.tag(repository, tag, Some(digest)));
-    rows
+    changes.tags.iter().try_for_each(|(tag, digest, _)| change.tag(repository, tag, Some(digest)))
 }

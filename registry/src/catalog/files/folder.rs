@@ -37,13 +37,20 @@ pub(super) struct Settling {
     pub(super) tags: HashMap<(RepositoryName, Tag), Option<TagLink>>,
     /// Manifests that were removed from their repositories.
     unlinked: HashSet<ManifestName>,
+    /// The repositories of these.
+    repositories: HashSet<RepositoryName>,
 }
 
 impl Settling {
     pub(super) fn of(record: &ReleaseRecord) -> Self {
         let tag =
             |TagChange { repository, tag, after, .. }: &TagChange| ((repository.clone(), tag.clone()), after.clone());
-        Self { tags: record.changes.iter().map(tag).collect(), unlinked: record.unlinked.iter().cloned().collect() }
+        let tagged = record.changes.iter().map(|change| &change.repository);
+        Self {
+            tags: record.changes.iter().map(tag).collect(),
+            unlinked: record.unlinked.iter().cloned().collect(),
+            repositories: tagged.chain(record.unlinked.iter().map(|name| &name.repository)).cloned().collect(),
+        }
     }
 
     /// Whether the manifest was removed from its repository.
@@ -67,7 +74,9 @@ pub(crate) struct Folder {
     /// What a committed release says that is not in the links yet.
     pub(super) settling: RwLock<Settling>,
     /// That release, until the disk has accepted the links.
-    pub(super) unsettled: Mutex<Option<ReleaseRecord>>,
+    pub(super) unsettled: Mutex<Option<Arc<ReleaseRecord>>>,
+    /// The repositories that were changed while a release was prepared, when one is.
+    pub(super) changed: Mutex<Option<HashSet<RepositoryName>>>,
     /// The release in effect, once it was read from the log.
     pub(super) in_effect: Mutex<Option<Option<u64>>>,
     pub(super) index: watch::Sender<Opening>,
@@ -85,6 +94,7 @@ impl Folder {
             caches,
             settling: RwLock::default(),
             unsettled: Mutex::default(),
+            changed: Mutex::default(),
             in_effect: Mutex::default(),
             index: watch::Sender::new(Opening::Pending),
         };
@@ -92,6 +102,18 @@ impl Folder {
             folder.settle(&release)?;
         }
         Ok(folder)
+    }
+
+    /// Whether the links of a repository do not say yet what the log says.
+    pub(super) fn is_settling(&self, repository: &RepositoryName) -> bool {
+        self.settling.read().repositories.contains(repository)
+    }
+
+    /// Notes that a repository was changed. To be called after its links are: who watches before it reads them misses nothing.
+    pub(super) fn note(&self, repository: &RepositoryName) {
+        if let Some(changed) = &mut *self.changed.lock() {
+            changed.insert(repository.clone());
+        }
     }
 
     /// Where a tag points: by the release that is being settled, else by its own link.

@@ -3,6 +3,7 @@
 //! The order in which links are written is `commit`'s; here each link is written whole.
 
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -60,18 +61,18 @@ impl Links {
         Ok(link.map(|link| link.size))
     }
 
-    /// The tags of a repository, in no order.
-    pub(crate) fn tags(&self, name: &RepositoryName) -> Result<Vec<Tag>, DiskError> {
-        list(&self.layout.tag_links(name), |file| file.parse().ok())
+    /// The tags of a repository, in no order, read as they are asked for.
+    pub(crate) fn tags(&self, name: &RepositoryName) -> Result<impl Listed<Tag> + use<>, DiskError> {
+        list(self.layout.tag_links(name), |file| file.parse().ok())
     }
 
-    /// The manifests of a repository, in no order.
-    pub(crate) fn manifests(&self, name: &RepositoryName) -> Result<Vec<Digest>, DiskError> {
+    /// The manifests of a repository, in no order, read as they are asked for.
+    pub(crate) fn manifests(&self, name: &RepositoryName) -> Result<impl Listed<Digest> + use<>, DiskError> {
         self.digests(name, MANIFESTS)
     }
 
-    /// The blobs pushed to or mounted in a repository, in no order.
-    pub(crate) fn blobs(&self, name: &RepositoryName) -> Result<Vec<Digest>, DiskError> {
+    /// The blobs pushed to or mounted in a repository, in no order, read as they are asked for.
+    pub(crate) fn blobs(&self, name: &RepositoryName) -> Result<impl Listed<Digest> + use<>, DiskError> {
         self.digests(name, BLOBS)
     }
 
@@ -111,28 +112,30 @@ impl Links {
         }
     }
 
-    fn digests(&self, name: &RepositoryName, links: &str) -> Result<Vec<Digest>, DiskError> {
-        let mut found = Vec::new();
-        for algorithm in Algorithm::ALL {
-            let parse = |file: &str| format!("{algorithm}:{file}").parse::<Digest>().ok();
-            found.extend(list(&self.layout.digest_links(name, links, algorithm), parse)?);
-        }
-        Ok(found)
+    fn digests(&self, name: &RepositoryName, links: &str) -> Result<impl Listed<Digest> + use<>, DiskError> {
+        let of = |algorithm: Algorithm| {
+            let parse = move |file: &str| format!("{algorithm}:{file}").parse::<Digest>().ok();
+            list(self.layout.digest_links(name, links, algorithm), parse)
+        };
+        let all = Algorithm::ALL.into_iter().map(of).collect::<Result<Vec<_>, _>>()?;
+        Ok(all.into_iter().flatten())
     }
 }
 
+/// What a folder lists. A repository may have any number of links: only those that are being worked on are in memory.
+pub(crate) trait Listed<T>: Iterator<Item = Result<T, DiskError>> {}
+
+impl<T, I: Iterator<Item = Result<T, DiskError>>> Listed<T> for I {}
+
 /// The entries of a folder that `parse` knows. Others (an editor's backup, `lost+found`) are not ours and are skipped.
-fn list<T>(folder: &Path, parse: impl Fn(&str) -> Option<T>) -> Result<Vec<T>, DiskError> {
+fn list<T>(folder: PathBuf, parse: impl Fn(&str) -> Option<T>) -> Result<impl Listed<T>, DiskError> {
     // A symbolic link is not followed: what it leads to is not ours.
-    let found = absent_is_none(fs::symlink_metadata(folder)).on("look at", folder)?;
-    if !found.is_some_and(|found| found.is_dir()) {
-        return Ok(Vec::new());
-    }
-    let Some(entries) = absent_is_none(fs::read_dir(folder)).on("list", folder)? else { return Ok(Vec::new()) };
-    let mut found = Vec::new();
-    for entry in entries {
-        let name = entry.on("list", folder)?.file_name();
-        found.extend(name.to_str().and_then(&parse));
-    }
-    Ok(found)
+    let found = absent_is_none(fs::symlink_metadata(&folder)).on("look at", &folder)?;
+    let is_ours = found.is_some_and(|found| found.is_dir());
+    let entries = if is_ours { absent_is_none(fs::read_dir(&folder)).on("list", &folder)? } else { None };
+    let known = move |entry: io::Result<fs::DirEntry>| match entry.on("list", &folder) {
+        Ok(entry) => entry.file_name().to_str().and_then(&parse).map(Ok),
+        Err(error) => Some(Err(error)),
+    };
+    Ok(entries.into_iter().flatten().filter_map(known))
 }

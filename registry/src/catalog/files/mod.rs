@@ -1,7 +1,7 @@
 //! The layer of names in the data folder. Link files are the truth; the index is derived from them.
 //!
 //! ```text
-//!   links · log · sequence     the truth, as files          index      derived, in sled, sealed at a clean stop
+//!   links · log · sequence     the truth, as files          index      derived, in redb, sealed at a clean stop
 //!        └───────── folder ────────┘                                       │
 //!   commit (truth → index → caches) · rebuild · opening (the index's life) · write (locks) · release (the log's use cases)
 //! ```
@@ -26,18 +26,19 @@ pub use links::ManifestLink;
 pub(crate) use rebuild::Linked;
 pub use rebuild::RebuildReport;
 pub use release::{ReleaseList, ReleaseState, ReleaseSummary, Releases, Rollback};
-pub(crate) use write::{Exclusive, Write};
+pub(crate) use write::{Exclusive, Logging, Right, Write};
 
 use folder::Folder;
 use index::Index;
 use log::ReleaseLog;
-use write::{Locks, Right};
+use write::Locks;
 
 use super::binding::Binding;
 use super::caches::Caches;
 use super::homes::Homes;
 use super::layer::{Layer, ServedManifest};
 use super::page::Page;
+use super::referrer::Referrer;
 use crate::blobs::{self, Answer};
 use crate::disk::threads::blocking;
 use crate::disk::{DiskError, Layout};
@@ -76,7 +77,7 @@ impl Files {
     /// Rebuilds the index from the links. What needs it waits meanwhile.
     pub(crate) async fn rebuild(&self) -> Result<RebuildReport, Error> {
         // Nothing may be linked between the walk and the moment the new index is in place.
-        let alone = self.locks.alone().await;
+        let alone = self.locks.alone(self.locks.log().await).await;
         let (folder, old) = (self.folder.clone(), self.folder.take_index().await?);
         blocking(move || {
             let _alone = alone;
@@ -85,21 +86,38 @@ impl Files {
         .await
     }
 
-    /// The right to change one repository. No other change of it, and no release, happens while the value lives.
+    /// The right to change one repository. No other change of it, and no commit of a release, happens while the value
+    /// lives. Waits for a release whose tags are not all in the links of the repository.
     pub(crate) async fn write(&self, repository: &RepositoryName) -> Result<Write, Error> {
-        self.right(self.locks.of(repository).await).await
+        loop {
+            let lock = self.locks.of(repository).await;
+            if !self.folder.is_settling(repository) {
+                return self.right(lock).await;
+            }
+            drop(lock);
+            drop(self.logging().await?);
+        }
+    }
+
+    /// The right to add to the release log. No other entry is added while the value lives, and the last one is settled.
+    pub(crate) async fn logging(&self) -> Result<Logging, Error> {
+        let logging = self.right(self.locks.log().await).await?;
+        if self.folder.unsettled.lock().is_some() {
+            logging.run(|folder, _| folder.settle_again()).await?;
+        }
+        Ok(logging)
     }
 
     /// The right to change everything. No other change happens while the value lives.
     pub(crate) async fn exclusive(&self) -> Result<Exclusive, Error> {
-        self.right(self.locks.alone().await).await
+        self.logging().await?.alone().await
     }
 
     async fn right<L>(&self, lock: L) -> Result<Right<L>, Error> {
         // Waited for here, where no blocking thread is held, and after the lock was taken: a rebuild holds that while it
         // replaces the index.
         self.ready().await?;
-        Ok(Right { folder: self.folder.clone(), lock: Arc::new(lock) })
+        Ok(Right { folder: self.folder.clone(), locks: self.locks.clone(), lock: Arc::new(lock) })
     }
 
     /// Reads the release log while nothing changes it.
@@ -231,8 +249,14 @@ impl Layer for Files {
         self.ask(move |_, index| Ok(index.repositories_of(&manifests)?))
     }
 
-    fn referrers(&self, repository: &RepositoryName, subject: &Digest) -> Answer<'_, Vec<Digest>> {
-        let (repository, subject) = (repository.clone(), *subject);
-        self.ask(move |_, index| Ok(index.referrers(&repository, &subject)?))
+    fn referrers(
+        &self,
+        repository: &RepositoryName,
+        subject: &Digest,
+        after: Option<&Digest>,
+        limit: usize,
+    ) -> Answer<'_, Page<Referrer>> {
+        let (repository, subject, after) = (repository.clone(), *subject, after.copied());
+        self.ask(move |_, index| Ok(index.referrers(&repository, &subject, after.as_ref(), limit)?))
     }
 }

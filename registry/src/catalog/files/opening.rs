@@ -151,9 +151,10 @@ impl Folder {
 }
 
 /// Waits until at most `holders` hold the index: two databases on one folder would corrupt each other. Readers are done
-/// within moments; after ten seconds something is wrong, and the next start rebuilds the folder.
+/// within moments, and a release that is being settled within a minute; after two something is wrong, and the next start
+/// rebuilds the folder.
 fn outlive(index: &Weak<Index>, holders: usize) {
-    for _ in 0..2000 {
+    for _ in 0..24_000 {
         if index.strong_count() <= holders {
             return;
         }

@@ -3,10 +3,10 @@
 use serde::{Deserialize, Serialize};
 
 use super::folder::Folder;
-use super::index::{Index, IndexError, Rows};
-use super::links::ManifestLink;
+use super::index::{Change, Index, IndexError, Row};
+use super::links::{Link, ManifestLink};
 use crate::catalog::binding::TagLink;
-use crate::disk::DiskError;
+use crate::disk::{Context as _, DiskError};
 use crate::error::Error;
 use crate::oci::{Digest, MAX_MANIFEST_SIZE, Manifest, RepositoryName, Tag};
 
@@ -19,7 +19,7 @@ pub struct RebuildReport {
     pub manifests: usize,
     /// Tags.
     pub tags: usize,
-    /// Damaged links and manifests, a sentence each. They are left as they are and not listed.
+    /// Damaged links and manifests, a sentence each, of the first ten thousand. They are left as they are and not listed.
     pub problems: Vec<String>,
 }
 
@@ -38,39 +38,39 @@ pub(crate) struct Linked {
 impl Folder {
     /// Reads every link of a repository. A damaged one is reported and skipped.
     pub(super) fn linked(&self, repository: &RepositoryName) -> Result<Linked, DiskError> {
-        let mut linked = self.linked_manifests(repository)?;
-        for digest in self.links.blobs(repository)? {
-            let size = linked.read(self.links.blob_size(repository, &digest))?;
+        let (links, mut linked) = (&self.links, Linked::default());
+        for digest in links.blobs(repository)? {
+            let digest = digest?;
+            let size = linked.read(links.blob_size(repository, &digest))?;
             linked.blobs.extend(size.map(|size| (digest, size)));
         }
-        Ok(linked)
-    }
-
-    fn linked_manifests(&self, repository: &RepositoryName) -> Result<Linked, DiskError> {
-        let (links, mut linked) = (&self.links, Linked::default());
         for digest in links.manifests(repository)? {
+            let digest = digest?;
             if !self.settling.read().is_unlinked(repository, &digest) {
                 let link = linked.read(links.manifest(repository, &digest))?;
                 linked.manifests.push((digest, link));
             }
         }
         for tag in links.tags(repository)? {
+            let tag = tag?;
             let link = linked.read(links.tag(repository, &tag))?;
             linked.tags.extend(link.map(|link| (tag, link)));
         }
         Ok(linked)
     }
 
-    /// Fills an empty index with what the links say. What is damaged is reported and skipped.
+    /// Fills an empty index with what the links say. What is damaged is reported and skipped. One link is in memory at a
+    /// time, however many there are.
     pub(super) fn fill(&self, index: Index) -> Result<(Index, RebuildReport), Error> {
         let mut report = RebuildReport::default();
-        for repository in self.links.repositories()? {
-            report.repositories += 1;
-            index.apply(self.rows_of(&repository, &mut report)?)?;
-        }
-        let mut settling = Rows::default();
-        self.add_settling(&mut settling, |_| true);
-        index.apply(settling)?;
+        let filled = index.change(|change| {
+            for repository in self.links.repositories()? {
+                report.repositories += 1;
+                self.say(&repository, &mut Into::One(change), &mut report)?;
+            }
+            self.say_settling(&mut Into::One(change), |_| true)
+        });
+        filled?;
         for problem in &report.problems {
             tracing::warn!("{problem}");
         }
@@ -85,9 +85,10 @@ impl Folder {
         index: &Index,
     ) -> Result<(), Error> {
         let reconciled = repositories.into_iter().try_for_each(|repository| {
-            let mut found = self.rows_of(repository, &mut RebuildReport::default())?;
-            self.add_settling(&mut found, |settling| settling == repository);
-            Ok(index.replace(repository, found)?)
+            // The links are read between the changes: others have to make theirs meanwhile.
+            self.say(repository, &mut Into::Each(index), &mut RebuildReport::default())?;
+            index.sweep(repository, |row| Ok::<_, Error>(self.is_linked(repository, row)?))?;
+            self.say_settling(&mut Into::Each(index), |settling| settling == repository)
         });
         self.caches.clear();
         reconciled.map_err(|error| match error {
@@ -96,40 +97,111 @@ impl Folder {
         })
     }
 
-    /// Adds the tags of a committed release that the disk has not accepted in the links yet.
-    fn add_settling(&self, rows: &mut Rows, of: impl Fn(&RepositoryName) -> bool) {
+    /// Whether there is a link for what a row of the index says.
+    fn is_linked(&self, repository: &RepositoryName, row: Row) -> Result<bool, DiskError> {
+        let path = match &row {
+            Row::Manifest(digest) if self.settling.read().is_unlinked(repository, digest) => return Ok(false),
+            Row::Blob(digest) => self.links.path(repository, Link::Blob(digest)),
+            Row::Manifest(digest) => self.links.path(repository, Link::Manifest(digest)),
+            Row::Tag(tag) => self.links.path(repository, Link::Tag(tag)),
+        };
+        path.try_exists().on("look at", &path)
+    }
+
+    /// Says the tags of a committed release that the disk has not accepted in the links yet.
+    fn say_settling(&self, into: &mut Into<'_, '_>, of: impl Fn(&RepositoryName) -> bool) -> Result<(), Error> {
         let settling = self.settling.read();
         for ((repository, tag), link) in settling.tags.iter().filter(|((repository, _), _)| of(repository)) {
-            rows.tag(repository, tag, link.as_ref().map(|link| &link.digest));
+            into.say(|change| change.tag(repository, tag, link.as_ref().map(|link| &link.digest)))?;
+        }
+        Ok(())
+    }
+
+    /// Says what the links of a repository say.
+    fn say(
+        &self,
+        repository: &RepositoryName,
+        into: &mut Into<'_, '_>,
+        report: &mut RebuildReport,
+    ) -> Result<(), Error> {
+        // Their sizes are read when they are asked for.
+        for digest in self.links.blobs(repository)? {
+            let digest = digest?;
+            into.say(|change| change.blob(repository, &digest, true))?;
+        }
+        for digest in self.links.manifests(repository)? {
+            let digest = digest?;
+            if self.settling.read().is_unlinked(repository, &digest) {
+                continue;
+            }
+            let found = match self.linked_manifest(repository, &digest) {
+                Ok(None) => {
+                    report.name(format!("manifest `{digest}` of `{repository}` is linked but missing"));
+                    None
+                }
+                read => report.read(read)?,
+            };
+            match found {
+                Some(manifest) => {
+                    report.manifests += 1;
+                    into.say(|change| change.manifest(repository, &digest, &manifest, true))?;
+                }
+                None => into.say(|change| change.no_manifest(repository, &digest))?,
+            }
+        }
+        for tag in self.links.tags(repository)? {
+            let tag = tag?;
+            let link = report.read(self.links.tag(repository, &tag))?;
+            report.tags += usize::from(link.is_some());
+            into.say(|change| change.tag(repository, &tag, link.as_ref().map(|link| &link.digest)))?;
+        }
+        Ok(())
+    }
+
+    /// What a manifest's link names, re-hashed.
+    fn linked_manifest(&self, repository: &RepositoryName, digest: &Digest) -> Result<Option<Manifest>, DiskError> {
+        let Some(link) = self.links.manifest(repository, digest)? else { return Ok(None) };
+        let bytes = self.blobs.read_now(digest, MAX_MANIFEST_SIZE)?;
+        Ok(bytes.and_then(|bytes| Manifest::parse(bytes, Some(link.media_type)).ok()))
+    }
+}
+
+/// What rows go into.
+enum Into<'a, 'b> {
+    /// A change of many.
+    One(&'a mut Change<'b>),
+    /// A change of its own each.
+    Each(&'a Index),
+}
+
+impl Into<'_, '_> {
+    fn say(&mut self, row: impl FnOnce(&mut Change<'_>) -> Result<(), IndexError>) -> Result<(), IndexError> {
+        match self {
+            Self::One(change) => row(change),
+            Self::Each(index) => index.change(row),
+        }
+    }
+}
+
+impl RebuildReport {
+    /// The most damaged files that are named.
+    const NAMED: usize = 10_000;
+
+    fn name(&mut self, problem: String) {
+        if self.problems.len() < Self::NAMED {
+            self.problems.push(problem);
         }
     }
 
-    fn rows_of(&self, repository: &RepositoryName, report: &mut RebuildReport) -> Result<Rows, Error> {
-        let mut rows = Rows::default();
-        // Their sizes are read when they are asked for.
-        self.links.blobs(repository)?.iter().for_each(|digest| rows.blob(repository, digest, true));
-        let linked = self.linked_manifests(repository)?;
-        for (digest, link) in linked.manifests {
-            let Some(link) = link else { continue };
-            let bytes = match self.blobs.read_now(&digest, MAX_MANIFEST_SIZE) {
-                Err(error @ DiskError::Damaged { .. }) => {
-                    report.problems.push(error.to_string());
-                    continue;
-                }
-                read => read?,
-            };
-            match bytes.and_then(|bytes| Manifest::parse(bytes, Some(link.media_type)).ok()) {
-                Some(manifest) => {
-                    report.manifests += 1;
-                    rows.manifest(repository, &digest, &manifest, true);
-                }
-                None => report.problems.push(format!("manifest `{digest}` of `{repository}` is linked but missing")),
+    /// What a link says, unless it is damaged: that is reported.
+    fn read<T>(&mut self, link: Result<Option<T>, DiskError>) -> Result<Option<T>, DiskError> {
+        match link {
+            Err(error @ DiskError::Damaged { .. }) => {
+                self.name(error.to_string());
+                Ok(None)
             }
+            read => read,
         }
-        report.tags += linked.tags.len();
-        linked.tags.iter().for_each(|(tag, link)| rows.tag(repository, tag, Some(&link.digest)));
-        report.problems.extend(linked.damaged.iter().map(ToString::to_string));
-        Ok(rows)
     }
 }
 

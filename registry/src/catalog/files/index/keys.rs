@@ -15,12 +15,10 @@ pub(crate) enum Table {
     Referrer = b'r',
     /// A tag.
     Tag = b't',
+    /// A manifest and a tag that points at it.
+    Target = b'p',
     /// A blob and a manifest that names it; the value is the size it gives, eight bytes, the highest first.
     Use = b'u',
-}
-
-impl Table {
-    pub(crate) const ALL: [Self; 5] = [Self::Blob, Self::Manifest, Self::Referrer, Self::Tag, Self::Use];
 }
 
 /// The prefix of all keys of a table in a repository.
@@ -53,6 +51,14 @@ pub(crate) fn with_tag(name: &RepositoryName, tag: &Tag) -> Vec<u8> {
     key
 }
 
+/// The key of a tag by what it points at; `target` is a digest as [`digest_bytes`] writes it.
+pub(crate) fn with_target(name: &RepositoryName, target: &[u8], tag: &Tag) -> Vec<u8> {
+    let mut key = in_repository(Table::Target, name);
+    key.extend_from_slice(target);
+    key.extend_from_slice(tag.as_str().as_bytes());
+    key
+}
+
 /// A digest as a value, or as a key's part.
 pub(crate) fn digest_bytes(digest: &Digest) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(65);
@@ -79,6 +85,15 @@ pub(crate) fn digest_at(rest: &[u8]) -> Option<Digest> {
     }
 }
 
+/// Reads the second digest of a pair.
+pub(crate) fn second_digest_at(rest: &[u8]) -> Option<Digest> {
+    let first = match rest.first()? {
+        2 => 33,
+        _ => 65,
+    };
+    digest_at(rest.get(first..)?)
+}
+
 /// Reads the tag at the end of a key.
 pub(crate) fn tag_at(rest: &[u8]) -> Option<Tag> {
     std::str::from_utf8(rest).ok()?.parse().ok()
@@ -86,18 +101,18 @@ pub(crate) fn tag_at(rest: &[u8]) -> Option<Tag> {
 
 /// The repository of a key.
 pub(crate) fn repository_of(key: &[u8]) -> Option<RepositoryName> {
-    name_and_rest(key)?.0.parse().ok()
+    name_and_rest(key.get(1..)?)?.0.parse().ok()
 }
 
-/// The repository, as text, and the digest of a key of [`Table::Manifest`].
-pub(crate) fn manifest_of(key: &[u8]) -> Option<(&str, Digest)> {
-    let (name, rest) = name_and_rest(key)?;
+/// The repository, as text, and the digest of a key of [`Table::Manifest`] behind its first byte.
+pub(crate) fn manifest_of(behind: &[u8]) -> Option<(&str, Digest)> {
+    let (name, rest) = name_and_rest(behind)?;
     Some((name, digest_at(rest)?))
 }
 
-fn name_and_rest(key: &[u8]) -> Option<(&str, &[u8])> {
-    let end = key.iter().position(|byte| *byte == 0)?;
-    Some((std::str::from_utf8(key.get(1..end)?).ok()?, &key[end + 1..]))
+fn name_and_rest(behind: &[u8]) -> Option<(&str, &[u8])> {
+    let end = behind.iter().position(|byte| *byte == 0)?;
+    Some((std::str::from_utf8(&behind[..end]).ok()?, &behind[end + 1..]))
 }
 
 #[cfg(test)]
@@ -121,6 +136,7 @@ mod tests {
             prop_assert_eq!(repository_of(&key), Some(name.clone()));
             let prefix = with_digest(Table::Use, &name, &digest);
             prop_assert_eq!(digest_at(&key[prefix.len()..]), Some(digest));
+            prop_assert_eq!(second_digest_at(&key[in_repository(Table::Use, &name).len()..]), Some(digest));
         }
     }
 }

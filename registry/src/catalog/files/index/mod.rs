@@ -2,26 +2,27 @@
 //!
 //! Invariant: it is a pure function of the links. Its folder may be deleted, truncated or overwritten at any moment; the
 //! next start rebuilds it. No change is acknowledged because of it, so nothing here is synced while the process runs.
-//! Only this room knows which database is used.
+//! Only this room knows which database is used. Its memory is bounded, whatever it holds (`database`).
 
+mod change;
+mod database;
 mod keys;
 mod seal;
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::collections::BTreeSet;
+use std::ops::ControlFlow;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
-use sled::{Batch, Db};
+use redb::{Database, Durability, ReadOnlyTable, ReadableDatabase as _, ReadableTable};
 
 use crate::catalog::homes::{Homes, add_home};
 use crate::catalog::page::Page;
-use crate::disk::{DiskError, Layout, create_folder};
-use crate::oci::{Digest, Manifest, RepositoryName, Tag};
+use crate::catalog::referrer::Referrer;
+use crate::disk::{DiskError, Layout};
+use crate::oci::{Digest, RepositoryName, Tag};
+pub(crate) use change::{Change, Row};
+use database::{ROWS, failed};
 use keys::Table;
-
-/// Cache of the database in bytes. More than the data it will hold: with less, its memory grows without bound
-/// (measured: 1.2 GB for 41 MB of rows with 16 MiB).
-const CACHE: u64 = 1024 * 1024 * 1024;
 
 /// A failure of the index; content is not affected.
 #[derive(Debug, thiserror::Error)]
@@ -54,19 +55,14 @@ impl IndexError {
     }
 }
 
-impl From<sled::Error> for IndexError {
-    fn from(error: sled::Error) -> Self {
-        let no_space = matches!(&error, sled::Error::Io(error) if DiskError::is_no_space_error(error));
-        Self::Database { source: error.into(), no_space }
-    }
-}
-
 /// The index of one data folder.
 #[derive(Debug)]
 pub(crate) struct Index {
-    db: Db,
+    database: Database,
     /// Whether it is in memory and ends with the process.
     aside: bool,
+    /// Changes since the last one that was written out.
+    unwritten: AtomicU32,
     /// Counts changes of tags below [`CHARTS`]; starts at another number in every index that is opened.
     chart_changes: AtomicU64,
 }
@@ -77,11 +73,18 @@ pub(crate) const CHARTS: &str = "charts/";
 /// How often an index was opened in this process.
 static OPENED: AtomicU64 = AtomicU64::new(0);
 
-/// Changed rows, seen together or not at all: a value for each key, or its removal.
-#[derive(Debug, Default)]
-pub(crate) struct Rows(BTreeMap<Vec<u8>, Option<Vec<u8>>>);
+/// Every so many changes are written out together.
+const WRITE_OUT: u32 = 32;
+
+/// The rows as they are at one moment.
+type Rows = ReadOnlyTable<&'static [u8], &'static [u8]>;
 
 impl Index {
+    fn of(database: Database, aside: bool) -> Self {
+        let chart_changes = AtomicU64::new(OPENED.fetch_add(1, Ordering::Relaxed) << 32);
+        Self { database, aside, unwritten: AtomicU32::new(0), chart_changes }
+    }
+
     /// Opens what the last clean stop left; `None` where the seal does not match. Breaks the seal: until the next clean
     /// stop the folder is not trusted.
     pub(crate) fn open_sealed(layout: &Layout) -> Result<Option<Self>, IndexError> {
@@ -91,8 +94,8 @@ impl Index {
         }
         seal::remove(&seal)?;
         // The database fails or panics on damaged files. The seal has ruled those out, but not bugs.
-        let opened = std::panic::catch_unwind(|| open(&folder));
-        Ok(opened.ok().and_then(Result::ok))
+        let opened = std::panic::catch_unwind(|| database::open(layout));
+        Ok(opened.ok().and_then(Result::ok).map(|database| Self::of(database, false)))
     }
 
     /// Creates an empty index, removing what was there.
@@ -100,17 +103,14 @@ impl Index {
         let folder = layout.metadata();
         seal::remove(&layout.metadata_seal())?;
         seal::remove_folder(&folder)?;
-        // The database would make it for everyone to read.
-        create_folder(&folder)?;
-        std::panic::catch_unwind(|| open(&folder)).map_err(|_| IndexError::Panicked)?
+        let opened = std::panic::catch_unwind(|| database::open(layout)).map_err(|_| IndexError::Panicked)?;
+        Ok(Self::of(opened?, false))
     }
 
     /// Creates an empty index in memory, so that content stays readable while the disk is full or read-only. It ends with
     /// the process.
     pub(crate) fn create_aside() -> Result<Self, IndexError> {
-        // Without a path it is in shared memory.
-        let db = sled::Config::default().temporary(true).cache_capacity(CACHE).flush_every_ms(None).open()?;
-        Ok(Self { db, aside: true, chart_changes: first_change() })
+        Ok(Self::of(database::in_memory()?, true))
     }
 
     /// Writes everything out and seals it, so that the next start can trust it.
@@ -118,28 +118,33 @@ impl Index {
         if self.aside {
             return Ok(());
         }
-        self.db.flush()?;
-        drop(self.db);
+        self.database.begin_write().map_err(failed)?.commit().map_err(failed)?;
+        self.database.close().map_err(failed)?;
         Ok(seal::write(&layout.metadata(), &layout.metadata_seal())?)
     }
 
-    pub(crate) fn apply(&self, changes: Rows) -> Result<(), IndexError> {
-        let mut batch = Batch::default();
-        let charts = [&[Table::Tag as u8], CHARTS.as_bytes()].concat();
-        let first = changes.0.range(charts.clone()..).next();
-        let touches_charts = first.is_some_and(|(key, _)| key.starts_with(&charts));
-        for (key, value) in changes.0 {
-            match value {
-                Some(value) => batch.insert(key, value),
-                None => batch.remove(key),
-            }
+    /// Makes changes that are seen together or, when `make` fails, not at all. However many they are, they take no more
+    /// memory than the database may.
+    pub(crate) fn change<T, E: From<IndexError>>(
+        &self,
+        make: impl FnOnce(&mut Change<'_>) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let mut transaction = self.database.begin_write().map_err(failed)?;
+        // A page that a change replaced is free once a later one was written out; until then changes are cheaper.
+        if self.unwritten.fetch_add(1, Ordering::Relaxed) % WRITE_OUT != 0 {
+            transaction.set_durability(Durability::None).map_err(failed)?;
         }
-        self.db.apply_batch(batch)?;
-        if touches_charts {
+        let mut change = Change::of(transaction.open_table(ROWS).map_err(failed)?);
+        let made = make(&mut change)?;
+        let touched = change.end();
+        if touched.any {
+            transaction.commit().map_err(failed)?;
+        }
+        if touched.charts {
             // After the change: a reader reads the number first, then the tags, and never caches old tags for a new number.
             self.chart_changes.fetch_add(1, Ordering::Release);
         }
-        Ok(())
+        Ok(made)
     }
 
     /// A number that changes whenever a tag below [`CHARTS`] does.
@@ -147,45 +152,34 @@ impl Index {
         self.chart_changes.load(Ordering::Acquire)
     }
 
-    /// Makes `changes` all rows of a repository. Writes only what differs, which is usually nothing.
-    pub(crate) fn replace(&self, name: &RepositoryName, mut changes: Rows) -> Result<(), IndexError> {
-        for table in Table::ALL {
-            for entry in self.db.scan_prefix(keys::in_repository(table, name)) {
-                let (key, value) = entry?;
-                match changes.0.get(key.as_ref()) {
-                    Some(Some(wanted)) if *wanted == *value => changes.0.remove(key.as_ref()),
-                    Some(_) => None,
-                    None => changes.0.insert(key.to_vec(), None),
-                };
-            }
-        }
-        if changes.0.is_empty() { Ok(()) } else { self.apply(changes) }
+    fn rows(&self) -> Result<Rows, IndexError> {
+        self.database.begin_read().map_err(failed)?.open_table(ROWS).map_err(failed)
     }
 
     /// Whether a blob was pushed to or mounted in a repository; its link says its size.
     pub(crate) fn is_linked(&self, name: &RepositoryName, digest: &Digest) -> Result<bool, IndexError> {
-        Ok(self.db.contains_key(keys::with_digest(Table::Blob, name, digest))?)
+        has(&self.rows()?, &keys::with_digest(Table::Blob, name, digest))
     }
 
     /// The size, in bytes, that a manifest of the repository gives a blob, if one names it.
     pub(crate) fn named_size(&self, name: &RepositoryName, blob: &Digest) -> Result<Option<u64>, IndexError> {
-        let value = self.db.scan_prefix(keys::with_digest(Table::Use, name, blob)).values().next().transpose()?;
-        Ok(value.and_then(|value| value.as_ref().try_into().ok()).map(u64::from_be_bytes))
+        let first = first(&self.rows()?, &keys::with_digest(Table::Use, name, blob), |_, value| value.try_into().ok())?;
+        Ok(first.flatten().map(u64::from_be_bytes))
     }
 
     /// A manifest of the repository that names the blob.
     pub(crate) fn user(&self, name: &RepositoryName, blob: &Digest) -> Result<Option<Digest>, IndexError> {
-        let prefix = keys::with_digest(Table::Use, name, blob);
-        let key = self.db.scan_prefix(&prefix).keys().next().transpose()?;
-        Ok(key.and_then(|key| keys::digest_at(&key[prefix.len()..])))
+        Ok(first(&self.rows()?, &keys::with_digest(Table::Use, name, blob), |rest, _| keys::digest_at(rest))?.flatten())
     }
 
     /// A repository in which the blob is visible. Asks every repository in turn: for mounts that name no source.
     pub(crate) fn find_blob(&self, digest: &Digest) -> Result<Option<RepositoryName>, IndexError> {
+        let rows = self.rows()?;
         for table in [Table::Blob, Table::Use] {
             let mut start = vec![table as u8];
-            while let Some(name) = self.next_repository(table, &mut start)? {
-                if self.is_linked(&name, digest)? || self.user(&name, digest)?.is_some() {
+            while let Some(name) = next_repository(&rows, table, &mut start)? {
+                let key = keys::with_digest(table, &name, digest);
+                if first(&rows, &key, |_, _| ())?.is_some() {
                     return Ok(Some(name));
                 }
             }
@@ -193,22 +187,9 @@ impl Index {
         Ok(None)
     }
 
-    /// The next repository in a table from the key `start` on, which is moved beyond it: as many steps as repositories.
-    fn next_repository(&self, table: Table, start: &mut Vec<u8>) -> Result<Option<RepositoryName>, IndexError> {
-        let key = self.db.range(&start[..]..).keys().next().transpose()?;
-        let Some(name) = key.filter(|key| key[0] == table as u8).and_then(|key| keys::repository_of(&key)) else {
-            return Ok(None);
-        };
-        *start = keys::in_repository(table, &name);
-        // One past the separator: beyond every key of this repository.
-        start.pop();
-        start.push(1);
-        Ok(Some(name))
-    }
-
     /// Whether the repository has a manifest.
     pub(crate) fn has_manifests(&self, name: &RepositoryName) -> Result<bool, IndexError> {
-        Ok(self.db.scan_prefix(keys::in_repository(Table::Manifest, name)).next().transpose()?.is_some())
+        Ok(first(&self.rows()?, &keys::in_repository(Table::Manifest, name), |_, _| ())?.is_some())
     }
 
     /// Up to `limit` tags after `after`, in bytewise order.
@@ -218,62 +199,64 @@ impl Index {
         after: Option<&str>,
         limit: usize,
     ) -> Result<Page<Tag>, IndexError> {
-        let prefix = keys::in_repository(Table::Tag, name);
-        let mut start = prefix.clone();
-        if let Some(after) = after {
-            start.extend_from_slice(after.as_bytes());
-            // No tag holds a zero: this is just behind `after`, whether it exists or not.
-            start.push(0);
-        }
-        let mut entries = Vec::new();
-        for key in self.db.range(start..).keys() {
-            let key = key?;
-            let Some(rest) = key.strip_prefix(prefix.as_slice()) else { break };
-            if entries.len() == limit {
-                return Ok(Page { entries, more: true });
-            }
-            entries.extend(keys::tag_at(rest));
-        }
-        Ok(Page { entries, more: false })
+        // No tag holds a zero: this is just behind `after`, whether it exists or not.
+        let after = after.map(|after| [after.as_bytes(), &[0]].concat()).unwrap_or_default();
+        let mut page = Page { entries: Vec::new(), more: false };
+        scan(&self.rows()?, &keys::in_repository(Table::Tag, name), &after, |rest, _| {
+            page.more = page.entries.len() == limit;
+            page.entries.extend(keys::tag_at(rest).filter(|_| !page.more));
+            if page.more { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        })?;
+        Ok(page)
     }
 
     /// The tags that point at a manifest.
     pub(crate) fn tags_of(&self, name: &RepositoryName, digest: &Digest) -> Result<Vec<Tag>, IndexError> {
-        let prefix = keys::in_repository(Table::Tag, name);
         let mut tags = Vec::new();
-        for entry in self.db.scan_prefix(&prefix) {
-            let (key, value) = entry?;
-            if keys::digest_at(&value) == Some(*digest) {
-                tags.extend(keys::tag_at(&key[prefix.len()..]));
-            }
-        }
+        scan(&self.rows()?, &keys::with_digest(Table::Target, name, digest), &[], |rest, _| {
+            tags.extend(keys::tag_at(rest));
+            ControlFlow::Continue(())
+        })?;
         Ok(tags)
     }
 
-    /// The manifests about `subject` in the repository, in the order of their digests.
-    pub(crate) fn referrers(&self, name: &RepositoryName, subject: &Digest) -> Result<Vec<Digest>, IndexError> {
-        let prefix = keys::with_digest(Table::Referrer, name, subject);
-        let mut found = Vec::new();
-        for key in self.db.scan_prefix(&prefix).keys() {
-            found.extend(keys::digest_at(&key?[prefix.len()..]));
-        }
-        Ok(found)
+    /// Up to `limit` manifests about `subject` in the repository after `after`, in the order of their digests; fewer when
+    /// they are long.
+    pub(crate) fn referrers(
+        &self,
+        name: &RepositoryName,
+        subject: &Digest,
+        after: Option<&Digest>,
+        limit: usize,
+    ) -> Result<Page<Referrer>, IndexError> {
+        // Behind `after`, and before what follows it.
+        let after = after.map(|after| [&keys::digest_bytes(after)[..], &[0]].concat()).unwrap_or_default();
+        let (mut page, mut size) = (Page { entries: Vec::new(), more: false }, 0);
+        scan(&self.rows()?, &keys::with_digest(Table::Referrer, name, subject), &after, |rest, value| {
+            page.more = page.entries.len() == limit || size + value.len() > Referrer::PAGE;
+            if page.more {
+                return ControlFlow::Break(());
+            }
+            size += value.len();
+            page.entries.extend(keys::digest_at(rest).map(|digest| Referrer::stored(digest, value)));
+            ControlFlow::Continue(())
+        })?;
+        Ok(page)
     }
 
     /// The repositories that have these manifests. One pass over all manifests, which is less than a look-up of each in
     /// every repository.
     pub(crate) fn repositories_of(&self, manifests: &BTreeSet<Digest>) -> Result<Homes, IndexError> {
         let mut found = Homes::new();
-        for key in self.db.scan_prefix([Table::Manifest as u8]).keys() {
-            let key = key?;
-            let Some((repository, digest)) = keys::manifest_of(&key).filter(|(_, digest)| manifests.contains(digest))
-            else {
-                continue;
-            };
-            if let Ok(repository) = repository.parse() {
+        scan(&self.rows()?, &[Table::Manifest as u8], &[], |rest, _| {
+            let known = keys::manifest_of(rest).filter(|(_, digest)| manifests.contains(digest));
+            if let Some((repository, digest)) = known
+                && let Ok(repository) = repository.parse()
+            {
                 add_home(&mut found, digest, &repository);
             }
-        }
+            ControlFlow::Continue(())
+        })?;
         Ok(found)
     }
 
@@ -284,8 +267,8 @@ impl Index {
             start.extend_from_slice(after.as_bytes());
             start.push(1);
         }
-        let mut entries = Vec::new();
-        while let Some(name) = self.next_repository(Table::Manifest, &mut start)? {
+        let (rows, mut entries) = (self.rows()?, Vec::new());
+        while let Some(name) = next_repository(&rows, Table::Manifest, &mut start)? {
             if entries.len() == limit {
                 return Ok(Page { entries, more: true });
             }
@@ -295,53 +278,61 @@ impl Index {
     }
 }
 
-impl Rows {
-    /// Says whether a blob was pushed to, or mounted in, a repository.
-    pub(crate) fn blob(&mut self, name: &RepositoryName, digest: &Digest, is_linked: bool) {
-        self.set(keys::with_digest(Table::Blob, name, digest), is_linked, Vec::new());
-    }
-
-    /// Says where a tag points.
-    pub(crate) fn tag(&mut self, name: &RepositoryName, tag: &Tag, target: Option<&Digest>) {
-        self.0.insert(keys::with_tag(name, tag), target.map(keys::digest_bytes));
-    }
-
-    /// Says whether a manifest is in a repository, and with it what it names.
-    pub(crate) fn manifest(&mut self, name: &RepositoryName, digest: &Digest, manifest: &Manifest, is_linked: bool) {
-        self.set(keys::with_digest(Table::Manifest, name, digest), is_linked, Vec::new());
-        for blob in manifest.blobs() {
-            let key = keys::with_pair(Table::Use, name, &blob.digest, digest);
-            self.set(key, is_linked, blob.size.to_be_bytes().to_vec());
-        }
-        if let Some(subject) = manifest.subject() {
-            self.set(keys::with_pair(Table::Referrer, name, &subject.digest, digest), is_linked, Vec::new());
-        }
-    }
-
-    fn set(&mut self, key: Vec<u8>, is_there: bool, value: Vec<u8>) {
-        self.0.insert(key, is_there.then_some(value));
-    }
+fn has(rows: &impl ReadableTable<&'static [u8], &'static [u8]>, key: &[u8]) -> Result<bool, IndexError> {
+    Ok(rows.get(key).map_err(failed)?.is_some())
 }
 
-fn open(folder: &Path) -> Result<Index, IndexError> {
-    let db = sled::Config::default()
-        .path(folder)
-        .cache_capacity(CACHE)
-        .mode(sled::Mode::LowSpace)
-        // Nothing depends on what is written between a start and a clean stop.
-        .flush_every_ms(None)
-        .open()?;
-    Ok(Index { db, aside: false, chart_changes: first_change() })
+/// Goes through the rows whose keys begin with `prefix`, from `prefix` and `after` on, as long as `each` says so; it gets
+/// the rest of the key and the value.
+fn scan(
+    rows: &impl ReadableTable<&'static [u8], &'static [u8]>,
+    prefix: &[u8],
+    after: &[u8],
+    mut each: impl FnMut(&[u8], &[u8]) -> ControlFlow<()>,
+) -> Result<(), IndexError> {
+    let start = [prefix, after].concat();
+    for row in rows.range(&start[..]..).map_err(failed)? {
+        let (key, value) = row.map_err(failed)?;
+        let Some(rest) = key.value().strip_prefix(prefix) else { break };
+        if each(rest, value.value()).is_break() {
+            break;
+        }
+    }
+    Ok(())
 }
 
-fn first_change() -> AtomicU64 {
-    AtomicU64::new(OPENED.fetch_add(1, Ordering::Relaxed) << 32)
+/// What the first row says whose key begins with `prefix`.
+fn first<T>(
+    rows: &impl ReadableTable<&'static [u8], &'static [u8]>,
+    prefix: &[u8],
+    read: impl Fn(&[u8], &[u8]) -> T,
+) -> Result<Option<T>, IndexError> {
+    let mut found = None;
+    scan(rows, prefix, &[], |rest, value| {
+        found = Some(read(rest, value));
+        ControlFlow::Break(())
+    })?;
+    Ok(found)
+}
+
+/// The next repository in a table from the key `start` on, which is moved beyond it: as many steps as repositories.
+fn next_repository(rows: &Rows, table: Table, start: &mut Vec<u8>) -> Result<Option<RepositoryName>, IndexError> {
+    let row = rows.range(&start[..]..).map_err(failed)?.next().transpose().map_err(failed)?;
+    let of_table = |key: &[u8]| if key[0] == table as u8 { keys::repository_of(key) } else { None };
+    let Some(name) = row.and_then(|(key, _)| of_table(key.value())) else { return Ok(None) };
+    *start = keys::in_repository(table, &name);
+    // One past the separator: beyond every key of this repository.
+    start.pop();
+    start.push(1);
+    Ok(Some(name))
 }
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
-    use crate::oci::Algorithm;
+    use crate::oci::{Algorithm, Manifest};
 
     fn name(text: &str) -> RepositoryName {
         text.parse().unwrap()
@@ -354,12 +345,12 @@ mod tests {
 
     fn with_tags(folder: &Path, wanted: &[&str]) -> Index {
         let index = Index::create(&Layout::new(folder.to_owned())).unwrap();
-        let mut changes = Rows::default();
-        for tag in wanted {
-            changes.tag(&name("a"), &tag.parse().unwrap(), Some(&Algorithm::Sha256.digest(b"x")));
-        }
-        changes.tag(&name("a/b"), &"other".parse().unwrap(), Some(&Algorithm::Sha256.digest(b"x")));
-        index.apply(changes).unwrap();
+        let target = Algorithm::Sha256.digest(b"x");
+        let all = wanted.iter().map(|tag| ("a", tag)).chain([("a/b", &"other")]);
+        let changed = index.change(|change| {
+            all.into_iter().try_for_each(|(to, tag)| change.tag(&name(to), &tag.parse().unwrap(), Some(&target)))
+        });
+        let () = changed.unwrap();
         index
     }
 
@@ -418,13 +409,13 @@ mod tests {
         let index = Index::create(&Layout::new(folder.path().to_owned())).unwrap();
         let manifest =
             Manifest::parse(bytes::Bytes::from_static(br#"{"schemaVersion":2,"manifests":[]}"#), None).unwrap();
-        let mut changes = Rows::default();
-        for repository in ["b", "a", "a/b", "a-b"] {
-            for content in [b"1", b"2"] {
-                changes.manifest(&name(repository), &Algorithm::Sha256.digest(content), &manifest, true);
-            }
-        }
-        index.apply(changes).unwrap();
+        let names = ["b", "a", "a/b", "a-b"].map(|repository| [(repository, b"1"), (repository, b"2")]);
+        let changed: Result<(), IndexError> = index.change(|change| {
+            names.as_flattened().iter().try_for_each(|(repository, content)| {
+                change.manifest(&name(repository), &Algorithm::Sha256.digest(*content), &manifest, true)
+            })
+        });
+        changed.unwrap();
         let page = |after, limit| {
             let page = index.repositories(after, limit).unwrap();
             (page.entries.iter().map(ToString::to_string).collect::<Vec<_>>(), page.more)

@@ -20,7 +20,7 @@ use crate::oci::{Algorithm, Digest};
 const MAX_SIZE: u64 = 16 << 20;
 
 /// The version of the keys and values in the folder.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 
 #[derive(PartialEq, Serialize, Deserialize)]
 struct Seal {

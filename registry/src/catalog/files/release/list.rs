@@ -77,7 +77,9 @@ impl Folder {
                 Err(error) => return Err(error.into()),
             }
         }
-        unsettled.into_iter().for_each(|record| list.add(record, &mut parents));
+        // It may have been settled since.
+        let unsettled = unsettled.filter(|record| !parents.contains_key(&record.id));
+        unsettled.into_iter().for_each(|record| list.add((*record).clone(), &mut parents));
         let parent = |id: u64| parents.get(&id).copied().flatten();
         let mut earlier = HashSet::new();
         let mut ancestor = list.in_effect.and_then(parent);

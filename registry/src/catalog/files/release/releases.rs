@@ -1,10 +1,15 @@
 //! The use cases of the release log.
 
+use std::collections::HashSet;
+use std::sync::Arc;
+
 use super::list::ReleaseList;
 use super::rollback::Rollback;
-use crate::catalog::files::{Files, Folder, Index};
+use crate::catalog::files::{Exclusive, Files, Folder, Index, Logging};
 use crate::catalog::release::{ReleaseError, ReleaseRecord};
+use crate::disk::threads::composed;
 use crate::error::Error;
+use crate::oci::RepositoryName;
 
 /// The release log of one registry.
 #[derive(Clone, Debug)]
@@ -58,7 +63,17 @@ impl Releases {
     /// Goes on to its end when dropped.
     pub async fn rollback(&self, to: Option<u64>, by: &str) -> Result<Rollback, Error> {
         let by = by.to_owned();
-        self.files.exclusive().await?.run(move |folder, index| folder.roll_back(to, by, index)).await
+        let logging = self.files.logging().await?;
+        composed(async move || {
+            let (mut done, all) = prepared(logging, move |folder| folder.roll_back(to, by.clone())).await?;
+            if let Some(record) = done.record.take() {
+                let record = Arc::new(record);
+                all.commit(record.clone()).await?;
+                done.record = Some(Arc::unwrap_or_clone(record));
+            }
+            Ok(done)
+        })
+        .await
     }
 
     /// Removes a release. Each tag that still is what the release made it becomes what it was before, or is removed.
@@ -76,6 +91,47 @@ impl Releases {
     /// Goes on to its end when dropped.
     pub async fn remove(&self, id: u64, by: &str) -> Result<ReleaseRecord, Error> {
         let by = by.to_owned();
-        self.files.exclusive().await?.run(move |folder, index| folder.remove_release(id, by, index)).await
+        let logging = self.files.logging().await?;
+        composed(async move || {
+            let (record, all) = prepared(logging, move |folder| folder.remove_release(id, by.clone())).await?;
+            let record = Arc::new(record);
+            all.commit(record.clone()).await?;
+            Ok(Arc::unwrap_or_clone(record))
+        })
+        .await
+    }
+}
+
+/// What is to be committed, prepared while clients make their changes, and the right to commit it. Where they have changed
+/// what it concerns, it is prepared again.
+async fn prepared<T: Concerns + Send + 'static>(
+    logging: Logging,
+    prepare: impl Fn(&Folder) -> Result<T, Error> + Clone + Send + 'static,
+) -> Result<(T, Exclusive), Error> {
+    let (watch, again) = (logging.watch(), prepare.clone());
+    let mut prepared = logging.run(move |folder, _| prepare(folder)).await?;
+    let all = logging.alone().await?;
+    if prepared.concerns(&watch.changed()) {
+        prepared = all.run(move |folder, _| again(folder)).await?;
+    }
+    Ok((prepared, all))
+}
+
+/// What says which repositories it changes.
+trait Concerns {
+    fn concerns(&self, repositories: &HashSet<RepositoryName>) -> bool;
+}
+
+impl Concerns for ReleaseRecord {
+    fn concerns(&self, repositories: &HashSet<RepositoryName>) -> bool {
+        let tags = self.changes.iter().map(|change| &change.repository);
+        let mut all = tags.chain(self.unlinked.iter().map(|manifest| &manifest.repository));
+        !repositories.is_empty() && all.any(|repository| repositories.contains(repository))
+    }
+}
+
+impl Concerns for Rollback {
+    fn concerns(&self, repositories: &HashSet<RepositoryName>) -> bool {
+        self.record.as_ref().is_some_and(|record| record.concerns(repositories))
     }
 }

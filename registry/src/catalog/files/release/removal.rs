@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use super::history::History;
 use crate::catalog::binding::{Provenance, TagLink};
-use crate::catalog::files::{Folder, Index};
+use crate::catalog::files::Folder;
 use crate::catalog::precedence::WhyKept;
 use crate::catalog::release::{
     KeptTag, ManifestName, ReleaseError, ReleaseKind, ReleaseRecord, RemovedRelease, TagChange,
@@ -17,8 +17,8 @@ use crate::oci::{Digest, MAX_MANIFEST_SIZE, Manifest, ManifestKind, RepositoryNa
 type Manifests = BTreeMap<RepositoryName, HashSet<Digest>>;
 
 impl Folder {
-    /// See [`Releases::remove`](super::Releases::remove).
-    pub(super) fn remove_release(&self, id: u64, by: String, index: &Index) -> Result<ReleaseRecord, Error> {
+    /// What a removal has to do; see [`Releases::remove`](super::Releases::remove).
+    pub(super) fn remove_release(&self, id: u64, by: String) -> Result<ReleaseRecord, Error> {
         let release = self.release_record(id)?;
         if release.pinned {
             return Err(ReleaseError::Pinned(id).into());
@@ -37,7 +37,6 @@ impl Folder {
         self.put_back(&release, &history, &mut record)?;
         record.removed = Some(what_stays(&release, &history));
         record.unlinked = self.brought_alone(&release, &record)?;
-        self.commit_entry(&record, index)?;
         Ok(record)
     }
 
@@ -125,6 +124,7 @@ impl Folder {
         let of_here = record.changes.iter().filter(|change| change.repository == *repository);
         let changed: BTreeMap<_, _> = of_here.map(|change| (&change.tag, &change.after)).collect();
         for tag in self.links.tags(repository)? {
+            let tag = tag?;
             match changed.get(&tag) {
                 Some(after) => after.as_ref().map(|link| digests.remove(&link.digest)),
                 None => self.links.tag(repository, &tag)?.map(|link| digests.remove(&link.digest)),
@@ -135,7 +135,7 @@ impl Folder {
 
     /// Spares what the indexes name that stay in the repository.
     fn spare_what_indexes_name(&self, repository: &RepositoryName, digests: &mut HashSet<Digest>) -> Result<(), Error> {
-        let mut staying: Vec<Digest> = self.links.manifests(repository)?;
+        let mut staying: Vec<Digest> = self.links.manifests(repository)?.collect::<Result<_, _>>()?;
         staying.retain(|digest| !digests.contains(digest));
         while let Some(digest) = staying.pop() {
             if digests.is_empty() {

@@ -2,7 +2,7 @@
 
 use super::history::History;
 use crate::catalog::binding::TagLink;
-use crate::catalog::files::{Folder, Index};
+use crate::catalog::files::Folder;
 use crate::catalog::precedence::WhyKept;
 use crate::catalog::release::{KeptTag, ReleaseError, ReleaseKind, ReleaseRecord, TagChange};
 use crate::disk::{DiskError, damaged_is_none};
@@ -19,8 +19,8 @@ pub struct Rollback {
 }
 
 impl Folder {
-    /// See [`Releases::rollback`](super::Releases::rollback).
-    pub(super) fn roll_back(&self, to: Option<u64>, by: String, index: &Index) -> Result<Rollback, Error> {
+    /// What a rollback has to do; see [`Releases::rollback`](super::Releases::rollback).
+    pub(super) fn roll_back(&self, to: Option<u64>, by: String) -> Result<Rollback, Error> {
         let in_effect = self.in_effect()?;
         let to = match to {
             Some(to) => to,
@@ -62,7 +62,6 @@ impl Folder {
             return Ok(Rollback { to, record: None });
         }
         self.keep_others(&release, &history, &mut record)?;
-        self.commit_entry(&record, index)?;
         Ok(Rollback { to, record: Some(record) })
     }
 
