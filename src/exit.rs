@@ -48,7 +48,8 @@ impl Exit {
 /// Another process owns the data folder and does not answer.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "no server answers for the data folder `{folder}`, and another process has it; wait for that process to end, or stop it"
+    "no server answers for the data folder `{folder}`, and another process has it; wait for that process to end or to answer, \
+     or stop it"
 )]
 pub(crate) struct Unanswered {
     /// The data folder.

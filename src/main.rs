@@ -40,6 +40,7 @@ fn run(command: Command) -> anyhow::Result<Exit> {
         Command::Inspect(arguments) => commands::inspect::run(&config, arguments),
         Command::Verify(arguments) => commands::verify::run(&config, arguments),
         Command::Rm(arguments) => commands::rm::run(&config, arguments),
+        Command::Uploads(arguments) => commands::uploads::run(&config, arguments),
         Command::Releases(arguments) => commands::releases::list(&config, arguments.json),
         Command::Release(command) => commands::releases::one(&config, &command),
         Command::Rebuild(_) => commands::rebuild::run(&config),

@@ -5,14 +5,15 @@ use std::io;
 use std::os::fd::AsFd as _;
 use std::path::Path;
 use std::pin::pin;
+use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use bytes::Bytes;
 use futures_util::stream::{self, BoxStream};
 use futures_util::{FutureExt as _, StreamExt as _, TryStreamExt as _};
 use http::header::{CONTENT_TYPE, HOST};
-use http::{Request, StatusCode};
-use http_body_util::{BodyExt as _, StreamBody};
+use http::{Method, Request, StatusCode};
+use http_body_util::{BodyExt as _, Empty, StreamBody};
 use hyper::body::Frame;
 use hyper_util::rt::TokioIo;
 use tokio::net::UnixStream;
@@ -22,6 +23,12 @@ use tokio_util::io::{ReaderStream, StreamReader};
 use super::address::Address;
 use super::endpoint::Endpoint;
 use super::wire::{JSON, Line, MAX_ANSWER};
+
+/// How long a server may take to answer that it is there.
+const PRESENT: Duration = Duration::from_secs(10);
+
+/// A path with nothing behind it.
+const NOTHING: &str = "/admin/v1/";
 
 /// How much of a stream is sent at once.
 const PIECE: usize = 256 * 1024;
@@ -33,9 +40,19 @@ pub(crate) struct Client {
 }
 
 impl Client {
-    /// Connects. An error says that there is no server, or not yet, or that it belongs to another user.
+    /// Connects to a server that answers. An error says that there is no server, or not yet, that it belongs to another user,
+    /// or that it does not answer.
     pub(crate) async fn connect(data: &Path) -> io::Result<Self> {
-        let stream = UnixStream::connect(Address::of(data)?.path).await?;
+        let address = Address::of(data)?;
+        // The kernel accepts connections for a process that was stopped, or that hangs. Work may take hours, so it is asked for
+        // something that takes no time.
+        let late = |_| {
+            let text =
+                format!("it did not answer within {} s: it was stopped, or its places are taken", PRESENT.as_secs());
+            io::Error::new(io::ErrorKind::TimedOut, text)
+        };
+        tokio::time::timeout(PRESENT, answers(UnixStream::connect(&address.path).await?)).await.map_err(late)??;
+        let stream = UnixStream::connect(&address.path).await?;
         Ok(Self { stream, longest: MAX_ANSWER })
     }
 
@@ -44,10 +61,15 @@ impl Client {
         let (method, target) = endpoint.render()?;
         let (cut_off, stream) = match endpoint {
             Endpoint::Ingest(asked) => (
-                "the server ended before the ingest did; nothing of it is visible, so run it again when the server is back",
+                "the server ended before the ingest did, or before it could say how that came out: all of it is visible, or \
+                 nothing; when the server is back, `airdock releases` shows which, and running it again does no harm",
                 asked.has_stream(),
             ),
-            _ => ("the server ended before it had answered; ask again when it is back", false),
+            _ => (
+                "the connection ended before the whole answer came: the server stopped, or its answer was not read for ten \
+                 minutes; ask again",
+                false,
+            ),
         };
         let body = endpoint.body().context("cannot ask the server: a path or a name is not UTF-8; rename it, or run the command while the server is stopped")?;
         let stream = if stream { Some(File::from(io::stdin().as_fd().try_clone_to_owned()?)) } else { None };
@@ -71,6 +93,20 @@ impl Client {
         let body = StreamReader::new(response.into_body().into_data_stream().map_err(io::Error::other));
         let lines = FramedRead::new(body, LinesCodec::new_with_max_length(self.longest)).boxed();
         Ok(Answer { lines, longest: self.longest, is_document, cut_off })
+    }
+}
+
+/// Waits until the server has answered anything.
+async fn answers(stream: UnixStream) -> io::Result<()> {
+    // Refused by every version, without looking at any content.
+    let request = Request::builder().method(Method::GET).uri(NOTHING).header(HOST, "localhost");
+    let request = request.body(Empty::<Bytes>::new()).map_err(io::Error::other)?;
+    let handshake = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await;
+    let (mut requests, connection) = handshake.map_err(io::Error::other)?;
+    let asked = requests.send_request(request);
+    tokio::select! {
+        answer = asked => answer.map(drop).map_err(io::Error::other),
+        ended = connection => Err(ended.map_or_else(io::Error::other, |()| io::ErrorKind::ConnectionReset.into())),
     }
 }
 

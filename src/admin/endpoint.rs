@@ -37,6 +37,10 @@ pub(crate) enum Endpoint {
     Verify(Verify),
     /// Rebuilds the derived index from blobs and links.
     Rebuild,
+    /// Lists the uploads that are open. Streams.
+    ListUploads,
+    /// Removes uploads: those that are named, or all that no request holds.
+    RemoveUploads { ids: Vec<String> },
     /// Lists all releases.
     ListReleases,
     /// Shows one release.
@@ -83,6 +87,8 @@ impl Endpoint {
             ("POST", ["remove"]) => Ok(Self::Remove(Remove::default())),
             ("POST", ["verify"]) => Ok(Self::Verify(Verify::default())),
             ("POST", ["rebuild"]) => Ok(Self::Rebuild),
+            ("GET", ["uploads"]) => Ok(Self::ListUploads),
+            ("DELETE", ["uploads"]) => Ok(Self::RemoveUploads { ids: query.all("id") }),
             ("GET", ["releases"]) => Ok(Self::ListReleases),
             ("GET", ["releases", id]) => number(id).map(|id| Self::ShowRelease { id }),
             ("DELETE", ["releases", id]) => number(id).map(|id| Self::RemoveRelease { id }),
@@ -107,6 +113,11 @@ impl Endpoint {
             Self::Remove(_) => (Method::POST, "remove".to_owned()),
             Self::Verify(_) => (Method::POST, "verify".to_owned()),
             Self::Rebuild => (Method::POST, "rebuild".to_owned()),
+            Self::ListUploads => (Method::GET, "uploads".to_owned()),
+            Self::RemoveUploads { ids } => {
+                let query: Vec<_> = ids.iter().map(|id| parameter("id", id)).collect();
+                (Method::DELETE, format!("uploads?{}", query.join("&")))
+            }
             Self::ListReleases => (Method::GET, "releases".to_owned()),
             Self::ShowRelease { id } => (Method::GET, format!("releases/{id}")),
             Self::RemoveRelease { id } => (Method::DELETE, format!("releases/{id}")),
@@ -118,7 +129,7 @@ impl Endpoint {
         if path.len() > MAX_QUERY {
             return Err(Failure::new(
                 Code::TooLarge,
-                "the request does not fit into a URI; use fewer patterns, with `*`",
+                "the request does not fit into a URI; name fewer at once, or use patterns with `*`",
             ));
         }
         Ok((method, format!("{PREFIX}{path}")))
@@ -137,15 +148,17 @@ impl Endpoint {
 
     /// Whether the answer is lines; otherwise it is one document.
     pub(super) const fn streams(&self) -> bool {
-        matches!(self, Self::ListTags { .. } | Self::Ingest(_) | Self::Remove(_) | Self::Verify(_))
+        matches!(self, Self::ListTags { .. } | Self::ListUploads | Self::Ingest(_) | Self::Remove(_) | Self::Verify(_))
     }
 
     /// Whether it changes anything. A verification can move files away.
     pub(crate) const fn access(&self) -> Access {
         match self {
-            Self::ListTags { .. } | Self::Inspect { .. } | Self::ListReleases | Self::ShowRelease { .. } => {
-                Access::Read
-            }
+            Self::ListTags { .. }
+            | Self::Inspect { .. }
+            | Self::ListUploads
+            | Self::ListReleases
+            | Self::ShowRelease { .. } => Access::Read,
             _ => Access::Change,
         }
     }
@@ -263,6 +276,8 @@ mod tests {
             Just(Endpoint::Remove(Remove::default())),
             Just(Endpoint::Verify(Verify::default())),
             Just(Endpoint::Rebuild),
+            Just(Endpoint::ListUploads),
+            prop::collection::vec(any::<String>(), 0..4).prop_map(|ids| Endpoint::RemoveUploads { ids }),
             Just(Endpoint::ListReleases),
             any::<u64>().prop_map(|id| Endpoint::ShowRelease { id }),
             any::<u64>().prop_map(|id| Endpoint::RemoveRelease { id }),

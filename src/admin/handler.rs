@@ -5,7 +5,8 @@ use std::io;
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::{TryStreamExt as _, stream};
+use futures_util::stream::{self, BoxStream};
+use futures_util::{StreamExt as _, TryStreamExt as _};
 use http::header::{ALLOW, CONTENT_TYPE};
 use http::{HeaderValue, Request, Response, StatusCode};
 use http_body_util::combinators::UnsyncBoxBody;
@@ -26,6 +27,9 @@ use crate::exit::{Code, Failure};
 
 /// How long a client may take to send what it asks, without the stream of an ingest.
 const BODY: Duration = Duration::from_secs(30);
+
+/// How long the stream of an ingest may be silent: a person may have to change the disc.
+const SILENCE: Duration = Duration::from_secs(30 * 60);
 
 /// A client that takes nothing for this long gets no more events of an ingest, so that it cannot hold up the next one.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -51,7 +55,7 @@ async fn answer(ingester: Ingester, peer: Peer, request: Request<Incoming>) -> R
     let mut call = Call { ingester, by: peer.name(), stream: None, patience: Some(PATIENCE) };
     match &mut endpoint {
         Endpoint::Ingest(asked) => {
-            let body = StreamReader::new(body.into_data_stream().map_err(io::Error::other));
+            let body = StreamReader::new(heard(body.into_data_stream().map_err(io::Error::other).boxed()));
             let (read, stream) = in_time(read_ingest(body)).await?;
             authorise_paths(peer, &read)?;
             *asked = read;
@@ -137,6 +141,21 @@ fn refusal(path: &str, failure: Failure) -> Answer {
     response
 }
 
+/// The pieces of a body, as long as no one takes longer than [`SILENCE`]: an ingest keeps others waiting.
+fn heard(body: BoxStream<'static, io::Result<Bytes>>) -> BoxStream<'static, io::Result<Bytes>> {
+    let pieces = stream::unfold(Some(body), |body| async {
+        let mut body = body?;
+        match tokio::time::timeout(SILENCE, body.next()).await {
+            Ok(piece) => Some((piece?, Some(body))),
+            Err(_) => {
+                let text = format!("nothing came for {} minutes", SILENCE.as_secs() / 60);
+                Some((Err(io::Error::new(io::ErrorKind::TimedOut, text)), None))
+            }
+        }
+    });
+    pieces.boxed()
+}
+
 /// The whole body. Only of a request that was read to its end does hyper notice at once that the client hangs up.
 async fn read_all(body: Incoming) -> Result<Bytes, Failure> {
     let read = async {
@@ -183,4 +202,18 @@ async fn read_ingest<B: AsyncBufRead + Unpin>(mut body: B) -> Result<(Ingest, B)
         return Err(Failure::new(Code::InvalidRequest, "a stream follows the first line, and no input is `-`"));
     }
     Ok((ingest, body))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn d23_a_stream_that_goes_silent_ends_with_an_error() {
+        let first = stream::iter([Ok(Bytes::from_static(b"first"))]);
+        let mut heard = heard(first.chain(stream::pending()).boxed());
+        assert_eq!(heard.next().await.unwrap().unwrap(), "first");
+        assert_eq!(heard.next().await.unwrap().unwrap_err().kind(), io::ErrorKind::TimedOut);
+        assert!(heard.next().await.is_none());
+    }
 }

@@ -12,6 +12,7 @@ pub(crate) mod handler;
 pub(crate) mod ingester;
 pub(crate) mod operation;
 pub(crate) mod operations;
+mod patient;
 pub(crate) mod reference;
 pub(crate) mod server;
 pub(crate) mod wire;

@@ -21,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::address::Address;
 use super::authorise::Peer;
+use super::patient::Patient;
 
 /// Connections at once; more wait in the system's queue.
 const MAX_CLIENTS: usize = 16;
@@ -30,6 +31,9 @@ const HEAD: Duration = Duration::from_secs(10);
 
 /// How long a client that was answered may go on sending.
 const LINGER: Duration = Duration::from_secs(1);
+
+/// How long a client may read nothing of its answer: a person who scrolls through a list needs minutes.
+const STALLED: Duration = Duration::from_secs(10 * 60);
 
 /// Somewhere to listen.
 pub(crate) enum Listener {
@@ -140,7 +144,7 @@ where
         .header_read_timeout(HEAD)
         // An idle connection would take one of the few places.
         .keep_alive(false)
-        .serve_connection(TokioIo::new(stream), service)
+        .serve_connection(TokioIo::new(Patient::new(stream, STALLED)), service)
         .without_shutdown()
         .await;
     match served {

@@ -3,12 +3,13 @@
 //! [`TagRow`] and [`Inspection`] because they join what several calls return. `--json` prints the same values.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 use airdock_registry::oci::{Descriptor, Digest, MediaType, RepositoryName, Tag};
 use airdock_registry::{
     ContentKind, Description, Holder, KeptTag, ManifestName, Part, Provenance, ReleaseImage, ReleaseKind,
-    ReleaseRecord, ReleaseSignature, ReleaseSource, TagChange, Tagged,
+    ReleaseRecord, ReleaseSignature, ReleaseSource, TagChange, Tagged, UploadSummary,
 };
 use http::HeaderValue;
 use jiff::Timestamp;
@@ -295,6 +296,54 @@ pub(crate) struct Removal {
 pub(crate) struct Removals {
     /// How many references could not be removed.
     pub(crate) failed: u64,
+}
+
+/// An upload that is open.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct UploadRow {
+    pub(crate) id: String,
+    /// Absent when its record was lost in a crash.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) repository: Option<RepositoryName>,
+    /// Bytes that have arrived.
+    pub(crate) size: u64,
+    /// When the last of them came, or when it was begun.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) changed: Option<Timestamp>,
+    /// The address it was begun from, if it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) client: Option<IpAddr>,
+    /// Whether a request is adding to it.
+    pub(crate) held: bool,
+}
+
+impl From<UploadSummary> for UploadRow {
+    fn from(upload: UploadSummary) -> Self {
+        Self {
+            id: upload.id.to_string(),
+            repository: upload.repository,
+            size: upload.size,
+            changed: upload.changed.try_into().ok(),
+            client: upload.client,
+            held: upload.is_held,
+        }
+    }
+}
+
+/// What a list of uploads came to.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Uploads {
+    pub(crate) uploads: u64,
+    pub(crate) bytes: u64,
+}
+
+/// What removing uploads came to.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(crate) struct UploadsRemoved {
+    pub(crate) removed: u64,
+    /// Those that were named and were not there, or are just becoming a blob.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) unknown: Vec<String>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]

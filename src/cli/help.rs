@@ -131,6 +131,15 @@ Examples:
   airdock rm zenml/zenml:0.93.1
   airdock rm zenml/zenml@sha256:2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881";
 
+pub(super) const AFTER_UPLOADS: &str = "\
+An upload is a blob that a client has begun to push. One to which nothing is added expires, `store.upload_expiry`; one
+without a byte after ten minutes. There may be `registry.max_uploads` at once. Without a server, only those that have a
+byte are known.
+
+Examples:
+  airdock uploads
+  airdock uploads --remove-all";
+
 pub(super) const AFTER_RELEASES: &str = "\
 An ingest that changes anything makes a release. A running server does the work for its data folder.
 

@@ -10,7 +10,8 @@ use airdock_config::Overrides;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use help::{
-    AFTER_INGEST, AFTER_INSPECT, AFTER_INVENTORY, AFTER_LS, AFTER_RELEASES, AFTER_RM, AFTER_SERVE, AFTER_VERIFY, after,
+    AFTER_INGEST, AFTER_INSPECT, AFTER_INVENTORY, AFTER_LS, AFTER_RELEASES, AFTER_RM, AFTER_SERVE, AFTER_UPLOADS,
+    AFTER_VERIFY, after,
 };
 use options::IngestOptions;
 
@@ -45,6 +46,9 @@ pub(crate) enum Command {
     /// Remove tags, or manifests with their tags
     #[command(after_help = AFTER_RM)]
     Rm(RmArguments),
+    /// List the uploads that clients have begun and not finished, or remove them
+    #[command(after_help = AFTER_UPLOADS)]
+    Uploads(UploadsArguments),
     /// List the releases: what each bundle changed, and which one is in effect
     #[command(after_help = AFTER_RELEASES)]
     Releases(ReleasesArguments),
@@ -224,6 +228,21 @@ pub(crate) struct RmArguments {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct UploadsArguments {
+    #[command(flatten)]
+    folder: FolderArguments,
+    /// Print JSON, one upload a line
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Remove this upload, also if a client is adding to it; repeatable
+    #[arg(long, value_name = "ID")]
+    pub(crate) remove: Vec<String>,
+    /// Remove every upload that no client is adding to at the moment
+    #[arg(long, conflicts_with = "remove")]
+    pub(crate) remove_all: bool,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct ReleasesArguments {
     #[command(flatten)]
     folder: FolderArguments,
@@ -286,6 +305,7 @@ impl Command {
             | Self::Inspect(InspectArguments { folder, .. })
             | Self::Verify(VerifyArguments { folder, .. })
             | Self::Rm(RmArguments { folder, .. })
+            | Self::Uploads(UploadsArguments { folder, .. })
             | Self::Releases(ReleasesArguments { folder, .. })
             | Self::Release(ReleaseCommand::Rollback(RollbackArguments { folder, .. }))
             | Self::Release(

@@ -9,5 +9,6 @@ pub(crate) mod rebuild;
 pub(crate) mod releases;
 pub(crate) mod rm;
 pub(crate) mod serve;
+pub(crate) mod uploads;
 pub(crate) mod verify;
 pub(crate) mod worker;

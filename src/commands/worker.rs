@@ -37,7 +37,12 @@ pub(super) fn run<P: DeserializeOwned, T: DeserializeOwned>(
     let data = &config.registry.data;
     let looks = matches!(
         endpoint,
-        Endpoint::ListTags { .. } | Endpoint::Inspect { .. } | Endpoint::Verify(_) | Endpoint::Remove(_)
+        Endpoint::ListTags { .. }
+            | Endpoint::Inspect { .. }
+            | Endpoint::Verify(_)
+            | Endpoint::Remove(_)
+            | Endpoint::ListUploads
+            | Endpoint::RemoveUploads { .. }
     );
     // A new folder is not created to look at nothing.
     if looks && !data.exists() {

@@ -280,6 +280,8 @@ impl Airdock {
             "TERM" => rustix::process::Signal::TERM,
             "INT" => rustix::process::Signal::INT,
             "KILL" => rustix::process::Signal::KILL,
+            "STOP" => rustix::process::Signal::STOP,
+            "CONT" => rustix::process::Signal::CONT,
             other => panic!("no such signal here: {other}"),
         };
         rustix::process::kill_process(pid, signal).unwrap();

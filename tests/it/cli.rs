@@ -426,6 +426,23 @@ fn a_data_folder_too_deep_for_a_socket_address_works_all_the_same() {
 }
 
 #[test]
+fn d23_a_server_that_was_stopped_does_not_hang_a_command() {
+    let mut airdock = Airdock::start();
+    airdock.signal("STOP");
+    for verb in [&["ls"][..], &["releases"]] {
+        let mut command = command(airdock.directory());
+        let output = command.args(verb).arg("--data").arg(airdock.data()).output().unwrap();
+        printed(&output, 75);
+        let said = stderr(&output);
+        assert!(said.contains("no server answers") && said.contains("did not answer within"), "{said}");
+    }
+    airdock.signal("CONT");
+    let mut command = command(airdock.directory());
+    printed(&command.args(["ls", "--data"]).arg(airdock.data()).output().unwrap(), 0);
+    assert!(airdock.is_running());
+}
+
+#[test]
 fn a_folder_locked_by_a_process_that_does_not_answer_ends_with_75() {
     let airdock = Airdock::start();
     std::fs::remove_file(airdock.data().join("control.sock")).unwrap();

@@ -4,6 +4,7 @@ mod ingest;
 mod inspect;
 mod list;
 mod remove;
+mod uploads;
 mod verify;
 
 use airdock_registry::Error;
@@ -29,8 +30,10 @@ fn perform(endpoint: Endpoint, call: Call, parts: Parts) -> Work {
         Endpoint::Ingest(asked) => work(ingest::ingest(asked, call, parts)),
         Endpoint::Remove(asked) => work(remove::remove(asked, call, parts)),
         Endpoint::Verify(asked) => work(verify::verify(asked, call, parts)),
+        Endpoint::ListUploads => work(uploads::list(call, parts)),
+        Endpoint::RemoveUploads { ids } => work(uploads::remove(ids, call)),
         Endpoint::Rebuild => {
-            work(async move { call.registry().rebuild().await.map_err(because("cannot rebuild the metadata")) })
+            work(async move { call.registry().rebuild().await.map_err(because("cannot rebuild the index")) })
         }
         Endpoint::ListReleases => {
             work(async move { releases().list().await.map_err(because("cannot list the releases")) })
