@@ -187,6 +187,12 @@ impl Registry {
         describe::look_at(&self.core, repository, tags).await
     }
 
+    /// The stored manifests of exactly this repository that no tag points at, no index lists, and that are not about another
+    /// one there: what is left when tags were deleted or moved.
+    pub async fn untagged(&self, repository: &RepositoryName) -> Result<Vec<Digest>, Error> {
+        self.core.catalog.files.untagged(repository).await
+    }
+
     /// The manifest, with its repository, that a pull of the name and the reference would get.
     ///
     /// # Errors

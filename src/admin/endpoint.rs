@@ -25,8 +25,9 @@ const UNSAFE: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'#').add(b'%').add(
 /// One request, by what it does.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Endpoint {
-    /// Lists the tags that match one of the patterns, or all. Streams.
-    ListTags { patterns: Vec<String> },
+    /// Lists the tags that match one of the patterns, or all, and the manifests that nothing leads to, if they are asked for.
+    /// Streams.
+    ListTags { patterns: Vec<String>, untagged: bool },
     /// Describes one reference.
     Inspect { reference: String },
     /// Ingests bundles. Streams.
@@ -81,7 +82,10 @@ impl Endpoint {
     fn at(method: &Method, path: &str, query: &mut Query) -> Option<Result<Self, Failure>> {
         let path: Vec<_> = path.strip_prefix(PREFIX)?.split('/').collect();
         Some(match (method.as_str(), &path[..]) {
-            ("GET", ["tags"]) => Ok(Self::ListTags { patterns: query.all("pattern") }),
+            ("GET", ["tags"]) => query.flag("untagged").map(|untagged| {
+                let patterns = query.all("pattern");
+                Self::ListTags { patterns, untagged }
+            }),
             ("GET", ["inspect"]) => query.required("reference").map(|reference| Self::Inspect { reference }),
             ("POST", ["ingest"]) => Ok(Self::Ingest(Ingest::default())),
             ("POST", ["remove"]) => Ok(Self::Remove(Remove::default())),
@@ -104,8 +108,10 @@ impl Endpoint {
     /// The method, and the path with its query.
     pub(crate) fn render(&self) -> Result<(Method, String), Failure> {
         let (method, path) = match self {
-            Self::ListTags { patterns } => {
-                let query: Vec<_> = patterns.iter().map(|pattern| parameter("pattern", pattern)).collect();
+            Self::ListTags { patterns, untagged } => {
+                let untagged = untagged.then(|| parameter("untagged", "true"));
+                let patterns = patterns.iter().map(|pattern| parameter("pattern", pattern));
+                let query: Vec<_> = patterns.chain(untagged).collect();
                 (Method::GET, format!("tags?{}", query.join("&")))
             }
             Self::Inspect { reference } => (Method::GET, format!("inspect?{}", parameter("reference", reference))),
@@ -207,6 +213,14 @@ impl Query {
         Ok(values.pop())
     }
 
+    fn flag(&mut self, key: &str) -> Result<bool, Failure> {
+        match self.one(key)?.as_deref() {
+            None | Some("false") => Ok(false),
+            Some("true") => Ok(true),
+            Some(other) => Err(invalid(format!("the parameter `{key}` is `true` or `false`, not `{other}`"))),
+        }
+    }
+
     fn required(&mut self, key: &str) -> Result<String, Failure> {
         self.one(key)?.ok_or_else(|| invalid(format!("the parameter `{key}` is missing")))
     }
@@ -265,12 +279,13 @@ mod tests {
     #[test]
     fn a_query_that_does_not_fit_into_a_uri_is_refused_before_it_is_sent() {
         let patterns = vec!["x".repeat(500); 200];
-        assert_eq!(Endpoint::ListTags { patterns }.render().unwrap_err().code, Code::TooLarge);
+        assert_eq!(Endpoint::ListTags { patterns, untagged: false }.render().unwrap_err().code, Code::TooLarge);
     }
 
     fn endpoint() -> impl Strategy<Value = Endpoint> {
         prop_oneof![
-            prop::collection::vec(any::<String>(), 0..4).prop_map(|patterns| Endpoint::ListTags { patterns }),
+            (prop::collection::vec(any::<String>(), 0..4), any::<bool>())
+                .prop_map(|(patterns, untagged)| Endpoint::ListTags { patterns, untagged }),
             any::<String>().prop_map(|reference| Endpoint::Inspect { reference }),
             Just(Endpoint::Ingest(Ingest::default())),
             Just(Endpoint::Remove(Remove::default())),

@@ -82,6 +82,11 @@ impl Pattern {
         fits(&self.repository, name) || (self.tag.is_none() && below())
     }
 
+    /// Whether it is about everything in a repository.
+    pub(super) const fn is_of_whole_repositories(&self) -> bool {
+        self.tag.is_none()
+    }
+
     /// Whether a tag of such a repository matches.
     pub(super) fn tag(&self, tag: &str) -> bool {
         self.tag.as_ref().is_none_or(|pattern| fits(pattern, tag))

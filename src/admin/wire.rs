@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use airdock_registry::oci::{Descriptor, Digest, MediaType, RepositoryName, Tag};
 use airdock_registry::{
     ContentKind, Description, Holder, KeptTag, ManifestName, Part, Provenance, ReleaseImage, ReleaseKind,
-    ReleaseRecord, ReleaseSignature, ReleaseSource, TagChange, Tagged, UploadSummary,
+    ReleaseRecord, ReleaseSignature, ReleaseSource, Summary, TagChange, Tagged, UploadSummary,
 };
 use http::HeaderValue;
 use jiff::Timestamp;
@@ -75,7 +75,9 @@ pub(crate) struct Verify {
 #[serde(rename_all = "camelCase")]
 pub(crate) struct TagRow {
     pub(crate) repository: RepositoryName,
-    pub(crate) tag: Tag,
+    /// Absent for a manifest that nothing leads to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) tag: Option<Tag>,
     pub(crate) digest: Digest,
     /// Absent when the manifest cannot be read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -85,8 +87,9 @@ pub(crate) struct TagRow {
     pub(crate) platforms: Vec<String>,
     /// Bytes of everything it needs that is present.
     pub(crate) size: u64,
+    /// Absent without a tag.
     #[serde(flatten)]
-    pub(crate) origin: Origin,
+    pub(crate) origin: Option<Origin>,
     /// Why the manifest cannot be read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) problem: Option<String>,
@@ -95,19 +98,24 @@ pub(crate) struct TagRow {
 impl TagRow {
     pub(super) fn new(repository: &RepositoryName, tagged: Tagged) -> Self {
         let Tagged { tag, digest, origin, content } = tagged;
+        Self { tag: Some(tag), origin: Some(origin.into()), ..Self::untagged(repository, digest, content) }
+    }
+
+    /// A manifest that nothing leads to.
+    pub(super) fn untagged(repository: &RepositoryName, digest: Digest, content: Result<Summary, String>) -> Self {
         let (content, problem) = match content {
             Ok(content) => (Some(content), None),
             Err(problem) => (None, Some(problem)),
         };
         Self {
             repository: repository.clone(),
-            tag,
+            tag: None,
             digest,
             kind: content.as_ref().map(|content| content.kind),
             media_type: content.as_ref().map(|content| content.media_type.clone()),
             size: content.as_ref().map_or(0, |content| content.size),
             platforms: content.map(|content| content.platforms).unwrap_or_default(),
-            origin: origin.into(),
+            origin: None,
             problem,
         }
     }
@@ -161,6 +169,14 @@ impl From<airdock_registry::Origin> for Origin {
 pub(crate) struct Listed {
     pub(crate) repositories: u64,
     pub(crate) tags: u64,
+    /// Manifests that nothing leads to, if they were asked for.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub(crate) untagged: u64,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+const fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 /// Everything about one reference.

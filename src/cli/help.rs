@@ -95,7 +95,8 @@ Examples:
 
 pub(super) const AFTER_LS: &str = "\
 A PATTERN is a repository, with everything below it, or REPOSITORY:TAG; `*` stands for any characters. A running server
-answers for its data folder. With --json, each line is one tag, with the whole digest.
+answers for its data folder. Manifests that no tag, no index and no subject leads to are listed as REPOSITORY@DIGEST,
+which `airdock rm` takes. With --json, each line is one tag, with the whole digest; or a manifest, without `tag`.
 
 Examples:
   airdock ls

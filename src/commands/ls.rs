@@ -30,19 +30,27 @@ pub(crate) fn run(config: &Config, arguments: LsArguments) -> anyhow::Result<Exi
         }
         Ok(())
     };
-    let endpoint = Endpoint::ListTags { patterns: patterns.clone() };
-    let Listed { repositories, tags } = worker::run(config, endpoint, print)?;
+    let endpoint = Endpoint::ListTags { patterns: patterns.clone(), untagged: true };
+    let Listed { repositories, tags, untagged } = worker::run(config, endpoint, print)?;
     if !rows.is_empty() {
         text::text(page(&mut table, &rows));
     }
-    if tags == 0 && !patterns.is_empty() {
+    if tags + untagged == 0 && !patterns.is_empty() {
         eprintln!("airdock: nothing fits {}; `airdock ls` lists everything", printable(&patterns.join(" ")));
         return Ok(Exit::Failed);
     }
     if !json {
         let repositories = counted(repositories, "repository", "repositories");
+        let between = if tags + untagged == 0 { "" } else { "\n" };
         let tags = counted(tags, "tag", "tags");
-        text::line(format_args!("{}{repositories}, {tags}", if tags.starts_with("0 ") { "" } else { "\n" }));
+        let untagged = match untagged {
+            0 => String::new(),
+            untagged => {
+                let manifests = counted(untagged, "manifest without a tag", "manifests without a tag");
+                format!(", {manifests}; `airdock rm REPOSITORY@DIGEST` removes one")
+            }
+        };
+        text::line(format_args!("{between}{repositories}, {tags}{untagged}"));
     }
     Ok(Exit::Done)
 }
@@ -61,15 +69,21 @@ fn page(table: &mut Table<7>, rows: &[TagRow]) -> String {
 }
 
 fn cells(row: &TagRow) -> [String; 7] {
-    let utc = if row.origin.at.is_some() { " UTC" } else { "" };
+    let at = row.origin.as_ref().and_then(|origin| origin.at);
+    let utc = if at.is_some() { " UTC" } else { "" };
+    let name = match &row.tag {
+        Some(tag) => format!("{}:{tag}", row.repository),
+        // The whole digest: it is what `rm` takes.
+        None => format!("{}@{}", row.repository, row.digest),
+    };
     [
-        format!("{}:{}", row.repository, row.tag),
+        name,
         short(&row.digest),
         word(&row.kind),
         platforms(&row.platforms),
         HumanBytes(row.size).to_string(),
-        printable(&row.origin.provenance.to_string()),
-        minute(row.origin.at) + utc,
+        row.origin.as_ref().map_or_else(|| "no tag".to_owned(), |origin| printable(&origin.provenance.to_string())),
+        minute(at) + utc,
     ]
 }
 
@@ -85,16 +99,16 @@ mod tests {
         let at = "2026-11-21T14:05:59Z".parse().unwrap();
         let row = |tag: &str, problem: Option<&str>| TagRow {
             repository: "zenml/zenml".parse().unwrap(),
-            tag: tag.parse().unwrap(),
+            tag: Some(tag.parse().unwrap()),
             digest: format!("sha256:{}", "0123456789ab".repeat(6).get(..64).unwrap()).parse().unwrap(),
             kind: Some(ContentKind::Image),
             media_type: None,
             platforms: vec!["linux/amd64".into(), "linux/arm64".into()],
             size: 2048,
-            origin: Origin {
+            origin: Some(Origin {
                 provenance: Source::Stored(Provenance::Ingested { bundle: "b\x1b".into(), release: None }),
                 at: Some(at),
-            },
+            }),
             problem: problem.map(str::to_owned),
         };
         let mut table = Table::new(HEAD);

@@ -131,6 +131,11 @@ fn every_endpoint_of_the_document_answers_on_the_socket_as_it_is_described() {
     let (_, scoped) = site.lines("POST", "verify", Some(own.as_bytes()));
     assert_eq!((&whole["damaged"], &scoped["blobs"]), (&json!([]), &json!(3)), "{whole} {scoped}");
 
+    testkit::push::start_upload(&site.airdock.client(), "own/app");
+    let (uploads, counted) = site.lines("GET", "uploads", None);
+    assert_eq!((&uploads[0]["repository"], counted), (&"own/app".into(), json!({ "uploads": 1, "bytes": 0 })));
+    assert_eq!(site.document("DELETE", "uploads"), json!({ "removed": 1 }));
+
     let list = site.document("GET", "releases");
     assert_eq!((list["in_effect"].as_u64(), list["entries"].as_array().unwrap().len()), (Some(second), 2));
     let shown = site.document("GET", &format!("releases/{first}"));

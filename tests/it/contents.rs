@@ -328,3 +328,71 @@ fn verify_ends_when_its_command_is_killed_and_does_not_block_other_commands() {
     assert!(airdock.stop().success());
     printed(&ask(folder.path(), &["verify"]), 0);
 }
+
+#[test]
+fn c09_a_manifest_that_lost_its_last_tag_is_listed_with_the_digest_that_removes_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let airdock = Airdock::over(&folder.path().join("data"));
+    let client = airdock.client();
+    let lost = digest(push_image(&client, "emp/x", "1", &[b"one"]));
+    client.delete("/v2/emp/x/manifests/1").expect(202);
+    // An index that lost its tag is listed, and what it lists is not; what is about another manifest belongs to that.
+    let child = push_image(&client, "emp/multi", "child", &[b"two"]);
+    let list = index(&[&child]);
+    put_manifest(&client, "emp/multi", "all", &list).expect(201);
+    let signature = image(&[], &testkit::manifest::about(&list));
+    put_manifest(&client, "emp/multi", &digest(&signature), &signature).expect(201);
+    client.delete("/v2/emp/multi/manifests/child").expect(202);
+    push_image(&client, "emp/tagged", "1", &[b"three"]);
+    assert!(airdock.stop().success());
+    let untagged = |pattern: &[&str]| {
+        let rows = both(folder.path(), || {
+            let arguments = [&["ls", "--json"], pattern].concat();
+            json_lines(&printed(&ask(folder.path(), &arguments), 0))
+        });
+        let without = rows.iter().filter(|row| row.get("tag").is_none());
+        without.map(|row| format!("{}@{}", row["repository"], row["digest"]).replace('"', "")).collect::<Vec<_>>()
+    };
+    assert_eq!(untagged(&[]), [format!("emp/x@{lost}")]);
+    assert_eq!(untagged(&["emp/x"]), [format!("emp/x@{lost}")]);
+    assert!(untagged(&["emp/tagged:*"]).is_empty());
+    let text = printed(&ask(folder.path(), &["ls", "emp/x"]), 0);
+    assert!(text.contains(&format!("emp/x@{lost}")) && text.contains("1 manifest without a tag"), "{text}");
+    let airdock = Airdock::over(&folder.path().join("data"));
+    airdock.client().delete("/v2/emp/multi/manifests/all").expect(202);
+    let rows = printed(&ask(folder.path(), &["ls", "emp/multi"]), 0);
+    assert!(rows.contains(&digest(&list)) && !rows.contains(&digest(&child)), "{rows}");
+    assert!(airdock.stop().success());
+    printed(&ask(folder.path(), &["rm", &format!("emp/x@{lost}"), &format!("emp/multi@{}", digest(&list))]), 0);
+    let left = [digest(&child), digest(&signature)].map(|left| format!("emp/multi@{left}"));
+    let mut found = untagged(&[]);
+    found.sort_unstable();
+    assert_eq!(found.iter().collect::<std::collections::BTreeSet<_>>(), left.iter().collect());
+}
+
+#[test]
+fn d07_uploads_are_listed_and_removed() {
+    let folder = tempfile::tempdir().unwrap();
+    let airdock = Airdock::over(&folder.path().join("data"));
+    let client = airdock.client();
+    let empty = testkit::push::start_upload(&client, "team/app");
+    let begun = testkit::push::start_upload(&client, "team/other");
+    client.send(&testkit::client::Request::new("PATCH", &begun).body("0123456789")).expect(202);
+    let rows = json_lines(&printed(&ask(folder.path(), &["uploads", "--json"]), 0));
+    let row = |repository: &str| rows.iter().find(|row| row["repository"] == repository).unwrap();
+    let id = |location: &str| location.rsplit('/').next().unwrap().to_owned();
+    assert_eq!((rows.len(), &row("team/app")["id"]), (2, &Value::from(id(&empty))));
+    assert_eq!((&row("team/other")["size"], &row("team/other")["client"]), (&10.into(), &"127.0.0.1".into()));
+    let text = printed(&ask(folder.path(), &["uploads"]), 0);
+    assert!(text.contains(&id(&begun)) && text.contains("2 uploads, 10 B"), "{text}");
+    let refused = said(&ask(folder.path(), &["uploads", "--remove", "7b4ae0c9-9a1c-4c0e-8f5d-111111111111"]), 1);
+    assert!(refused.contains("there is no upload `7b4ae0c9"), "{refused}");
+    printed(&ask(folder.path(), &["uploads", "--remove", &id(&empty)]), 0);
+    client.get(&empty).expect(404);
+    client.get(&begun).expect(204);
+    assert!(airdock.stop().success());
+    // Without a server too.
+    assert!(printed(&ask(folder.path(), &["uploads"]), 0).contains("1 upload, 10 B"));
+    assert!(printed(&ask(folder.path(), &["uploads", "--remove-all"]), 0).contains("removed 1 upload"));
+    assert!(printed(&ask(folder.path(), &["uploads"]), 0).contains("0 uploads"));
+}

@@ -15,8 +15,14 @@ const PAGE: usize = 500;
 /// The most patterns of one list.
 const PATTERNS: usize = 1000;
 
-/// Lists the tags that match one of the patterns; all if there are none.
-pub(super) async fn list(patterns: Vec<String>, call: Call, parts: Parts) -> Result<Listed, Failure> {
+/// Lists the tags that match one of the patterns, all if there are none; and, `with_untagged`, the manifests that nothing leads
+/// to, of repositories that a pattern without a tag matches.
+pub(super) async fn list(
+    patterns: Vec<String>,
+    with_untagged: bool,
+    call: Call,
+    parts: Parts,
+) -> Result<Listed, Failure> {
     if patterns.len() > PATTERNS {
         let message = format!("more than {PATTERNS} patterns; use fewer, with `*`");
         return Err(Failure::new(Code::InvalidRequest, message));
@@ -34,8 +40,12 @@ pub(super) async fn list(patterns: Vec<String>, call: Call, parts: Parts) -> Res
             let wanted: Vec<_> = patterns.iter().filter(|pattern| pattern.repository(repository.as_str())).collect();
             if !wanted.is_empty() || patterns.is_empty() {
                 let tags = of_repository(call.registry(), repository, &wanted, &parts).await?;
+                let whole = wanted.is_empty() || wanted.iter().any(|pattern| pattern.is_of_whole_repositories());
+                let untagged =
+                    if with_untagged && whole { untagged(call.registry(), repository, &parts).await? } else { 0 };
                 listed.tags += tags;
-                listed.repositories += u64::from(tags > 0);
+                listed.untagged += untagged;
+                listed.repositories += u64::from(tags + untagged > 0);
             }
         }
         last = page.names.last().map(ToString::to_string);
@@ -73,4 +83,16 @@ async fn of_repository(
             return Ok(listed);
         }
     }
+}
+
+/// Lists the manifests of a repository that nothing leads to; returns how many there are.
+async fn untagged(registry: &Registry, repository: &RepositoryName, parts: &Parts) -> Result<u64, Failure> {
+    let failed = |error: Error| Failure::of("cannot list the manifests without a tag", &error);
+    let digests = registry.untagged(repository).await.map_err(failed)?;
+    for digest in &digests {
+        let content = registry.describe(repository, digest).await;
+        let content = content.map(|described| described.summary).map_err(|error| error.to_string());
+        parts.send(&TagRow::untagged(repository, *digest, content)).await?;
+    }
+    Ok(digests.len() as u64)
 }

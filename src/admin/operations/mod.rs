@@ -25,7 +25,7 @@ fn perform(endpoint: Endpoint, call: Call, parts: Parts) -> Work {
     let (registry, by) = (call.registry().clone(), call.by.clone());
     let releases = move || registry.releases();
     match endpoint {
-        Endpoint::ListTags { patterns } => work(list::list(patterns, call, parts)),
+        Endpoint::ListTags { patterns, untagged } => work(list::list(patterns, untagged, call, parts)),
         Endpoint::Inspect { reference } => work(inspect::inspect(reference, call)),
         Endpoint::Ingest(asked) => work(ingest::ingest(asked, call, parts)),
         Endpoint::Remove(asked) => work(remove::remove(asked, call, parts)),

@@ -19,11 +19,20 @@ pub(crate) struct ReleaseLog {
 }
 
 impl ReleaseLog {
-    /// Commits an entry, durably. From here on it overrides the links of its tags.
+    /// Commits an entry, durably. From here on it overrides the links of its tags. An error means that it is not committed.
     pub(crate) fn commit(&self, record: &ReleaseRecord) -> Result<(), DiskError> {
         let path = self.layout.pending_release(record.id);
-        // Best effort: an entry that was refused must not be applied at the next start.
-        self.write(&path, record).inspect_err(|_| drop(fs::remove_file(&path)))
+        let Err(error) = self.write(&path, record) else { return Ok(()) };
+        // An entry that was refused must not be applied at the next start.
+        let removed = absent_is_none(fs::remove_file(&path));
+        if removed.is_err() && matches!(read(&path), Ok(Some(_))) {
+            // It can neither be made durable nor be taken back, and a start would apply it: so it counts.
+            tracing::error!(entry = record.id, %error, "a release is in effect, but a power cut may undo it");
+            return Ok(());
+        }
+        // Best effort: the disk has just refused something.
+        let _ = sync_folder(&self.layout.pending_releases());
+        Err(error)
     }
 
     /// Moves an entry out of `pending`, durably: its links are written and synced.

@@ -15,6 +15,7 @@ mod opening;
 mod rebuild;
 mod release;
 mod sequence;
+mod untagged;
 mod write;
 
 use std::collections::BTreeSet;
@@ -152,6 +153,12 @@ impl Files {
     ) -> Result<Option<MediaType>, Error> {
         let (repository, digest) = (repository.clone(), *digest);
         self.ask_links(move |folder| folder.manifest_type(&repository, &digest)).await
+    }
+
+    /// The manifests of a repository that no tag, no index and no subject leads to.
+    pub(crate) async fn untagged(&self, repository: &RepositoryName) -> Result<Vec<Digest>, Error> {
+        let repository = repository.clone();
+        self.ask(move |folder, index| folder.untagged(&repository, index)).await
     }
 
     /// Every repository that has links, in no order; read from the links, not from the index.

@@ -245,7 +245,16 @@ impl Exclusive {
             folder.publish(&record, &index)?;
             // The log stays held, and with it what the entry concerns.
             let _log = Arc::into_inner(lock).map(|alone| alone.log);
-            folder.follow(&record, &index)
+            if let Err(error) = folder.follow(&record, &index) {
+                // It was committed: to report a failure would say that nothing was changed.
+                tracing::warn!(
+                    entry = record.id,
+                    %error,
+                    "an entry of the release log is in effect, and its links are not written yet; the next change, or the \
+                     next start, writes them"
+                );
+            }
+            Ok(())
         })
         .await
     }
@@ -260,6 +269,7 @@ mod tests {
     use crate::catalog::binding::{Provenance, TagLink};
     use crate::catalog::files::Files;
     use crate::catalog::release::{ReleaseKind, ReleaseRecord, TagChange};
+    use crate::catalog::{Changes, Layer as _};
     use crate::disk::DataFolder;
     use crate::oci::{Algorithm, RepositoryName};
 
@@ -324,5 +334,26 @@ mod tests {
         assert_eq!(watch.changed().into_iter().collect::<Vec<_>>(), [name("b")]);
         drop(watch);
         assert!(files.folder.changed.lock().is_none(), "nobody watches");
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn d12_an_entry_whose_links_the_disk_refuses_is_in_effect_and_told_so() {
+        let folder = tempfile::tempdir().unwrap();
+        let files = open(folder.path());
+        let all = files.logging().await.unwrap().alone().await.unwrap();
+        let record = record(&all).await;
+        // The disk takes the entry, and refuses the links: there is a file where their folder belongs.
+        let in_the_way = folder.path().join("data/repositories/a");
+        std::fs::write(&in_the_way, "in the way").unwrap();
+        all.commit(record).await.expect("it was committed, so it is not a failure");
+        let tag = "1".parse().unwrap();
+        assert!(files.tag(&name("a"), &tag).await.unwrap().is_some(), "every read sees it");
+        let pending = || std::fs::read_dir(folder.path().join("data/releases/pending")).unwrap().count();
+        assert_eq!(pending(), 1);
+        std::fs::remove_file(&in_the_way).unwrap();
+        let changes = Changes { unlinked_tags: vec!["other".parse().unwrap()], ..Changes::of(name("a")) };
+        files.write(&name("a")).await.unwrap().commit(changes).await.unwrap();
+        assert_eq!(pending(), 0, "its links followed with the next change");
+        assert!(files.tag(&name("a"), &tag).await.unwrap().is_some());
     }
 }

@@ -210,6 +210,24 @@ impl Index {
         Ok(page)
     }
 
+    /// Up to `limit` manifests of the repository after `after`, in the order of their digests.
+    pub(crate) fn manifests(
+        &self,
+        name: &RepositoryName,
+        after: Option<&Digest>,
+        limit: usize,
+    ) -> Result<Page<Digest>, IndexError> {
+        // Behind `after`, and before what follows it.
+        let after = after.map(|after| [&keys::digest_bytes(after)[..], &[0]].concat()).unwrap_or_default();
+        let mut page = Page { entries: Vec::new(), more: false };
+        scan(&self.rows()?, &keys::in_repository(Table::Manifest, name), &after, |rest, _| {
+            page.more = page.entries.len() == limit;
+            page.entries.extend(keys::digest_at(rest).filter(|_| !page.more));
+            if page.more { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        })?;
+        Ok(page)
+    }
+
     /// The tags that point at a manifest.
     pub(crate) fn tags_of(&self, name: &RepositoryName, digest: &Digest) -> Result<Vec<Tag>, IndexError> {
         let mut tags = Vec::new();
