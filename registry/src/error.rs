@@ -13,7 +13,7 @@ use crate::oci::{Digest, ErrorCode, InvalidManifest, MediaType, RepositoryName};
 #[non_exhaustive]
 pub enum Error {
     /// There is no such repository.
-    #[error("repository `{0}` is not known")]
+    #[error("repository `{0}` has no manifest here, or is misspelt; `/v2/_catalog` lists those that have")]
     NameUnknown(RepositoryName),
     /// The repository has no such manifest.
     #[error("manifest `{reference}` is not in `{repository}`")]
@@ -49,7 +49,7 @@ pub enum Error {
         missing: Vec<Digest>,
     },
     /// The manifest gives a blob another size than it has.
-    #[error("the manifest gives `{digest}` {stated} bytes and it has {found}")]
+    #[error("the manifest gives `{digest}` {stated} bytes and it has {found}; correct `size` in its descriptor")]
     SizeInvalid {
         /// The blob.
         digest: Digest,
@@ -69,7 +69,9 @@ pub enum Error {
         found: MediaType,
     },
     /// The content does not have the stated digest.
-    #[error("the content was to have digest `{expected}` and has `{found}`")]
+    #[error(
+        "the content was to have digest `{expected}` and has `{found}`; it was damaged or changed on the way, or the digest is another's"
+    )]
     DigestMismatch {
         /// The stated digest.
         expected: Digest,
@@ -83,7 +85,9 @@ pub enum Error {
     #[error("another request is writing to this upload; ask for its status and continue from there")]
     UploadBusy,
     /// Too many uploads are open.
-    #[error("{0} uploads are open, as many as are allowed; finish or cancel some, or wait until they expire")]
+    #[error(
+        "uploads that are open: {0}, as many as `registry.max_uploads` allows; finish or cancel some, or wait until they expire"
+    )]
     TooManyUploads(usize),
     /// A client's address has too many uploads open.
     #[error(
@@ -110,7 +114,7 @@ pub enum Error {
         found: Option<Digest>,
     },
     /// Deleting is switched off.
-    #[error("deleting is switched off in this registry")]
+    #[error("deleting is switched off in this registry, by its setting `registry.delete`")]
     DeleteDisabled,
     /// A manifest of the repository needs the blob.
     #[error("blob `{digest}` belongs to manifest `{manifest}`; delete that first")]

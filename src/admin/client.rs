@@ -7,7 +7,7 @@ use std::path::Path;
 use std::pin::pin;
 use std::time::Duration;
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow, bail};
 use bytes::Bytes;
 use futures_util::stream::{self, BoxStream};
 use futures_util::{FutureExt as _, StreamExt as _, TryStreamExt as _};
@@ -23,6 +23,10 @@ use tokio_util::io::{ReaderStream, StreamReader};
 use super::address::Address;
 use super::endpoint::Endpoint;
 use super::wire::{JSON, Line, MAX_ANSWER};
+
+/// Why an answer cannot be read.
+pub(crate) const ANOTHER_VERSION: &str =
+    "cannot read the server's answer: it is of another version; run the command with the server's own `airdock`";
 
 /// How long a server may take to answer that it is there.
 const PRESENT: Duration = Duration::from_secs(10);
@@ -78,7 +82,10 @@ impl Client {
         // An error of the stream aborts the request, so that half of it is never taken for all of it.
         let body = StreamBody::new(body.chain(stream::iter(stream).flatten()).map_ok(Frame::data));
         let request = Request::builder().method(method).uri(target).header(HOST, "localhost").body(body)?;
-        let (mut requests, connection) = hyper::client::conn::http1::handshake(TokioIo::new(self.stream)).await?;
+        let Ok((mut requests, connection)) = hyper::client::conn::http1::handshake(TokioIo::new(self.stream)).await
+        else {
+            bail!(cut_off)
+        };
         let ended = tokio::spawn(connection);
         // A request that is queued in the moment the connection ends may get no answer, not even an error, as long as its
         // queue is alive.
@@ -88,7 +95,8 @@ impl Client {
             _ = ended => answer.now_or_never(),
         };
         let Some(response) = response else { bail!(cut_off) };
-        let response = response.context(cut_off)?;
+        // The library's words would tell less than that.
+        let Ok(response) = response else { bail!(cut_off) };
         let is_document = response.status() == StatusCode::OK && response.headers().get(CONTENT_TYPE) == Some(&JSON);
         let body = StreamReader::new(response.into_body().into_data_stream().map_err(io::Error::other));
         let lines = FramedRead::new(body, LinesCodec::new_with_max_length(self.longest)).boxed();
@@ -133,7 +141,7 @@ impl Answer {
         };
         let line =
             if self.is_document { serde_json::from_str(&line).map(Line::Outcome) } else { serde_json::from_str(&line) };
-        line.context("cannot read the server's answer; is it the same version?")
+        line.map_err(|_| anyhow!("{ANOTHER_VERSION}"))
     }
 }
 

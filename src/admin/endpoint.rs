@@ -69,8 +69,14 @@ impl Endpoint {
         let allowed = allowed(uri.path());
         if !allowed.contains(method) {
             return Err(match allowed.is_empty() {
-                true => Failure::new(Code::NoSuchEndpoint, format!("there is no endpoint `{}`", uri.path())),
-                false => Failure::new(Code::MethodNotAllowed, format!("`{}` has no method {method}", uri.path())),
+                true => Failure::new(
+                    Code::NoSuchEndpoint,
+                    format!("there is no endpoint `{}`; they begin with `{PREFIX}`", uri.path()),
+                ),
+                false => Failure::new(Code::MethodNotAllowed, {
+                    let allowed = allowed.iter().map(Method::as_str).collect::<Vec<_>>().join(", ");
+                    format!("`{}` takes only {allowed}, not {method}", uri.path())
+                }),
             });
         }
         let mut query = Query::of(uri)?;

@@ -162,7 +162,7 @@ async fn read_all(body: Incoming) -> Result<Bytes, Failure> {
         match Limited::new(body, MAX_REQUEST).collect().await {
             Ok(read) => Ok(read.to_bytes()),
             Err(error) if error.is::<http_body_util::LengthLimitError>() => Err(too_large()),
-            Err(error) => Err(broken(&*error)),
+            Err(_) => Err(broken()),
         }
     };
     in_time(read).await
@@ -184,21 +184,21 @@ fn too_large() -> Failure {
     Failure::new(Code::TooLarge, format!("the request is longer than {MAX_REQUEST} bytes"))
 }
 
-fn broken(error: &dyn std::error::Error) -> Failure {
-    Failure::new(Code::InvalidRequest, format!("the request broke off: {error}"))
+fn broken() -> Failure {
+    Failure::new(Code::InvalidRequest, "the request broke off before its end; send it again")
 }
 
 /// Reads one line of JSON. What follows it is the stream, if the request has one.
 async fn read_ingest<B: AsyncBufRead + Unpin>(mut body: B) -> Result<(Ingest, B), Failure> {
     let mut line = Vec::new();
     let read = (&mut body).take(MAX_REQUEST as u64 + 1).read_until(b'\n', &mut line).await;
-    read.map_err(|error| broken(&error))?;
+    read.map_err(|_| broken())?;
     if line.len() > MAX_REQUEST {
         return Err(too_large());
     }
     let ingest: Ingest = parsed(&line)?;
     // Without a stream the body has to end here, for the same reason as in `read_all`.
-    if !ingest.has_stream() && !body.fill_buf().await.map_err(|error| broken(&error))?.is_empty() {
+    if !ingest.has_stream() && !body.fill_buf().await.map_err(|_| broken())?.is_empty() {
         return Err(Failure::new(Code::InvalidRequest, "a stream follows the first line, and no input is `-`"));
     }
     Ok((ingest, body))

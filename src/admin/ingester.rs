@@ -44,8 +44,9 @@ impl Ingester {
             let _turn = turn;
             ingest::ingest_until(&cancel, &registry, &config.publish, inputs, &settings, &progress)
         });
-        work.await.unwrap_or_else(|panic| {
-            Err(IngestError::Registry { message: format!("the ingest failed on a defect: {panic}") })
+        work.await.unwrap_or_else(|_| {
+            let message = "a defect ended the ingest; standard error says where".to_owned();
+            Err(IngestError::Registry { message })
         })
     }
 }

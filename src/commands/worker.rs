@@ -5,12 +5,12 @@ use std::time::{Duration, Instant};
 
 use airdock_config::Config;
 use airdock_registry::{OpenError, Registry, Settings};
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow, bail};
 use serde::de::DeserializeOwned;
 use tokio::runtime::Runtime;
 
 use crate::admin::authorise::Peer;
-use crate::admin::client::Client;
+use crate::admin::client::{ANOTHER_VERSION, Client};
 use crate::admin::endpoint::Endpoint;
 use crate::admin::ingester::Ingester;
 use crate::admin::operation::{Call, Json};
@@ -108,7 +108,7 @@ async fn outcome<P: DeserializeOwned, T: DeserializeOwned>(
 }
 
 fn parsed<T: DeserializeOwned>(json: &Json) -> anyhow::Result<T> {
-    serde_json::from_str(json.get()).context("cannot read the server's answer; is it the same version?")
+    serde_json::from_str(json.get()).map_err(|_| anyhow!("{ANOTHER_VERSION}"))
 }
 
 /// The runtime every command runs on.

@@ -39,7 +39,7 @@ pub(super) enum Error {
     RangeNotSatisfiable { digest: Digest, size: u64 },
     #[error("the content has digest `{0}`, which `If-Match` excludes")]
     NotMatched(Digest),
-    #[error("the request could not be finished")]
+    #[error("the work on the request panicked; this is a defect, which standard error has the place of")]
     Panicked,
 }
 
@@ -169,7 +169,9 @@ fn registry_status(error: &RegistryError) -> StatusCode {
 pub(crate) fn failure(status: StatusCode, code: ErrorCode, request: Option<RequestId>) -> Response<Body> {
     let message = match status {
         StatusCode::SERVICE_UNAVAILABLE => "the registry is starting or stopping; try again in a moment",
-        StatusCode::INSUFFICIENT_STORAGE => "the registry's disk is full; what was sent so far can be continued later",
+        StatusCode::INSUFFICIENT_STORAGE => {
+            "the registry's disk is full; once there is room again, send it again, or continue the upload where `Range` says it ends"
+        }
         _ => "the registry could not answer; its log says why",
     };
     let detail = request.map(|request| json!({ "request": request.to_string() }));

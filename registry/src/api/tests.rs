@@ -451,7 +451,7 @@ async fn error_bodies_are_these() {
             405,
             json!({
                 "code": "UNSUPPORTED",
-                "message": "this resource takes GET, HEAD only",
+                "message": "this resource takes only GET, HEAD",
             }),
         ),
         (
@@ -484,7 +484,7 @@ async fn error_bodies_are_these() {
             404,
             json!({
                 "code": "NAME_UNKNOWN",
-                "message": "repository `none` is not known",
+                "message": "repository `none` has no manifest here, or is misspelt; `/v2/_catalog` lists those that have",
             }),
         ),
         (
@@ -551,7 +551,7 @@ async fn error_bodies_are_these() {
             400,
             json!({
                 "code": "DIGEST_INVALID",
-                "message": format!("the content was to have digest `{absent}` and has `{}`", Algorithm::Sha256.digest(image(&Algorithm::Sha256.digest(b"{}")).as_bytes())),
+                "message": format!("the content was to have digest `{absent}` and has `{}`; it was damaged or changed on the way, or the digest is another's", Algorithm::Sha256.digest(image(&Algorithm::Sha256.digest(b"{}")).as_bytes())),
                 "detail": { "expected": absent, "found": Algorithm::Sha256.digest(image(&Algorithm::Sha256.digest(b"{}")).as_bytes()) },
             }),
         ),
@@ -651,7 +651,7 @@ async fn error_bodies_are_these() {
             429,
             json!({
                 "code": "TOOMANYREQUESTS",
-                "message": "1 uploads are open, as many as are allowed; finish or cancel some, or wait until they expire",
+                "message": "uploads that are open: 1, as many as `registry.max_uploads` allows; finish or cancel some, or wait until they expire",
             }),
         ),
     ];

@@ -22,7 +22,7 @@ pub enum InvalidRequest {
     #[error("charts are only read here; push them with `helm push CHART.tgz oci://HOST/charts`")]
     ChartMethod,
     /// The endpoint does not support the method. Holds the methods it supports, as in `Allow`.
-    #[error("this resource takes {0} only")]
+    #[error("this resource takes only {0}")]
     Method(&'static str),
     /// Not a repository name.
     #[error(transparent)]

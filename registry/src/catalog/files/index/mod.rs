@@ -40,7 +40,7 @@ pub enum IndexError {
     #[error(transparent)]
     Disk(#[from] DiskError),
     /// The database panicked on a damaged file.
-    #[error("the index is damaged")]
+    #[error("the index is damaged and is rebuilt from the data folder")]
     Panicked,
 }
 
