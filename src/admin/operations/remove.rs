@@ -22,6 +22,7 @@ pub(super) async fn remove(asked: Remove, call: Call, parts: Parts) -> Result<Re
         let mut removal = Removal { reference: text.clone(), manifest: None, tags: Vec::new(), problem: None };
         match repository.delete_manifest(&wanted.what).await {
             Ok(tags) => {
+                tracing::info!(by = call.by, repository = %repository.name(), reference = %wanted.what, tags = tags.len(), "deleted");
                 removal.tags = tags.iter().map(|tag| format!("{}:{tag}", repository.name())).collect();
                 if let TagOrDigest::Digest(digest) = &wanted.what {
                     removal.manifest = Some(format!("{}@{digest}", repository.name()));
