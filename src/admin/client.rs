@@ -111,11 +111,13 @@ async fn answers(stream: UnixStream) -> io::Result<()> {
     let request = request.body(Empty::<Bytes>::new()).map_err(io::Error::other)?;
     let handshake = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await;
     let (mut requests, connection) = handshake.map_err(io::Error::other)?;
-    let asked = requests.send_request(request);
-    tokio::select! {
-        answer = asked => answer.map(drop).map_err(io::Error::other),
-        ended = connection => Err(ended.map_or_else(io::Error::other, |()| io::ErrorKind::ConnectionReset.into())),
-    }
+    let mut asked = pin!(requests.send_request(request));
+    let answer = tokio::select! {
+        answer = &mut asked => Some(answer),
+        // It may have brought the answer with its end.
+        _ = connection => asked.now_or_never(),
+    };
+    answer.and_then(Result::ok).map(drop).ok_or_else(|| io::ErrorKind::ConnectionReset.into())
 }
 
 /// An answer that is being read.
