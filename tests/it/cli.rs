@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use testkit::bundle::{example, example_tar};
 use testkit::process::{Airdock, PATIENCE, command, pipe, printed, run, stderr, stdout};
+use testkit::push::push_image;
 
 const REPORTED: &str = "zenml/zenml:0.93.2";
 const MANIFEST: &str = "/v2/zenml/zenml/manifests/0.93.2";
@@ -423,6 +424,21 @@ fn a_data_folder_too_deep_for_a_socket_address_works_all_the_same() {
     let output = ingest(folder.path(), &data, &[], &[&example()]);
     printed(&output, 0);
     airdock.client().get(MANIFEST).expect(200);
+}
+
+#[test]
+fn d23_a_second_server_is_refused_though_the_lock_file_was_removed() {
+    let airdock = Airdock::start();
+    push_image(&airdock.client(), "a", "1", &[b"layer"]);
+    std::fs::remove_file(airdock.data().join("lock")).unwrap();
+    let mut second = command(airdock.directory());
+    let output = second.args(["serve", "--listen", "127.0.0.1:0", "--data"]).arg(airdock.data()).output().unwrap();
+    printed(&output, 75);
+    assert!(stderr(&output).contains("in use by another airdock process"), "{}", stderr(&output));
+    // A command is done by the server, as before.
+    let mut command = command(airdock.directory());
+    let listed = printed(&command.args(["ls", "--data"]).arg(airdock.data()).output().unwrap(), 0);
+    assert!(listed.contains("a:1"), "{listed}");
 }
 
 #[test]

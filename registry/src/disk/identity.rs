@@ -72,7 +72,7 @@ struct Identity {
 }
 
 /// Locks the folder for this process, checks it, and fills it when it is empty, unless a store `must_exist`.
-pub(crate) fn open(layout: &Layout, must_exist: bool) -> Result<File, OpenError> {
+pub(crate) fn open(layout: &Layout, must_exist: bool) -> Result<Lock, OpenError> {
     let (root, identity) = (layout.root(), layout.identity());
     if must_exist && look_at_file(&identity)?.is_none() {
         return Err(OpenError::NoStore(root.to_owned()));
@@ -143,11 +143,30 @@ fn close(layout: &Layout) {
     }
 }
 
-fn lock(layout: &Layout) -> Result<File, OpenError> {
+/// Keeps other processes out of a data folder, however this one ends.
+#[derive(Debug)]
+pub(crate) struct Lock {
+    _file: File,
+    /// The folder itself: removing the file does not let a second process in. `None` where the file system cannot
+    /// lock folders, as some shares.
+    _folder: Option<File>,
+}
+
+fn lock(layout: &Layout) -> Result<Lock, OpenError> {
+    let root = layout.root();
+    let folder = File::open(root).on("open", root)?;
+    let folder = match folder.try_lock() {
+        Ok(()) => Some(folder),
+        Err(TryLockError::WouldBlock) => return Err(OpenError::Locked(root.to_owned())),
+        Err(TryLockError::Error(error)) => {
+            tracing::debug!(%error, "the data folder itself cannot be locked; its lock file is");
+            None
+        }
+    };
     let path = layout.lock();
     let file = create_or_open(File::options().truncate(false).write(true), &path)?;
     match file.try_lock() {
-        Ok(()) => Ok(file),
+        Ok(()) => Ok(Lock { _file: file, _folder: folder }),
         Err(TryLockError::WouldBlock) => Err(OpenError::Locked(layout.root().to_owned())),
         Err(TryLockError::Error(error)) => Err(error).on("lock", &path).map_err(Into::into),
     }

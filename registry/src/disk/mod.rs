@@ -11,7 +11,6 @@ mod layout;
 mod pieces;
 pub(crate) mod threads;
 
-use std::fs::File;
 use std::path::PathBuf;
 
 pub(crate) use checked_text::{parse, read, render};
@@ -19,6 +18,7 @@ pub(crate) use durable::{Batch, create_folder, sync_folder};
 pub(crate) use entry::{create_file, create_or_open, look_at_file, make_folder, open_file, open_file_with};
 pub use error::DiskError;
 pub(crate) use error::{Context, absent_is_none, damaged_is_none};
+pub(crate) use identity::Lock;
 pub use identity::OpenError;
 pub(crate) use layout::{BLOBS, Layout, MANIFESTS, TAGS};
 pub(crate) use pieces::{ReadFailed, hash_file, read_pieces};
@@ -28,7 +28,7 @@ pub(crate) use pieces::{ReadFailed, hash_file, read_pieces};
 pub(crate) struct DataFolder {
     pub(crate) layout: Layout,
     // The operating system releases it however the process ends.
-    _lock: File,
+    _lock: Lock,
 }
 
 impl DataFolder {

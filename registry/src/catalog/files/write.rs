@@ -326,10 +326,7 @@ mod tests {
         let files = open(folder.path());
         let logging = files.logging().await.unwrap();
         let watch = logging.watch();
-        let changes = crate::catalog::Changes {
-            unlinked_tags: vec!["1".parse().unwrap()],
-            ..crate::catalog::Changes::of(name("b"))
-        };
+        let changes = Changes { unlinked_tags: vec!["1".parse().unwrap()], ..Changes::of(name("b")) };
         files.write(&name("b")).await.unwrap().commit(changes).await.unwrap();
         assert_eq!(watch.changed().into_iter().collect::<Vec<_>>(), [name("b")]);
         drop(watch);
