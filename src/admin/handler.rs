@@ -55,7 +55,7 @@ async fn answer(ingester: Ingester, peer: Peer, request: Request<Incoming>) -> R
     let mut call = Call { ingester, by: peer.name(), stream: None, patience: Some(PATIENCE) };
     match &mut endpoint {
         Endpoint::Ingest(asked) => {
-            let body = StreamReader::new(heard(body.into_data_stream().map_err(io::Error::other).boxed()));
+            let body = StreamReader::new(heard(body.into_data_stream().map_err(io::Error::other).boxed(), SILENCE));
             let (read, stream) = in_time(read_ingest(body)).await?;
             authorise_paths(peer, &read)?;
             *asked = read;
@@ -141,14 +141,14 @@ fn refusal(path: &str, failure: Failure) -> Answer {
     response
 }
 
-/// The pieces of a body, as long as no one takes longer than [`SILENCE`]: an ingest keeps others waiting.
-fn heard(body: BoxStream<'static, io::Result<Bytes>>) -> BoxStream<'static, io::Result<Bytes>> {
-    let pieces = stream::unfold(Some(body), |body| async {
+/// The pieces of a body, as long as none is longer in coming than `silence`: an ingest keeps others waiting.
+fn heard(body: BoxStream<'static, io::Result<Bytes>>, silence: Duration) -> BoxStream<'static, io::Result<Bytes>> {
+    let pieces = stream::unfold(Some(body), move |body| async move {
         let mut body = body?;
-        match tokio::time::timeout(SILENCE, body.next()).await {
+        match tokio::time::timeout(silence, body.next()).await {
             Ok(piece) => Some((piece?, Some(body))),
             Err(_) => {
-                let text = format!("nothing came for {} minutes", SILENCE.as_secs() / 60);
+                let text = format!("nothing came for {silence:?}");
                 Some((Err(io::Error::new(io::ErrorKind::TimedOut, text)), None))
             }
         }
@@ -208,10 +208,10 @@ async fn read_ingest<B: AsyncBufRead + Unpin>(mut body: B) -> Result<(Ingest, B)
 mod tests {
     use super::*;
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn d23_a_stream_that_goes_silent_ends_with_an_error() {
         let first = stream::iter([Ok(Bytes::from_static(b"first"))]);
-        let mut heard = heard(first.chain(stream::pending()).boxed());
+        let mut heard = heard(first.chain(stream::pending()).boxed(), Duration::from_millis(300));
         assert_eq!(heard.next().await.unwrap().unwrap(), "first");
         assert_eq!(heard.next().await.unwrap().unwrap_err().kind(), io::ErrorKind::TimedOut);
         assert!(heard.next().await.is_none());

