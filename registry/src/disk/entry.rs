@@ -91,27 +91,18 @@ pub(crate) fn is_folder(root: &Path, path: &Path) -> Result<bool, DiskError> {
     Ok(true)
 }
 
-/// Why one of the data folder's fixed entries cannot be used; `None` if it can, or is not there. `owner` is the user the
-/// data folder belongs to.
-pub(super) fn objection(path: &Path, is_folder: bool, owner: u32) -> Result<Option<String>, DiskError> {
-    let Some(metadata) = absent_is_none(fs::symlink_metadata(path)).on("look at", path)? else { return Ok(None) };
-    let (fits, wanted) = if is_folder { (metadata.is_dir(), "folder") } else { (metadata.is_file(), "file") };
-    if fits {
-        return Ok(foreign_owner(&metadata, owner));
-    }
-    Ok(Some(format!("is {} and no {wanted}; {CURE}", kind(metadata.file_type()))))
+/// Why what has this metadata cannot stand in the place of a folder, or of a file; `None` if it can.
+pub(super) fn objection(found: &Metadata, is_folder: bool) -> Option<String> {
+    let (fits, wanted) = if is_folder { (found.is_dir(), "folder") } else { (found.is_file(), "file") };
+    (!fits).then(|| format!("is {} and no {wanted}; {CURE}", kind(found.file_type())))
 }
 
-/// Why what has this metadata cannot be used: it belongs to neither this process's user, nor root, nor `other`.
-pub(super) fn foreign_owner(metadata: &Metadata, other: u32) -> Option<String> {
-    let (own, found) = (rustix::process::geteuid().as_raw(), metadata.uid());
-    let is_foreign = ![own, 0, other].contains(&found);
-    is_foreign.then(|| {
-        format!(
-            "belongs to user {found}, and this process runs as user {own}; run it as user {found}, or give all of the data \
-             folder to user {own}"
-        )
-    })
+/// The user that a new file belongs to. On a network share, the server may put another user in the place of this process's.
+/// `None` where none can be made.
+pub(super) fn owner_of_new(path: &Path) -> Option<u32> {
+    let owner = create_file(path).ok()?.metadata().ok().map(|metadata| metadata.uid());
+    let _ = fs::remove_file(path);
+    owner
 }
 
 /// Takes the permissions of group and others from an entry; says whether there were any. It may belong to root, in a volume
@@ -203,6 +194,9 @@ mod tests {
         drop(create_file(&file).unwrap());
         make_folder(&inside).unwrap();
         assert_eq!((mode(&file), mode(&inside)), (0o600, 0o700));
+        let probe = folder.path().join("probe");
+        assert_eq!(owner_of_new(&probe), Some(rustix::process::geteuid().as_raw()));
+        assert!(!probe.exists() && owner_of_new(&file).is_none() && file.exists());
         // A folder for a group keeps the bit that hands the group down.
         fs::set_permissions(&inside, Permissions::from_mode(0o2775)).unwrap();
         assert!(close_to_others(&inside) && !close_to_others(&inside));

@@ -1,5 +1,6 @@
 //! The data folder itself: that it is ours and of which version, and that only one process uses it.
 
+use std::cell::LazyCell;
 use std::fs::{self, File, TryLockError};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -8,8 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use super::checked_text::read;
 use super::durable::{Batch, create_folder};
-use super::entry::{close_to_others, create_or_open, foreign_owner, look_at_file, objection};
-use super::error::{Context, DiskError};
+use super::entry::{close_to_others, create_or_open, look_at_file, objection, owner_of_new};
+use super::error::{Context, DiskError, absent_is_none};
 use super::layout::Layout;
 use crate::oci::Algorithm;
 
@@ -116,18 +117,34 @@ fn fixed(layout: &Layout) -> Vec<(PathBuf, bool)> {
 
 /// Nothing that is opened, emptied or walked by its place alone may lead out of the folder, block, or be another user's.
 fn require_ours(layout: &Layout) -> Result<(), OpenError> {
-    let root = layout.root();
-    let foreign = |path: &Path, reason| Err(OpenError::Foreign { path: path.to_owned(), reason });
+    let (root, own) = (layout.root(), rustix::process::geteuid().as_raw());
     // The operator names it, so the way to it may have links.
-    let metadata = fs::metadata(root).on("look at", root)?;
+    let folder = fs::metadata(root).on("look at", root)?;
     // Root takes care of the folders of others, as a command that is run with `sudo` does.
-    let owner = if rustix::process::geteuid().is_root() { metadata.uid() } else { 0 };
-    if let Some(reason) = foreign_owner(&metadata, owner) {
+    let known = [own, 0, if own == 0 { folder.uid() } else { own }];
+    let of_new = LazyCell::new(|| owner_of_new(&layout.probe()));
+    let of_another = |found: u32| {
+        let is_foreign = !known.contains(&found) && *of_new != Some(found);
+        is_foreign.then(|| {
+            format!(
+                "belongs to user {found}, and this process is user {own}; run it as user {found}, or give all of the data \
+                 folder to user {own}"
+            )
+        })
+    };
+    let foreign = |path: &Path, reason| Err(OpenError::Foreign { path: path.to_owned(), reason });
+    if let Some(reason) = of_another(folder.uid()) {
         return foreign(root, reason);
     }
     for (path, is_folder) in fixed(layout) {
-        if let Some(reason) = objection(&path, is_folder, owner)? {
+        let Some(found) = absent_is_none(fs::symlink_metadata(&path)).on("look at", &path)? else { continue };
+        if let Some(reason) = objection(&found, is_folder).or_else(|| of_another(found.uid())) {
             return foreign(&path, reason);
+        }
+        // A file gets its name by a rename, which does not cross from one file system to another.
+        if is_folder && found.dev() != folder.dev() {
+            let reason = "is on another file system than the data folder; mount that one at the data folder itself";
+            return foreign(&path, reason.to_owned());
         }
     }
     Ok(())
@@ -377,6 +394,22 @@ mod tests {
             std::os::unix::fs::chown(folder.path().join("data"), Some(4711), None).unwrap();
             open(&layout(&folder), false).unwrap();
         }
+    }
+
+    #[test]
+    fn s12_a_part_of_the_data_folder_on_another_file_system_is_refused_before_anything_is_pushed() {
+        let (folder, _) = store_and_outside();
+        let blobs = folder.path().join("data/blobs");
+        let run = |command: &mut std::process::Command| command.output().is_ok_and(|output| output.status.success());
+        let mount = |kind| run(std::process::Command::new("mount").args(["-t", kind, kind]).arg(&blobs));
+        if !mount("tmpfs") {
+            return eprintln!("NOT RUN: mounting needs root");
+        }
+        let opened = open(&layout(&folder), false);
+        assert!(run(std::process::Command::new("umount").arg(&blobs)));
+        let error = opened.unwrap_err().to_string();
+        assert!(error.contains("data/blobs` is on another file system"), "{error}");
+        open(&layout(&folder), false).unwrap();
     }
 
     #[test]

@@ -144,6 +144,11 @@ impl Layout {
         self.incoming().join(uuid::Uuid::new_v4().to_string())
     }
 
+    /// The path of a file that is made and removed at once, to learn what the file system makes of it.
+    pub(crate) fn probe(&self) -> PathBuf {
+        self.root.join(uuid::Uuid::new_v4().to_string())
+    }
+
     pub(crate) fn metadata_seal(&self) -> PathBuf {
         self.root.join("metadata.seal")
     }

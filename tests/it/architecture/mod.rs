@@ -146,6 +146,17 @@ fn only_the_layout_joins_paths_below_the_data_folder() {
 }
 
 #[test]
+fn d14_only_the_disk_and_the_media_open_files_and_follow_links() {
+    let below = sources(&["registry/src/disk", "registry/src/blobs", "registry/src/catalog"]);
+    let words =
+        ["File::open", "File::create", "fs::read", "fs::read_to_string", "fs::write", "fs::copy", "fs::metadata"];
+    let made = ["create_dir", "create_dir_all", "DirBuilder"];
+    // What else is opened in a data folder goes through `disk/entry.rs`, which neither follows links nor waits for pipes.
+    let allowed = ["registry/src/disk/", "registry/src/blobs/medium_blob.rs"];
+    assert_none(&offenders(&below, &[&words[..], &made].concat(), &allowed));
+}
+
+#[test]
 fn the_faces_of_blobs_and_catalog_know_neither_files_nor_a_database_nor_http() {
     for face in FACES {
         let text = fs::read_to_string(root().join(face)).unwrap_or_else(|error| panic!("{face}: {error}"));

@@ -111,6 +111,6 @@ fn take(folder: &Path, sync: bool) -> Result<Seal, DiskError> {
             sync_folder(&current)?;
         }
     }
-    let original = Original::of(&fs::metadata(folder).on("look at", folder)?);
+    let original = Original::of(&fs::symlink_metadata(folder).on("look at", folder)?);
     Ok(Seal { version: VERSION, folder: original, files })
 }
