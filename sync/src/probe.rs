@@ -104,11 +104,22 @@ pub fn chart(bytes: &[u8]) -> usize {
     let mut source = bytes;
     let (taken, is_chart) = chart::look_into(&mut source);
     let found = chart::open(bytes, 1 << 20).is_ok();
-    let yaml = Metadata::parse(bytes).ok().and_then(|metadata| {
+    let mut metadata = Metadata::default();
+    let read = metadata.read(bytes).and_then(|()| metadata.finish());
+    let yaml = read.ok().and_then(|metadata| {
         let annotations = metadata.oci_annotations("2026-01-01T00:00:00Z").len();
         Some(annotations + metadata.config().ok()?.len())
     });
     taken.len() + usize::from(is_chart) + usize::from(found) + yaml.unwrap_or(0)
+}
+
+/// The config that a packed chart's manifest gets, or why the chart is refused.
+///
+/// # Errors
+/// What an ingest would say of the chart.
+pub fn chart_config(archive: &[u8]) -> Result<Vec<u8>, String> {
+    let (metadata, _) = chart::open(archive, 4 << 20).map_err(|problem| problem.sentence())?;
+    metadata.config().map_err(|error| error.to_string())
 }
 
 /// An inventory, and the same bytes as a key file and a signature. Panics when an inventory, printed and parsed again, is

@@ -73,6 +73,8 @@ pub(crate) struct Chart {
     /// Of the packed archive.
     pub(crate) digest: Digest,
     pub(crate) size: u64,
+    /// It came as a plain tar and was packed here.
+    pub(crate) repacked: bool,
 }
 
 /// The inventories that were found, byte for byte.

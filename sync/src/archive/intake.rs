@@ -378,6 +378,7 @@ mod tests {
                 annotations: [("description".to_owned(), " ".repeat(4 << 20))].into(),
                 digest: Algorithm::Sha256.digest(b"a"),
                 size: 1,
+                repacked: false,
             };
             intake.keep_chart(chart()).unwrap();
             intake.keep_chart(chart()).unwrap();

@@ -12,7 +12,7 @@ use super::{seekable, sequential, split};
 use crate::input::compression::{Format, HEAD, Unpacked};
 use crate::input::folder::Listing;
 use crate::input::foreign;
-use crate::input::source::{Rewound, Source, Window};
+use crate::input::source::{Rewound, Source, Window, read_all};
 use crate::limits::Allowance;
 use crate::problem::{Problem, Result};
 use crate::progress::Meter;
@@ -25,6 +25,9 @@ pub(crate) fn window<'a>(intake: &mut Intake<'a>, mut window: Window<'a>, file: 
     settle(intake, file, |intake| {
         if Format::of(&window.head(HEAD)?) == Format::Tar {
             intake.count_archive()?;
+            if window.size() <= intake.limits.chart && chart::is_unpacked(&mut window.part(0, window.size())) {
+                return chart::read_unpacked(intake, &read_all(&mut window)?, file).map(|()| Seen::Archive);
+            }
             return seekable::read_tar(intake, window, file, self::window).map(|()| Seen::Archive);
         }
         read_stream(intake, &mut window, file)
@@ -77,7 +80,14 @@ fn read_stream(intake: &mut Intake<'_>, source: &mut dyn Source, file: &str) -> 
         intake.count_archive()?;
     }
     match format {
-        Format::Tar => sequential::read_tar(intake, &mut source, file, stream)?,
+        Format::Tar => {
+            let (taken, is_chart) = chart::look_unpacked(&mut source, intake.limits.chart)?;
+            if is_chart {
+                chart::read_unpacked(intake, &taken, file)?;
+            } else {
+                sequential::read_tar(intake, &mut Rewound::new(taken, &mut source), file, stream)?;
+            }
+        }
         Format::Gzip => {
             let (taken, is_chart) = chart::look_into(&mut source);
             if is_chart {

@@ -83,6 +83,8 @@ pub(crate) struct TarReader<'s> {
     max_entries: u64,
     entries: u64,
     ended: bool,
+    /// Only descriptions are looked up by their names, and the last of several counts.
+    of_chart: bool,
     /// The source goes on after the end of the tar.
     pub(crate) anything_after: bool,
 }
@@ -99,8 +101,15 @@ impl<'s> TarReader<'s> {
             max_entries,
             entries: 0,
             ended: false,
+            of_chart: false,
             anything_after: false,
         }
+    }
+
+    /// For a chart, whose entries may come several times, have names that are not UTF-8, or with backslashes where it was packed
+    /// on Windows: Helm takes them, and of a chart only its descriptions are read here.
+    pub(crate) fn of_chart(source: &'s mut dyn Source, max_entries: u64) -> Self {
+        Self { of_chart: true, ..Self::new(source, max_entries) }
     }
 
     /// The next entry; `None` once the archive has ended properly. After an error nothing more can be read.
@@ -231,7 +240,10 @@ impl<'s> TarReader<'s> {
     }
 
     fn entry(&mut self, header: &Header, extension: Extension) -> Result<Option<Entry>> {
-        let raw = extension.path.unwrap_or_else(|| header.path_bytes().into_owned());
+        let mut raw = extension.path.unwrap_or_else(|| header.path_bytes().into_owned());
+        if self.of_chart {
+            raw = String::from_utf8_lossy(&raw).replace('\\', "/").into_bytes();
+        }
         let lossy = String::from_utf8_lossy(&raw);
         let shown = printable(&lossy);
         check_type(header)?;
@@ -271,7 +283,9 @@ impl<'s> TarReader<'s> {
         if path.is_empty() && kind != EntryKind::Folder {
             return Err(Problem::refused(&shown, "it has no name"));
         }
-        self.remember(&path, &kind)?;
+        if !self.of_chart {
+            self.remember(&path, &kind)?;
+        }
         self.open(size);
         let left_out = leftovers::judge_path(&path, kind == EntryKind::Folder);
         let modified = extension.modified.or_else(|| header.mtime().ok()).unwrap_or(0);

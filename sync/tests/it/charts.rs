@@ -111,7 +111,7 @@ fn a17_hostile_charts_are_refused_with_the_file_and_the_cause() {
         (yaml("name: ..\nversion: 1.0.0"), "name"),
         (yaml("name: .\nversion: 1.0.0"), "name"),
         (yaml("name: APP\nversion: 1.0.0"), "repository"),
-        (yaml("name: app\nversion: 1.0.0\nname: again"), "Chart.yaml"),
+        (yaml("name: app\nversion: 1.0.0\nname: [again]"), "Chart.yaml"),
         (yaml("name: app\nversion: 1.0.0\ndependencies: [null]"), "dependency"),
         (yaml(&format!("name: app\nversion: 1.0.0\na0: &a0 [x]\n{laughs}")), "Chart.yaml"),
         (yaml(&format!("name: app\nversion: 1.0.0\nx: {}", "[".repeat(100_000))), "Chart.yaml"),
@@ -195,4 +195,126 @@ fn d02_links_out_of_a_folder_and_what_is_no_file_in_it_are_left_out_and_named() 
     }
     let digest = airdock_registry::oci::Algorithm::Sha256.digest(b"a secret");
     assert!(world.blob("charts/app", &digest).is_none());
+}
+
+/// What real tools packed: the charts that were reported, and the config Helm 3.22 and Helm 4.3 push for each.
+const REPORTED: [(&str, &str, &str); 11] = [
+    ("h8-keda-1.3.2-backslashes", "keda:1.3.2", r#"{"name":"keda","version":"1.3.2","apiVersion":"v2"}"#),
+    (
+        "h9-kuma-duplicate-entries",
+        "kuma:2.1.0",
+        r#"{"name":"kuma","version":"2.1.0","apiVersion":"v2","dependencies":[{"name":"B","version":"1.0.0","repository":"file://../B"}]}"#,
+    ),
+    (
+        "h10-annotation-null-flow",
+        "n17:1.0.0",
+        r#"{"name":"n17","version":"1.0.0","apiVersion":"v2","annotations":{"artifacthub.io/changes":"","artifacthub.io/prerelease":"false"}}"#,
+    ),
+    (
+        "h10-annotation-null",
+        "k10:1.0.0",
+        r#"{"name":"k10","version":"1.0.0","apiVersion":"v2","annotations":{"e":""}}"#,
+    ),
+    (
+        "h10-dependency-enabled-null",
+        "n7:1.0.0",
+        r#"{"name":"n7","version":"1.0.0","apiVersion":"v2","dependencies":[{"name":"b","version":"1","repository":""}]}"#,
+    ),
+    ("h10-deprecated-null", "n5:1.0.0", r#"{"name":"n5","version":"1.0.0","apiVersion":"v2"}"#),
+    ("h10-duplicate-key", "dupkey:1.0.1", r#"{"name":"dupkey","version":"1.0.1","apiVersion":"v2"}"#),
+    (
+        "h10-multiline-description",
+        "n21:1.0.0",
+        r#"{"name":"n21","version":"1.0.0","description":"a b ","apiVersion":"v2"}"#,
+    ),
+    (
+        "h10-sources-null-item",
+        "n2:1.0.0",
+        r#"{"name":"n2","sources":["https://a",""],"version":"1.0.0","apiVersion":"v2"}"#,
+    ),
+    ("h10-trailing-document-marker", "n15:1.0.0", r#"{"name":"n15","version":"1.0.0","apiVersion":"v2"}"#),
+    (
+        "h10-v1-requirements",
+        "oldchart:1.0.0",
+        r#"{"name":"oldchart","version":"1.0.0","apiVersion":"v1","appVersion":"1","dependencies":[{"name":"B","version":"1.0.0","repository":"https://example.com/charts"}]}"#,
+    ),
+];
+
+/// An input of the cases.
+fn case(name: &str) -> Vec<u8> {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures/cases");
+    std::fs::read(folder.join(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
+}
+
+#[test]
+fn b11_charts_that_helm_takes_are_taken_with_the_config_helm_pushes() {
+    for (file, reference, config) in REPORTED {
+        let archive = case(&format!("{file}.tgz"));
+        let (name, version) = reference.split_once(':').unwrap();
+        let folder = World::new();
+        folder.file(&format!("bundle/charts/{file}.tgz"), &archive);
+        let stream = World::new();
+        let bundle = Tarball::new().file(&format!("bundle/charts/{file}.tgz"), &archive).end();
+        let worlds = [(World::new(), None), (folder, Some("media/bundle")), (stream, None)].into_iter().enumerate();
+        for (way, (world, path)) in worlds {
+            let report = match (way, path) {
+                (0, _) => world.ingest(&format!("{file}.tgz"), &archive),
+                (_, Some(path)) => world.path(&world.folder.path().join(path)),
+                _ => world.pipe(&gzip(&bundle)),
+            };
+            assert_eq!((failures(&report), report.warnings.len()), (String::new(), 0), "{file}");
+            let served = world.manifest(&format!("charts/{name}"), version);
+            let manifest = airdock_registry::oci::Manifest::parse(served.bytes, Some(served.media_type)).unwrap();
+            let found = world.blob(&format!("charts/{name}"), &manifest.config().unwrap().digest).unwrap();
+            assert_eq!(String::from_utf8(found).unwrap(), config, "{file}");
+            world.check_whole();
+        }
+    }
+}
+
+#[test]
+fn b11_a_chart_that_a_browser_unpacked_goes_in_and_its_digest_is_said_to_be_another() {
+    let tar = case("h10-safari-gunzipped-chart.tar");
+    let mut digests = Vec::new();
+    for way in 0..3 {
+        let world = World::new();
+        let report = match way {
+            0 => world.ingest("safari-1.0.0.tar", &tar),
+            1 => world.pipe(&tar),
+            _ => world.pipe(&zstd(&Tarball::new().file("bundle/charts/safari.tar", &tar).end())),
+        };
+        assert_eq!(failures(&report), "", "{way}");
+        assert!(format!("{:?}", report.images[0]).contains("packed again"), "{:?}", report.images[0]);
+        digests.push(world.tags());
+        world.check_whole();
+    }
+    assert!(digests[0].len() == 1 && digests.iter().all(|tags| *tags == digests[0]), "{digests:?}");
+    // A bundle with an open chart in front stays a bundle.
+    let bundle = Tarball::new()
+        .file("bundle/Chart.yaml", b"name: bundle\nversion: 1.0.0\n")
+        .file("bundle/images.tar", &testkit::archive::save_docker_20(&[testkit::image::Image::new(&["a:1"], &[1])]));
+    let world = World::new();
+    let report = world.ingest("bundle.tar", &bundle.end());
+    assert_eq!(report.images.len(), 1, "{report:?}");
+    assert_eq!(world.tags().len(), 1);
+}
+
+#[test]
+fn b11_an_error_about_a_chart_names_the_line_and_no_library() {
+    let yaml = |text: &str| chart_files(&[("app/Chart.yaml", text.as_bytes())]);
+    for (text, cause) in [
+        ("name: app\nversion: 1.0.0\nkeywords: [a", "line 3"),
+        ("name: app\nversion: 1.0.0\n  x: 'a", "is no YAML"),
+        ("name: app\nversion: 1.0.0\nkeywords: a", "its `keywords` is a text where Helm reads a list"),
+        ("name: app\nversion: 1.0.0\nx: *none", "line 3"),
+        ("name: app\nversion: 1.0.0\n<<: 1", "line 3 merges"),
+        ("name: app\nversion: 1.0.0\ntype: app", "neither `application` nor `library`"),
+        ("name: app\nversion: 1.0.0\ndescription: \u{1}", "line 3 has a control character"),
+    ] {
+        let told = World::new().refused("app.tgz", &yaml(text));
+        assert!(told.contains(cause) && told.contains("app/Chart.yaml"), "{cause}: {told}");
+        for word in ["serde", "granit", "saphyr", "mapping values", "unexpected", "expected", "invalid type"] {
+            assert!(!told.contains(word), "{word}: {told}");
+        }
+    }
 }

@@ -10,6 +10,7 @@ mod dialects;
 mod directories;
 mod example;
 mod hauls;
+mod helm;
 mod hostile_archives;
 mod hostile_content;
 mod large_layers;
