@@ -18,7 +18,7 @@ use crate::input::source::{Source, read_all};
 use crate::input::tar::TarReader;
 use crate::inventory::{Inventory, Key};
 use crate::limits::{Allowance, Limits};
-use crate::manifest_txt::{Held, cross_check};
+use crate::manifest_txt::{Held, cross_check, decode};
 use crate::publish::{PublishRules, Publisher, Rule};
 use crate::reference::ImageReference;
 
@@ -68,7 +68,7 @@ pub fn docker_manifest(bytes: &[u8]) -> usize {
 
 /// An `index.json`.
 pub fn index(bytes: &[u8]) -> usize {
-    let roots = layout_index::roots(bytes, "index.json").unwrap_or_default();
+    let roots = layout_index::roots(bytes, "index.json", true).unwrap_or_default();
     roots.iter().map(|root| root.names.label(&root.digest).len().min(1)).sum()
 }
 
@@ -135,8 +135,9 @@ pub fn inventory(bytes: &[u8]) -> usize {
 
 /// A `manifest.txt`, and its lines as names: references, patterns and templates.
 pub fn text(bytes: &[u8]) -> usize {
-    let text = String::from_utf8_lossy(bytes);
-    let held = Held { name: "zenml".into(), version: "0.93.2".into() };
+    let text = decode(bytes);
+    let held =
+        Held { name: "zenml".into(), version: Some("0.93.2".into()), digests: std::collections::BTreeSet::new() };
     let mut seen = cross_check(&text, &[held]).len();
     let mut lines = text.lines();
     while let (Some(from), Some(to)) = (lines.next(), lines.next()) {

@@ -48,6 +48,9 @@ pub(crate) enum Problem {
     /// The archive lacks something that an image needs.
     #[error("it needs {0}, which the archive does not hold; save the image again with everything it refers to")]
     Missing(String),
+    /// A whole archive without an image or a chart. Fails only what was given by name: a bundle may have other files.
+    #[error("{0}")]
+    Nothing(&'static str),
     /// No image or chart can be made of it.
     #[error("{0}")]
     Unusable(String),

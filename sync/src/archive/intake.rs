@@ -12,6 +12,7 @@ use airdock_registry::oci::{Algorithm, Digest, RepositoryName};
 use bytes::Bytes;
 
 use super::found::{Chart, Found, Inventories};
+use super::names::drop_repeats;
 use crate::input::diff_id::DiffId;
 use crate::input::source::{PIECE, Source, Window};
 use crate::limits::Limits;
@@ -48,7 +49,7 @@ pub(crate) struct Intake<'a> {
     /// Provenance files by the chart they belong to.
     pub(crate) provenance: HashMap<String, Bytes>,
     /// Every `manifest.txt`.
-    pub(crate) texts: Vec<(String, String)>,
+    pub(crate) texts: Vec<(String, Bytes)>,
     /// From the root of each input.
     pub(crate) inventories: Inventories,
     /// How many archives or folders are open within one another.
@@ -152,8 +153,9 @@ impl<'a> Intake<'a> {
         Ok(())
     }
 
-    pub(crate) fn add(&mut self, found: Found) -> Result<()> {
+    pub(crate) fn add(&mut self, mut found: Found) -> Result<()> {
         self.require_place()?;
+        drop_repeats(&mut found.names);
         self.manifest_bytes += found.manifest_bytes();
         self.require_memory(0)?;
         let name = found.names.first().map_or_else(|| found.file.clone(), |name| name.shown.clone());
@@ -192,7 +194,7 @@ impl<'a> Intake<'a> {
         } else if provenance {
             self.provenance.insert(file.to_owned(), text);
         } else {
-            self.texts.push((file.to_owned(), String::from_utf8_lossy(&text).into_owned()));
+            self.texts.push((file.to_owned(), text));
         }
     }
 

@@ -24,6 +24,7 @@ mod left_over;
 pub(crate) mod names;
 mod nested;
 mod parts;
+pub(crate) mod platforms;
 pub(crate) mod read;
 pub(crate) mod role;
 mod scope;

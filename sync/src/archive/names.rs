@@ -3,7 +3,7 @@
 //! without a name goes beside the manifest it is about, in this ingest or in the registry; else under the base name; else
 //! under `untagged`, by its digest.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use airdock_registry::oci::{Digest, Manifest, RepositoryName, Tag};
 use serde::Deserialize;
@@ -14,9 +14,10 @@ use crate::text::printable;
 
 pub(crate) const IMAGE_NAME: &str = "io.containerd.image.name";
 pub(crate) const REF_NAME: &str = "org.opencontainers.image.ref.name";
+const BASE_NAME: &str = "org.opencontainers.image.base.name";
 const SOURCE: &str = "containerd.io/distribution.source.";
 /// A tool gives an image a few names; a hostile index could give it very many.
-const MAX_NAMES: usize = 1000;
+pub(crate) const MAX_NAMES: usize = 1000;
 
 pub(crate) type Annotations = BTreeMap<String, String>;
 
@@ -35,6 +36,8 @@ pub(crate) struct Names {
     bare: Vec<Tag>,
     sources: Vec<(String, String)>,
     unread: Vec<String>,
+    /// There were more names than are used.
+    more: bool,
 }
 
 /// The names that were decided on.
@@ -53,8 +56,9 @@ impl Names {
         Self { own: own.into_iter().collect(), ..Self::default() }
     }
 
-    /// Takes the annotations of one entry in `index.json`.
-    pub(crate) fn read(&mut self, annotations: &Annotations) {
+    /// Takes the annotations of one entry in `index.json`. `is_zarf`: the name may be where only zarf puts it. To others
+    /// that is the name of another image, the base of this one.
+    pub(crate) fn read(&mut self, annotations: &Annotations, is_zarf: bool) {
         for (key, repositories) in annotations {
             if let Some(host) = key.strip_prefix(SOURCE) {
                 for repository in repositories.split(',').take(16) {
@@ -64,11 +68,15 @@ impl Names {
         }
         let image_name = annotations.get(IMAGE_NAME).filter(|name| !name.is_empty());
         let ref_name = annotations.get(REF_NAME).filter(|name| !name.is_empty());
-        let Some(name) = image_name.or(ref_name) else { return };
+        let base_name = annotations.get(BASE_NAME).filter(|name| is_zarf && !name.is_empty());
+        let image_name = image_name.or(base_name.filter(|_| ref_name.is_none()));
+        let Some(name) = image_name.or(ref_name).filter(|name| !is_id(name)) else { return };
         // A bare word in `ref.name` is a tag, though it would also parse as a name on Docker Hub.
         let full = image_name.is_some() || name.contains(['/', ':']);
         match (full, name.parse::<ImageReference>(), name.parse::<Tag>()) {
+            (true, Ok(_), _) if self.full.len() >= MAX_NAMES => self.more = true,
             (true, Ok(reference), _) => push_new(&mut self.full, reference.or_latest()),
+            (false, _, Ok(_)) if self.bare.len() >= MAX_NAMES => self.more = true,
             (false, _, Ok(tag)) => push_new(&mut self.bare, tag),
             _ => push_new(&mut self.unread, printable(name)),
         }
@@ -94,6 +102,7 @@ impl Names {
     ) -> Settled {
         let mut settled = Settled::default();
         let names = &mut settled.names;
+        settled.notes.extend(self.more.then(too_many));
         for name in &self.unread {
             settled.notes.push(format!("its name `{name}` is no image reference and was not used"));
         }
@@ -121,7 +130,7 @@ impl Names {
                 }));
             }
             if names.len() >= MAX_NAMES {
-                settled.notes.push(format!("it has more names; only the first {MAX_NAMES} were used"));
+                settled.notes.push(too_many());
             }
         }
         if names.is_empty() {
@@ -140,10 +149,31 @@ impl Names {
     }
 }
 
+/// The note for content with more names than are used.
+pub(crate) fn too_many() -> String {
+    format!("it has more names; only the first {MAX_NAMES} were used")
+}
+
 fn push_new<T: PartialEq>(list: &mut Vec<T>, item: T) {
     if list.len() < MAX_NAMES && !list.contains(&item) {
         list.push(item);
     }
+}
+
+/// Whether a text is an image's digest alone, as the CRI and containerd write it beside the names. It is no name.
+pub(crate) fn is_id(text: &str) -> bool {
+    text.trim_start_matches('@').parse::<Digest>().is_ok()
+}
+
+/// Drops names by digest of what also has a tag in the same repository, and names that come twice: they say nothing more.
+pub(crate) fn drop_repeats(names: &mut Vec<FoundName>) {
+    let tagged = names.iter().filter(|name| name.tag.is_some()).map(|name| name.repository.clone());
+    let tagged: HashSet<RepositoryName> = tagged.collect();
+    let mut seen = HashSet::new();
+    names.retain(|name| {
+        (name.tag.is_some() || !tagged.contains(&name.repository))
+            && seen.insert((name.repository.clone(), name.tag.clone()))
+    });
 }
 
 /// A full reference as a name.
@@ -245,7 +275,7 @@ mod tests {
 
     fn names(pairs: &[(&str, &str)]) -> Names {
         let mut names = Names::default();
-        names.read(&pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect());
+        names.read(&pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect(), false);
         names
     }
 
@@ -289,7 +319,7 @@ mod tests {
         let mut many = Names::default();
         for at in 0..100 {
             let source = (format!("{SOURCE}h{at}.example"), repositories.join(","));
-            many.read(&[source, (REF_NAME.to_owned(), format!("v{at}"))].into());
+            many.read(&[source, (REF_NAME.to_owned(), format!("v{at}"))].into(), false);
         }
         assert_eq!(settled(many).len(), MAX_NAMES);
     }

@@ -54,6 +54,11 @@ fn settle<'a>(intake: &mut Intake<'a>, file: &str, read: impl FnOnce(&mut Intake
     outcome.or_else(|problem| {
         intake.found.truncate(found);
         intake.charts.truncate(charts);
+        if let Problem::Nothing(what) = problem
+            && intake.archives > 0
+        {
+            return Ok(Seen::Other(what));
+        }
         let problem = match problem {
             Problem::Incomplete(_) => split::part(file).unwrap_or(problem),
             other => other,
@@ -114,7 +119,8 @@ fn read_stream(intake: &mut Intake<'_>, source: &mut dyn Source, file: &str) -> 
 
 /// What a file is that is no archive, by its beginning; an error when it should be one.
 fn other(intake: &Intake<'_>, head: &[u8], file: &str) -> Result<Seen> {
-    let is_named = is_named_as_archive(file);
+    // A compressed file may hold anything, unless its name says that it holds a tar.
+    let is_named = is_named_as_archive(file) && (intake.compressions == 0 || is_named_as_tar(file));
     // Beside archives, a page or a text may be what it is meant to be.
     let in_place_of_one = is_named || intake.archives == 1;
     let what = foreign::content(head).or_else(|| foreign::in_place_of_an_archive(head).filter(|_| in_place_of_one));
@@ -145,8 +151,15 @@ fn unpacked(intake: &mut Intake<'_>, format: Format, source: &mut dyn Source, fi
     intake.compressions -= 1;
     match read? {
         Seen::Archive => Ok(()),
-        Seen::Other(_) => Err(Problem::Unusable("what it unpacks to is no archive".into())),
+        Seen::Other(_) => Err(Problem::Nothing("what it unpacks to is no archive")),
     }
+}
+
+/// Whether the name of a compressed file says that a tar is in it.
+fn is_named_as_tar(file: &str) -> bool {
+    let file = file.to_ascii_lowercase();
+    let packed = [".tgz", ".tzst", ".txz", ".tbz2", ".oci", ".tar"].iter().any(|ending| file.ends_with(ending));
+    packed || file.rsplit_once('.').is_some_and(|(stem, _)| stem.ends_with(".tar"))
 }
 
 /// Counts what is unpacked in the whole ingest, and stops once it is cancelled: little needs to be read of the medium to

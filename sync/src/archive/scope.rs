@@ -65,8 +65,8 @@ impl Tally {
         if self.something {
             return Ok(());
         }
-        Err(Problem::Unusable(
-            "it holds neither an image (no `manifest.json`, no `index.json` with `oci-layout`) nor a chart (no `Chart.yaml`)".into(),
+        Err(Problem::Nothing(
+            "it holds neither an image (no `manifest.json`, no `index.json` with `oci-layout`) nor a chart (no `Chart.yaml`)",
         ))
     }
 }

@@ -29,13 +29,15 @@ pub(super) struct Plan {
     tags: BTreeMap<(RepositoryName, Tag), usize>,
     /// Tags that several images of the ingest claim: which image gets one depends on the order of reading.
     pub(super) contested: Vec<Notice>,
+    /// Those of them whose images are not one image in two forms.
+    pub(super) conflicts: Vec<Notice>,
 }
 
 impl Plan {
     /// # Errors
     /// When the sink cannot say where the manifests are that content of this ingest belongs to.
     pub(super) fn new(intake: &mut Intake<'_>, publisher: &Publisher) -> Result<Self, Error> {
-        let mut plan = Self { rows: Vec::new(), tags: BTreeMap::new(), contested: Vec::new() };
+        let mut plan = Self { rows: Vec::new(), tags: BTreeMap::new(), contested: Vec::new(), conflicts: Vec::new() };
         let found = std::mem::take(&mut intake.found);
         let mut homes: HashMap<Digest, Vec<RepositoryName>> = HashMap::new();
         for (image, item) in found.iter().enumerate().filter(|(_, item)| item.beside.is_none()) {
@@ -117,11 +119,18 @@ impl Plan {
                 let differ = gets.lost_digest != other.lost_digest;
                 let why = if differ { ", which keeps the registry's digest," } else { "" };
                 let message = format!(
-                    "`{repository}:{tag}` is two images in this ingest; `{}`{why} gets the tag and `{}` does not",
-                    gets.root, other.root
+                    "`{repository}:{tag}` is two images in this ingest; `{}`{}{why} gets the tag and `{}`{} does not",
+                    gets.root,
+                    platforms(gets),
+                    other.root,
+                    platforms(other)
                 );
                 intake.warn(&image.file, message.clone());
-                self.contested.push(Notice { file: image.file.clone(), message });
+                let notice = Notice { file: image.file.clone(), message };
+                if !share_a_config(before, image) {
+                    self.conflicts.push(notice.clone());
+                }
+                self.contested.push(notice);
             }
             if !stays {
                 self.tags.insert(key, row.image);
@@ -223,6 +232,19 @@ impl Row {
             note: (!notes.is_empty()).then(|| notes.join("; ")),
         }
     }
+}
+
+/// The platforms of an image, in brackets.
+fn platforms(found: &Found) -> String {
+    if found.platforms.is_empty() { String::new() } else { format!(" ({})", found.platforms.join(", ")) }
+}
+
+/// Whether two images are one in two forms, such as with and without the registry's own manifest.
+fn share_a_config(one: &Found, other: &Found) -> bool {
+    let configs = |found: &Found| -> HashSet<Digest> {
+        found.manifests.iter().filter_map(|(_, manifest)| Some(manifest.config()?.digest)).collect()
+    };
+    !configs(one).is_disjoint(&configs(other))
 }
 
 fn is_upstream(name: &RepositoryName) -> bool {

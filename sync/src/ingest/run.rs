@@ -14,7 +14,7 @@ use super::settings::{Input, Naming, Settings};
 use super::trust::{self, Trust};
 use crate::archive::found::{Found, FoundName, UNTAGGED};
 use crate::archive::intake::Intake;
-use crate::archive::read;
+use crate::archive::{platforms, read};
 use crate::inventory::Inventory;
 use crate::manifest_txt::{self, Held};
 use crate::problem::{Problem, Result};
@@ -180,6 +180,9 @@ impl<'a> Work<'a> {
         give_name(&mut intake, &self.settings.naming)?;
         cross_check(&mut intake);
         let plan = Plan::new(&mut intake, &self.publisher).map_err(Problem::Registry)?;
+        if self.settings.strict && !plan.conflicts.is_empty() {
+            return Err(IngestError::Strict { failures: plan.conflicts });
+        }
         if self.trust.is_required() && !plan.contested.is_empty() {
             return Err(trust::refuse(self.meter, plan.contested));
         }
@@ -237,7 +240,8 @@ fn read_all(intake: &mut Intake<'_>, inputs: Vec<Input>) -> Result<()> {
             Input::Stream(stream, name) => read::stream(intake, stream, &name)?,
         }
     }
-    read::settle_charts(intake)
+    read::settle_charts(intake)?;
+    platforms::join(intake)
 }
 
 /// Gives the one image without a name the name in the settings.
@@ -276,13 +280,17 @@ fn bundle_name(inputs: &[Input]) -> String {
 fn cross_check(intake: &mut Intake<'_>) {
     let texts = std::mem::take(&mut intake.texts);
     let mut held = Vec::new();
-    for found in intake.found.iter().flat_map(|found| &found.names) {
-        let name = found.repository.components().next_back().unwrap_or_default().to_owned();
-        held.extend(found.tag.as_ref().map(|tag| Held { name, version: tag.to_string() }));
+    for found in &intake.found {
+        for named in &found.names {
+            let name = named.repository.components().next_back().unwrap_or_default().to_owned();
+            let version = named.tag.as_ref().map(ToString::to_string);
+            let digests = found.manifests.iter().map(|(digest, _)| *digest).collect();
+            held.push(Held { name, version, digests });
+        }
     }
     for (file, text) in texts {
-        let end = (0..=text.len().min(manifest_txt::MAX_SIZE)).rev().find(|end| text.is_char_boundary(*end));
-        for warning in manifest_txt::cross_check(&text[..end.unwrap_or(0)], &held) {
+        let text = manifest_txt::decode(&text[..text.len().min(manifest_txt::MAX_SIZE)]);
+        for warning in manifest_txt::cross_check(&text, &held) {
             intake.warn(&file, warning);
         }
     }

@@ -19,6 +19,7 @@ mod layouts;
 mod left_over;
 mod mounts;
 mod naming;
+mod others;
 mod packing;
 mod parts;
 mod records;

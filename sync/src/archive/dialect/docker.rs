@@ -14,7 +14,7 @@ use super::layout::{Failed, Image, Layout};
 use super::made::{Descriptor, Made};
 use crate::archive::found::{Found, FoundName, UNTAGGED};
 use crate::archive::intake::Intake;
-use crate::archive::names::{no_name, of_reference, untagged};
+use crate::archive::names::{MAX_NAMES, is_id, no_name, of_reference, too_many, untagged};
 use crate::archive::parts::{Compression, Folder, Layer, Parts, join};
 use crate::archive::role::digest_in_name;
 use crate::limits::MAX_CONFIG;
@@ -115,7 +115,10 @@ fn entry_path(folder: &str, written: &str) -> String {
 fn one(folder: &mut Folder<'_, '_>, item: &Item, layout: &mut Layout) -> Result<()> {
     let mut names = Vec::new();
     let mut notes = Vec::new();
-    for name in item.names() {
+    if item.names().nth(MAX_NAMES).is_some() {
+        notes.push(too_many());
+    }
+    for name in item.names().filter(|name| !is_id(name)).take(MAX_NAMES) {
         match name.parse::<ImageReference>() {
             Ok(reference) => names.push(of_reference(&reference.or_latest())),
             // Docker writes `<none>:<none>` if there is no name.
@@ -174,11 +177,8 @@ fn merge(image: &mut Image, names: Vec<FoundName>, sources: bool) {
         found.notes.retain(|note| !note.contains(UNTAGGED));
         found.beside = None;
     }
-    for name in names {
-        if !found.names.iter().any(|known| known.repository == name.repository && known.tag == name.tag) {
-            found.names.push(name);
-        }
-    }
+    // Those that come twice are dropped when the image is taken.
+    found.names.extend(names);
     // Docker's own store writes a new manifest around unpacked layers whenever it saves.
     if sources && image.plain && !found.lost_digest {
         found.lost_digest = true;

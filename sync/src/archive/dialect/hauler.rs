@@ -38,7 +38,7 @@ pub(crate) fn read(names: &mut Names, annotations: &Annotations, subjects: &Subj
         "atts" => names.beside = beside("att", annotations, subjects),
         "sboms" => names.beside = beside("sbom", annotations, subjects),
         "referrers" => names.beside = None,
-        _ if annotations.contains_key(IMAGE_NAME) => names.read(annotations),
+        _ if annotations.contains_key(IMAGE_NAME) => names.read(annotations, false),
         _ => names.cut.extend(annotations.get(REF_NAME).and_then(|name| as_it_stands(name))),
     }
     true

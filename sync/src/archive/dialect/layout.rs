@@ -87,7 +87,8 @@ pub(crate) fn read(folder: &mut Folder<'_, '_>) -> Result<Layout> {
     }
     let mut layout = Layout::default();
     let mut held = 0;
-    for root in roots(&index, &path)?.into_iter().take(folder.intake.limits.images + 1) {
+    let is_zarf = is_zarf(folder)?;
+    for root in roots(&index, &path, is_zarf)?.into_iter().take(folder.intake.limits.images + 1) {
         let label = root.names.label(&root.digest);
         layout.complete |= root.names.complete;
         // A layout may list content that is no manifest, and is read nevertheless.
@@ -113,6 +114,12 @@ pub(crate) fn read(folder: &mut Folder<'_, '_>) -> Result<Layout> {
         }
     }
     Ok(layout)
+}
+
+/// Whether the layout is the `images` of a zarf package.
+fn is_zarf(folder: &Folder<'_, '_>) -> Result<bool> {
+    let Some(package) = folder.path.strip_suffix("images") else { return Ok(false) };
+    Ok(folder.parts.size(&join(package.trim_end_matches('/'), "zarf.yaml"))?.is_some())
 }
 
 /// The config that a manifest names, if the manifest can be read.

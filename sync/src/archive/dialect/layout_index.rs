@@ -33,7 +33,8 @@ pub(crate) struct Root {
 }
 
 /// Reads `index.json`. It has one entry for each tag: entries with the same digest are one image.
-pub(crate) fn roots(bytes: &[u8], path: &str) -> Result<Vec<Root>> {
+/// In a package of zarf the name of an image is that of its base.
+pub(crate) fn roots(bytes: &[u8], path: &str, is_zarf: bool) -> Result<Vec<Root>> {
     let index: Index = serde_json::from_slice(bytes).map_err(|error| Problem::document(path, error))?;
     let mut roots: Vec<Root> = Vec::new();
     let mut positions: HashMap<Digest, usize> = HashMap::new();
@@ -48,7 +49,7 @@ pub(crate) fn roots(bytes: &[u8], path: &str) -> Result<Vec<Root>> {
         let annotations = annotations.unwrap_or_default();
         let names = &mut roots[position].names;
         if !hauler::read(names, &annotations, &subjects) {
-            names.read(&annotations);
+            names.read(&annotations, is_zarf);
         }
     }
     Ok(roots)

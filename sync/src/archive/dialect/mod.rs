@@ -9,5 +9,5 @@ mod hauler;
 mod layers;
 pub(crate) mod layout;
 pub(crate) mod layout_index;
-mod made;
+pub(crate) mod made;
 pub(crate) mod storage;
