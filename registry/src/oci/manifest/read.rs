@@ -41,7 +41,7 @@ const PLATFORM: [&str; 6] = ["architecture", "os", "os.version", "os.features", 
 
 /// What the JSON of a manifest states. A list is `None` where there is no such field; `null` is an empty one.
 pub(super) struct Stated {
-    pub(super) schema_version: Option<u64>,
+    pub(super) schema_version: Option<i64>,
     /// Empty where none is stated.
     pub(super) media_type: MediaType,
     pub(super) artifact_type: Option<String>,
