@@ -124,6 +124,14 @@ pub enum Error {
         /// A manifest that names it.
         manifest: Digest,
     },
+    /// An index of the repository lists the manifest.
+    #[error("manifest `{digest}` is listed by index `{index}`; delete that first")]
+    ManifestInUse {
+        /// The manifest.
+        digest: Digest,
+        /// An index that lists it.
+        index: Digest,
+    },
     /// It is on a medium that is served in place and cannot be changed.
     #[error(
         "`{reference}` of `{repository}` is on a mounted medium, which is only read; mount another, or push over it"
@@ -189,6 +197,7 @@ impl Error {
             Self::PreconditionFailed { .. } => ErrorCode::Denied,
             Self::DeleteDisabled
             | Self::BlobInUse { .. }
+            | Self::ManifestInUse { .. }
             | Self::ReadOnly { .. }
             | Self::Conflicts(_)
             | Self::Release(_) => ErrorCode::Unsupported,

@@ -63,7 +63,7 @@ fn render(report: &VerifyReport) -> String {
     }
     let stored: Vec<_> = findings.iter().filter(|finding| finding.position.is_none()).collect();
     if stored.iter().any(|finding| !finding.removed && finding.problem.contains("digest")) {
-        text += "what to do: run it again with --remove-damaged; a blob that is there is not written again\n";
+        text += "what to do: run it again with --remove-damaged; an ingest does not write a blob again that is there\n";
     }
     if !stored.is_empty() {
         text += "what to do: ingest the bundle again, or push the image again: only what is damaged or missing is written\n";
@@ -95,7 +95,7 @@ mod tests {
 damaged: sha256:aa: its content has digest `sha256:bb`
   breaks zenml/zenml:1
   and 2 more
-what to do: run it again with --remove-damaged; a blob that is there is not written again
+what to do: run it again with --remove-damaged; an ingest does not write a blob again that is there
 what to do: ingest the bundle again, or push the image again: only what is damaged or missing is written
 1 damaged: 3 blobs (2.00 KiB) and 1 manifest were read
 ";

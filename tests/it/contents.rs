@@ -4,13 +4,14 @@ use std::ffi::OsStr;
 use std::path::Path;
 use std::process::Output;
 
+use airdock_registry::oci::MediaType;
 use serde_json::Value;
 
 use testkit::bundle::example;
 use testkit::client::Client;
 use testkit::content::{digest, noise};
 use testkit::folder::in_memory;
-use testkit::manifest::{image, index};
+use testkit::manifest::{descriptor, image, index, manifest};
 use testkit::process::{Airdock, printed, run, said};
 use testkit::push::{push_blob, push_image, put_manifest};
 
@@ -395,4 +396,50 @@ fn d07_uploads_are_listed_and_removed() {
     assert!(printed(&ask(folder.path(), &["uploads"]), 0).contains("1 upload, 10 B"));
     assert!(printed(&ask(folder.path(), &["uploads", "--remove-all"]), 0).contains("removed 1 upload"));
     assert!(printed(&ask(folder.path(), &["uploads"]), 0).contains("0 uploads"));
+}
+
+/// What a client would refuse to run although each blob has its digest.
+#[test]
+fn verify_follows_indexes_to_their_manifests_and_configs_to_their_layers() {
+    let airdock = Airdock::start();
+    let client = airdock.client();
+    let push = |tag: &str, diff_ids: &[&str], layers: &[&str]| {
+        let ids: Vec<_> = diff_ids.iter().map(|layer| format!("\"{}\"", digest(layer))).collect();
+        let rootfs = format!("{{\"type\":\"layers\",\"diff_ids\":[{}]}}", ids.join(","));
+        let config = format!("{{\"architecture\":\"amd64\",\"os\":\"linux\",\"rootfs\":{rootfs}}}");
+        push_blob(&client, "a", config.as_bytes());
+        layers.iter().for_each(|layer| drop(push_blob(&client, "a", layer.as_bytes())));
+        let layers: Vec<_> = layers.iter().map(|layer| descriptor(MediaType::IMAGE_LAYER, layer, "")).collect();
+        let image = manifest(&descriptor(MediaType::IMAGE_CONFIG, &config, ""), &layers, "");
+        put_manifest(&client, "a", tag, &image).expect(201);
+        image
+    };
+    let verify = |code: i32| -> Value {
+        let arguments = ["verify", "--json", "--data"].map(OsStr::new).into_iter().chain([airdock.data().as_os_str()]);
+        printed(&run(airdock.directory(), arguments), code).parse().unwrap()
+    };
+    let good = push("good", &["one", "two"], &["one", "two"]);
+    put_manifest(&client, "a", "index", &index(&[&good])).expect(201);
+    assert_eq!(verify(0)["damaged"], serde_json::json!([]));
+
+    let few = push("few", &["one", "two"], &["one"]);
+    let swapped = push("swapped", &["one", "two"], &["two", "one"]);
+    let all = index(&[&good, &swapped]);
+    put_manifest(&client, "a", "all", &all).expect(201);
+    // The index of an older version, or a folder that lost a link.
+    let link = airdock.data().join("repositories/a/_manifests").join(digest(&good).replace(':', "/"));
+    std::fs::remove_file(link).unwrap();
+    let found = verify(65);
+    let damaged = found["damaged"].as_array().unwrap();
+    for (subject, problem, breaks) in [
+        (&few, "its number of layers is 1, and 2 by its config", vec!["a:few"]),
+        (&swapped, "its layer `", vec!["a:all", "a:swapped"]),
+        (&index(&[&good]), "none of the manifests it lists is there", vec!["a:index"]),
+    ] {
+        let of = damaged.iter().find(|of| of["subject"] == *digest(subject)).unwrap();
+        assert!(of["problem"].as_str().unwrap().starts_with(problem), "{of}");
+        assert_eq!(of["breaks"], serde_json::json!(breaks));
+    }
+    // And the tag that points at it.
+    assert_eq!(damaged.len(), 4, "{found}");
 }

@@ -207,3 +207,51 @@ fn d18_nothing_that_was_pushed_is_shown_as_a_page() {
         assert_eq!(answer.header("x-content-type-options"), Some("nosniff"), "{path}");
     }
 }
+
+#[test]
+fn an_index_keeps_the_manifests_it_lists_from_deletion() {
+    let airdock = Airdock::start();
+    let client = airdock.client();
+    let child = push_image(&client, "a", "child", &[b"layer"]);
+    let listed = format!("/v2/a/manifests/{}", digest(&child));
+    let index = list(&[descriptor(MANIFEST, &child, "")]);
+    let odd = list(&[descriptor("application/vnd.example+json", &child, "")]);
+    for (number, index) in [&index, &odd].into_iter().enumerate() {
+        put_manifest(&client, "a", "v1", index).expect(201);
+        let refused = client.delete(&listed).expect(405);
+        assert_eq!(refused.error_code(), "UNSUPPORTED");
+        assert!(refused.text().contains(&digest(index)), "{}", refused.text());
+        client.get(&listed).expect(200);
+        if number == 0 {
+            client.delete("/v2/a/manifests/child").expect(202);
+        }
+        client.delete(&format!("/v2/a/manifests/{}", digest(index))).expect(202);
+    }
+    // A client without the referrers API removes a referrer first, and then its entry below the fallback tag.
+    put_manifest(&client, "a", &digest("subject").replace(':', "-"), &index).expect(201);
+    client.delete(&listed).expect(202);
+    client.get(&listed).expect(404);
+}
+
+#[test]
+fn d25_a_corrupt_blob_that_is_pushed_again_is_mended() {
+    let airdock = Airdock::start();
+    let client = airdock.client();
+    let manifest = push_image(&client, "a", "v1", &[b"layer"]);
+    let (layer, image) = (digest("layer"), digest(&manifest));
+    for (path, content) in [(format!("/v2/a/blobs/{layer}"), "layer"), (format!("/v2/a/manifests/{image}"), &*manifest)]
+    {
+        // Its handle is open from now on.
+        assert_eq!(client.get(&path).expect(200).text(), content);
+        let file = airdock.data().join("blobs").join(digest(content).replace(':', "/"));
+        std::fs::write(&file, content.replace('a', "b")).unwrap();
+    }
+    push_image(&client, "a", "v1", &[b"layer"]);
+    assert_eq!(client.get(&format!("/v2/a/blobs/{layer}")).expect(200).text(), "layer");
+    assert_eq!(client.get(&format!("/v2/a/manifests/{image}")).expect(200).text(), manifest);
+    let data = airdock.data().to_owned();
+    for content in ["layer", &*manifest] {
+        let file = data.join("blobs").join(digest(content).replace(':', "/"));
+        assert_eq!(std::fs::read_to_string(file).unwrap(), content);
+    }
+}

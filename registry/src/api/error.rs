@@ -148,9 +148,10 @@ fn registry_status(error: &RegistryError) -> StatusCode {
         RegistryError::UploadBusy => StatusCode::RANGE_NOT_SATISFIABLE,
         RegistryError::PreconditionFailed { .. } => StatusCode::PRECONDITION_FAILED,
         // The conformance suite takes 400 and 409 as failures, and 405 as "not supported".
-        RegistryError::DeleteDisabled | RegistryError::BlobInUse { .. } | RegistryError::ReadOnly { .. } => {
-            StatusCode::METHOD_NOT_ALLOWED
-        }
+        RegistryError::DeleteDisabled
+        | RegistryError::BlobInUse { .. }
+        | RegistryError::ManifestInUse { .. }
+        | RegistryError::ReadOnly { .. } => StatusCode::METHOD_NOT_ALLOWED,
         // No client request leads to these.
         RegistryError::Conflicts(_) | RegistryError::Release(_) => StatusCode::CONFLICT,
         RegistryError::TooManyUploads(_) | RegistryError::TooManyUploadsOfClient { .. } => {

@@ -16,8 +16,8 @@ use super::write_behind::WriteBehind;
 use super::writer::{Adopted, Sealed, Writer};
 use crate::disk::threads::blocking;
 use crate::disk::{
-    Batch, Context, DiskError, Layout, absent_is_none, create_folder, damaged_is_none, look_at_file, open_file,
-    sync_folder,
+    Batch, Context, DiskError, Layout, absent_is_none, create_folder, damaged_is_none, hash_file, look_at_file,
+    open_file, sync_folder,
 };
 use crate::oci::{Algorithm, Digest};
 
@@ -92,16 +92,23 @@ impl Files {
         Writer::create(&self.layout, self.leases.clone(), algorithm, behind)
     }
 
+    /// Whether the blob's file can be read and has its digest. Reads all of it.
+    pub(crate) fn is_whole(&self, digest: &Digest) -> bool {
+        let path = self.layout.blob(digest);
+        let Ok(Some((file, _))) = open_file(&path) else { return false };
+        hash_file(&file, digest.algorithm(), &path).is_ok_and(|hasher| hasher.finish() == *digest)
+    }
+
     /// Gives a sealed blob its name; an equal one that is there stays. The content is synced, but the name is durable only
     /// after [`Files::sync`].
     pub(crate) fn adopt(&self, sealed: &mut Sealed) -> Result<Adopted, DiskError> {
         let there = self.size(&sealed.digest)?;
         // Two writers of one digest at once: both succeed, the bytes are the same.
-        if there == Some(sealed.size) {
+        if there == Some(sealed.size) && self.is_whole(&sealed.digest) {
             return Ok(Adopted::There);
         }
         sealed.place(&self.layout.blob(&sealed.digest))?;
-        // A truncated file is replaced by the verified copy.
+        // A damaged file is replaced by the verified copy.
         Ok(if there.is_some() { Adopted::Mended } else { Adopted::New })
     }
 
@@ -125,7 +132,7 @@ impl Files {
 
     fn put_in(&self, mut batch: Batch<'_>, blobs: &[(Digest, Bytes)]) -> Result<(), DiskError> {
         for (digest, content) in blobs {
-            if self.size(digest)? == Some(content.len() as u64) {
+            if self.size(digest)? == Some(content.len() as u64) && self.is_whole(digest) {
                 // The request that stored it may not have synced the folder yet.
                 batch.also_sync(&self.layout.blobs(digest.algorithm()));
             } else {

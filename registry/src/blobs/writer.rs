@@ -32,7 +32,7 @@ pub(crate) struct Writer {
 pub(crate) enum Adopted {
     /// It has the name.
     New,
-    /// It replaced one of another size: open handles read a damaged file.
+    /// It replaced a damaged one, which open handles read.
     Mended,
     /// An equal one already has the name.
     There,

@@ -40,6 +40,12 @@ impl ImageConfig {
         (!self.os.is_empty() && !self.architecture.is_empty()).then_some(platform)
     }
 
+    /// Whether it says which layers the image has.
+    #[must_use]
+    pub const fn states_layers(&self) -> bool {
+        self.rootfs.is_some()
+    }
+
     /// The digests of what the layers unpack to, lowest layer first.
     #[must_use]
     pub fn diff_ids(&self) -> &[Digest] {

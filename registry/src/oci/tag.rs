@@ -30,6 +30,16 @@ impl Tag {
         encoded.truncate(64);
         Self(format!("{}-{encoded}", subject.algorithm()).into())
     }
+
+    /// Whether it is such a tag.
+    #[must_use]
+    pub fn is_referrers_fallback(&self) -> bool {
+        self.0.split_once('-').is_some_and(|(algorithm, encoded)| {
+            algorithm.parse::<super::Algorithm>().is_ok()
+                && encoded.len() == 64
+                && encoded.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+        })
+    }
 }
 
 impl FromStr for Tag {
@@ -121,6 +131,10 @@ mod tests {
         let digest = super::super::Algorithm::Sha512.digest(b"x");
         let tag = Tag::referrers_fallback(&digest);
         assert_eq!(tag.as_str().len(), "sha512-".len() + 64);
+        assert!(tag.is_referrers_fallback());
+        for other in ["sha256-12", "v1", "sha256-x.sig"] {
+            assert!(!other.parse::<Tag>().unwrap().is_referrers_fallback(), "{other}");
+        }
     }
 
     proptest! {

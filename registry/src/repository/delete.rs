@@ -14,6 +14,7 @@ impl Repository {
     ///
     /// # Errors
     /// [`Error::DeleteDisabled`]; [`Error::ManifestUnknown`]; [`Error::ReadOnly`] when only a mounted medium has it;
+    /// [`Error::ManifestInUse`] while an index here lists it: without it no client could use that index.
     /// [`Error::PreconditionFailed`].
     ///
     /// # Durability
@@ -100,6 +101,13 @@ impl Repository {
         composed(async move || {
             precondition.check(&core.catalog, &name, &TagOrDigest::Digest(digest)).await?;
             let Some(found) = core.catalog.files.manifest(&name, &digest).await? else { return Ok(None) };
+            // An index may list it as something else than a manifest.
+            if let Some(index) = core.catalog.files.parent(&name, &digest).await? {
+                return Err(Error::ManifestInUse { digest, index });
+            }
+            if let Some(index) = core.catalog.files.user(&name, &digest).await? {
+                return Err(Error::ManifestInUse { digest, index });
+            }
             let unlinked_manifests = vec![(digest, Arc::new(ServedManifest::parse(found)?))];
             let unlinked_tags = core.catalog.files.tags_of(&name, &digest).await?;
             let tags = unlinked_tags.clone();

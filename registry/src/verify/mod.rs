@@ -1,4 +1,7 @@
-//! Reads everything again: does each blob have its digest, and is everything there that each manifest names?
+//! Reads everything again: does each blob have its digest, is everything there that each manifest names, and would a client
+//! take it? An index is followed to the manifests it lists, which have the size and type it gives and of which one is there
+//! at least; an image's layers are as many as its config names, and plain ones have its DiffIDs. Compressed layers are not
+//! unpacked.
 //!
 //! Covers the data folder and mounted media. It takes a lock only to move a damaged file aside, so a server keeps serving.
 //! Memory is bounded by the number of findings, not of blobs, and the page cache is asked not to keep what is read.

@@ -6,9 +6,13 @@ use super::Pass;
 use super::findings::{Subject, stored};
 use crate::blobs::Place;
 use crate::catalog::{Linked, TagLink};
+use crate::content::check_child;
 use crate::disk::DiskError;
 use crate::error::Error;
-use crate::oci::{Digest, Manifest, Reference, RepositoryName, Tag};
+use crate::oci::{Descriptor, Digest, ImageConfig, Manifest, MediaType, Reference, RepositoryName, Tag};
+
+/// Largest config that is read for its layers, in bytes.
+const MAX_CONFIG: usize = 4 * 1024 * 1024;
 
 /// The manifests that cannot be pulled from a repository, with the findings that are the reason.
 type Broken = BTreeMap<Digest, Vec<Subject>>;
@@ -52,6 +56,11 @@ impl Pass<'_> {
                     because.extend(self.lost(repository, &blob.digest, is_stored));
                 }
             }
+            if let Some(problem) = self.misfit(repository, &manifest).await? {
+                let subject = stored(&digest);
+                self.findings.of(subject.clone(), problem);
+                because.push(subject);
+            }
             if manifest.children().next().is_some() {
                 indexes.push(digest);
             }
@@ -75,6 +84,34 @@ impl Pass<'_> {
         }
         self.tags(repository, &linked.tags, broken, &|digest| wanted(digest) && !linked_here.contains(digest));
         Ok(())
+    }
+
+    /// Why clients refuse the manifest although everything it names has its digest.
+    async fn misfit(&self, repository: &RepositoryName, manifest: &Manifest) -> Result<Option<String>, Error> {
+        let core = self.core;
+        let (mut listed, mut here) = (0_usize, 0_usize);
+        for (child, _) in manifest.children() {
+            listed += 1;
+            // A damaged one is a finding of its own.
+            let Ok(Some(found)) = core.catalog.parsed(repository, &child.digest).await else {
+                here += usize::from(core.catalog.names_manifest(repository, &child.digest).await.unwrap_or(true));
+                continue;
+            };
+            here += 1;
+            if let Err(problem) = check_child(child, &found) {
+                return Ok(Some(problem.to_string()));
+            }
+        }
+        if listed > 0 && here == 0 {
+            return Ok(Some("none of the manifests it lists is there".to_owned()));
+        }
+        let Some(config) = manifest.config().filter(|config| ImageConfig::is(&config.media_type)) else {
+            return Ok(None);
+        };
+        // One that is damaged or gone is a finding of its own.
+        let Ok(Some(bytes)) = core.blobs.read(&config.digest, MAX_CONFIG).await else { return Ok(None) };
+        let layers: Vec<_> = manifest.blobs().skip(1).collect();
+        Ok(layers_misfit(&bytes, &layers))
     }
 
     /// Adds the tags of broken manifests to the findings. A broken manifest without a tag is named by its digest.
@@ -161,4 +198,28 @@ impl Pass<'_> {
         let problem = format!("{reason}; push or ingest again what it names");
         self.findings.of(stored(&format!("link {}", path.display())), problem);
     }
+}
+
+/// Why a client could not unpack these layers for this config. Their number is compared, and the digest of a plain layer,
+/// which is its DiffID; compressed ones are not unpacked here.
+fn layers_misfit(config: &[u8], layers: &[&Descriptor]) -> Option<String> {
+    let config = match ImageConfig::parse(config) {
+        Ok(config) => config,
+        Err(_) => return Some("its config is not that of an image".to_owned()),
+    };
+    if !config.states_layers() {
+        return None;
+    }
+    let diff_ids = config.diff_ids();
+    if layers.len() != diff_ids.len() {
+        return Some(format!("its number of layers is {}, and {} by its config", layers.len(), diff_ids.len()));
+    }
+    let is_plain = |layer: &Descriptor| {
+        matches!(layer.media_type.as_str(), MediaType::IMAGE_LAYER | "application/vnd.docker.image.rootfs.diff.tar")
+    };
+    let differs = |(layer, diff_id): &(&&Descriptor, &Digest)| {
+        is_plain(layer) && layer.digest != **diff_id && layer.digest.algorithm() == diff_id.algorithm()
+    };
+    let (layer, diff_id) = layers.iter().zip(diff_ids).find(differs)?;
+    Some(format!("its layer `{}` stands where its config has `{diff_id}`", layer.digest))
 }

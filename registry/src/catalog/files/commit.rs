@@ -71,7 +71,7 @@ impl Folder {
         manifest: &Manifest,
     ) -> Result<(), DiskError> {
         let link = link_of(manifest, false);
-        let whole = self.blobs.size(digest)? == Some(link.size);
+        let whole = self.blobs.size(digest)? == Some(link.size) && self.blobs.is_whole(digest);
         if whole && self.links.manifest(repository, digest)?.as_ref() == Some(&link) {
             return Ok(());
         }

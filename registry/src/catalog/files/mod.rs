@@ -161,6 +161,24 @@ impl Files {
         self.ask(move |folder, index| folder.untagged(&repository, index)).await
     }
 
+    /// An index of the repository that lists the manifest. The lists of referrers that clients without the API keep under
+    /// the fallback tag do not count: such a client removes a referrer first, and then its entry.
+    pub(crate) async fn parent(&self, repository: &RepositoryName, child: &Digest) -> Result<Option<Digest>, Error> {
+        let (repository, child) = (repository.clone(), *child);
+        self.ask(move |_, index| {
+            let mut parent = index.parent(&repository, &child, None)?;
+            while let Some(found) = parent {
+                let tags = index.tags_of(&repository, &found)?;
+                if tags.is_empty() || !tags.iter().all(Tag::is_referrers_fallback) {
+                    break;
+                }
+                parent = index.parent(&repository, &child, Some(&found))?;
+            }
+            Ok(parent)
+        })
+        .await
+    }
+
     /// Every repository that has links, in no order; read from the links, not from the index.
     pub(crate) async fn linked_repositories(&self) -> Result<Vec<RepositoryName>, Error> {
         self.ask_links(|folder| folder.links.repositories()).await

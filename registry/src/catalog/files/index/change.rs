@@ -70,6 +70,9 @@ impl<'a> Change<'a> {
             let size = blob.size.to_be_bytes();
             self.set(&keys::with_pair(Table::Use, name, &blob.digest, digest), is_linked.then_some(&size))?;
         }
+        for (child, _) in manifest.children() {
+            self.set(&keys::with_pair(Table::Child, name, &child.digest, digest), is_linked.then_some(&[]))?;
+        }
         if let Some(subject) = manifest.subject() {
             let referrer = if is_linked { Referrer::of(*digest, manifest).to_store() } else { Vec::new() };
             let key = keys::with_pair(Table::Referrer, name, &subject.digest, digest);
@@ -107,7 +110,7 @@ impl Index {
         self.retain(Table::Blob, name, |_, rest| is_there(keys::digest_at(rest).map(Row::Blob)))?;
         self.retain(Table::Manifest, name, |_, rest| is_there(keys::digest_at(rest).map(Row::Manifest)))?;
         self.retain(Table::Tag, name, |_, rest| is_there(keys::tag_at(rest).map(Row::Tag)))?;
-        for table in [Table::Use, Table::Referrer] {
+        for table in [Table::Use, Table::Child, Table::Referrer] {
             self.retain(table, name, |rows, rest| {
                 let manifest = keys::second_digest_at(rest);
                 let is_there = |manifest| has(rows, &keys::with_digest(Table::Manifest, name, &manifest));

@@ -9,6 +9,8 @@ use crate::oci::{Algorithm, Digest, RepositoryName, Tag};
 pub(crate) enum Table {
     /// A blob was pushed to or mounted in the repository.
     Blob = b'b',
+    /// A manifest and an index that lists it.
+    Child = b'c',
     /// A manifest is in the repository.
     Manifest = b'm',
     /// A subject and a manifest about it.

@@ -172,6 +172,23 @@ impl Index {
         Ok(first(&self.rows()?, &keys::with_digest(Table::Use, name, blob), |rest, _| keys::digest_at(rest))?.flatten())
     }
 
+    /// An index of the repository that lists the manifest: the next after `after` in the order of their digests.
+    pub(crate) fn parent(
+        &self,
+        name: &RepositoryName,
+        child: &Digest,
+        after: Option<&Digest>,
+    ) -> Result<Option<Digest>, IndexError> {
+        // Behind `after`, and before what follows it.
+        let after = after.map(|after| [&keys::digest_bytes(after)[..], &[0]].concat()).unwrap_or_default();
+        let mut found = None;
+        scan(&self.rows()?, &keys::with_digest(Table::Child, name, child), &after, |rest, _| {
+            found = keys::digest_at(rest);
+            ControlFlow::Break(())
+        })?;
+        Ok(found)
+    }
+
     /// A repository in which the blob is visible. Asks every repository in turn: for mounts that name no source.
     pub(crate) fn find_blob(&self, digest: &Digest) -> Result<Option<RepositoryName>, IndexError> {
         let rows = self.rows()?;
