@@ -13,6 +13,7 @@ mod view;
 
 use std::process::ExitCode;
 
+use anyhow::Context as _;
 use clap::Parser as _;
 
 use cli::{Cli, Command, ConfigCommand};
@@ -28,7 +29,7 @@ fn main() -> ExitCode {
 
 fn run(command: Command) -> anyhow::Result<Exit> {
     let config = airdock_config::load(command.overrides(), std::env::vars_os())?;
-    telemetry::init(config.log, matches!(command, Command::Serve(_)));
+    let _log = telemetry::init(config.log, matches!(command, Command::Serve(_))).context("cannot start to log")?;
     if rustls::crypto::aws_lc_rs::default_provider().install_default().is_err() {
         unreachable!("nothing before this line installs a provider");
     }

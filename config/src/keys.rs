@@ -51,6 +51,8 @@ impl Config {
         let Self { registry, server, admin_listen, ingest, publish, bundles, mount, log, .. } = self;
         listen(pass, &mut server.listen);
         replace(&mut server.listen, flags.listen);
+        pass.parsed("server.external_url", &mut server.external_url, String::clone, external_url);
+        origins(pass, &mut server.cors_origins);
         tls(pass, &mut server.tls, flags.tls_certificate, flags.tls_key);
         let limits = &mut server.limits;
         pass.number("server.limits.connections", &mut limits.connections, 1..=1_000_000);
@@ -151,6 +153,31 @@ fn listen(pass: &mut Pass<'_>, addresses: &mut Vec<SocketAddr>) {
                 format!("`{text}` is not an address to listen on"),
                 "write an IP address and a port, such as `127.0.0.1:5000`, `0.0.0.0:5000` or `[::]:5000`",
             ),
+        }
+    }
+}
+
+/// Where clients reach the server through a proxy. Its path ends up in headers, so only plain characters are taken.
+fn external_url(text: &str) -> Result<String, Wrong> {
+    let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+    let is_plain = |rest: &str| rest.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-_~:/[]".contains(&byte));
+    if text.is_empty() || rest.is_some_and(|rest| is_plain(rest) && !rest.is_empty() && !rest.starts_with('/')) {
+        return Ok(text.to_owned());
+    }
+    let cure = "write the URL that clients use, such as `https://example.org/registry`, or nothing without a proxy";
+    Err((format!("`{text}` is not a URL of a server"), cure.to_owned()))
+}
+
+/// Origins as browsers send them: a scheme, a host and perhaps a port, without a path.
+fn origins(pass: &mut Pass<'_>, origins: &mut Vec<String>) {
+    const KEY: &str = "server.cors_origins";
+    pass.list(KEY, origins);
+    for origin in origins {
+        let host = origin.split_once("://").map(|(_, host)| host);
+        if *origin != "*" && host.is_none_or(|host| host.is_empty() || host.contains('/')) {
+            let cure =
+                "write a scheme and a host, such as `https://console.example.org`, without a `/` at the end; or `*`";
+            pass.wrong(KEY, format!("`{origin}` is not an origin"), cure);
         }
     }
 }

@@ -65,7 +65,7 @@ impl App {
             admin.push(listener.with_context(|| format!("cannot listen for administration on `{address}`"))?);
         }
         let ingester = Ingester::new(registry.clone(), config);
-        Ok(Self { registry, server, admin, ingester, api: config.server.limits.api(), mounted })
+        Ok(Self { registry, server, admin, ingester, api: config.server.api(), mounted })
     }
 
     /// Serves until `stop`, and stops its parts in order.

@@ -6,6 +6,7 @@ use airdock_config::Config;
 use airdock_registry::Registry;
 use airdock_sync::ingest::{Input, Settings};
 use anyhow::Context as _;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -20,11 +21,28 @@ use crate::view::progress::Progress;
 use crate::view::{report, text};
 
 pub(crate) fn run(config: Config) -> anyhow::Result<Exit> {
+    raise_descriptors();
     let runtime = runtime()?;
     let outcome = runtime.block_on(serve(config));
     // The registry is closed; a thread that is still reading a bundle is not waited for.
     runtime.shutdown_background();
     outcome
+}
+
+/// Allows the process as many open files as the system lets it: the usual limit is for programs that cannot have more.
+fn raise_descriptors() {
+    let limit = getrlimit(Resource::Nofile);
+    let most = Rlimit { current: limit.maximum, maximum: limit.maximum };
+    if limit.current != limit.maximum
+        && let Err(error) = setrlimit(Resource::Nofile, most)
+    {
+        tracing::warn!(%error, limit = limit.current, "cannot raise the limit of open files");
+    }
+}
+
+/// Prints where standard output may not be read: that must not hold a thread that serves.
+async fn print(text: String) {
+    let _ = tokio::task::spawn_blocking(move || text::text(text)).await;
 }
 
 async fn serve(config: Config) -> anyhow::Result<Exit> {
@@ -129,7 +147,7 @@ impl Greeter {
         match Contents::of(&self.registry).await {
             Ok(contents) => {
                 let commands = self.address.as_ref().map(|address| contents.commands(address)).unwrap_or_default();
-                text::text(format_args!("{}{commands}", contents.describe()));
+                print(format!("{}{commands}", contents.describe())).await;
             }
             Err(error) => tracing::warn!(error = &error as &dyn std::error::Error, "cannot list what there is"),
         }
@@ -140,7 +158,7 @@ impl Greeter {
         let progress = Progress::log();
         let settings = Settings { by: Peer::own().name(), ..self.ingester.config.ingest.clone() };
         match self.ingester.run(inputs, settings, move |event| progress.show(&event)).await {
-            Ok(report) => text::text(report::render(&report)),
+            Ok(report) => print(report::render(&report).to_string()).await,
             // The server goes on with what it has: a disc that was removed must not stop a cluster's pulls.
             Err(error) => tracing::error!(error = &error as &dyn std::error::Error, "the bundle did not go in"),
         }

@@ -14,6 +14,7 @@
 //! | the changes a program makes to files, and its end at one of them | [`changes`] |
 //! | a registry in the test's own process | [`registry`] |
 //! | an ingest or a mount in the test's own process | [`ingest`] |
+//! | a network share that can stop answering | [`share`] |
 //! | a key, and what it signs | [`signer`] |
 //! | what is in a folder, and a folder in memory | [`folder`] |
 //!
@@ -35,5 +36,6 @@ pub mod process;
 pub mod pull;
 pub mod push;
 pub mod registry;
+pub mod share;
 pub mod signer;
 pub mod tarball;

@@ -23,6 +23,7 @@ mod push;
 mod referrers;
 mod releases;
 mod signed;
+mod slow_clients;
 mod syncs;
 mod tags;
 mod tls;

@@ -25,7 +25,7 @@ pub(super) async fn pull(
     if blob.unverified().is_some() {
         // Only the whole blob can be checked against its digest. `Range` may be ignored (RFC 9110, 14.2), and this
         // response does not send `Accept-Ranges`.
-        let mut response = send(StatusCode::OK, Body::checked(blob));
+        let mut response = send(StatusCode::OK, Body::checked(blob, arrival));
         identify(&mut response, digest);
         return Ok(response);
     }
@@ -40,7 +40,7 @@ pub(super) async fn pull(
                 response
             }
             _ => {
-                let (body, boundary) = multipart(blob, &parts, arrival.windows.clone());
+                let (body, boundary) = multipart(blob, &parts, arrival);
                 let mut response = send(StatusCode::PARTIAL_CONTENT, body);
                 insert(&mut response, header::CONTENT_TYPE, format!("multipart/byteranges; boundary={boundary}"));
                 response

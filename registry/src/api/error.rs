@@ -10,11 +10,15 @@ use super::RequestId;
 use super::body::Body;
 use super::endpoint::InvalidRequest;
 use super::headers;
+use super::receiving::GaveWay;
 use super::request_body::BodyError;
 use crate::oci::{
     ContentRange, Digest, ErrorCode, InvalidContentRange, InvalidManifest, InvalidMediaType, RepositoryName, UploadId,
 };
 use crate::{Error as RegistryError, MediumError};
+
+/// How many missing blobs a response lists: a manifest may name thousands, and a client may leave all of them unread.
+const LISTED: usize = 100;
 
 /// Why a request failed.
 #[derive(Debug, thiserror::Error)]
@@ -41,6 +45,16 @@ pub(super) enum Error {
     NotMatched(Digest),
     #[error("the work on the request panicked; this is a defect, which standard error has the place of")]
     Panicked,
+    #[error("many manifests are being pushed at once, and this one came slowest; push it again in a moment")]
+    GaveWay,
+    #[error("the answers that other clients do not read take all memory for answers; try again in a moment")]
+    Unread,
+}
+
+impl From<GaveWay> for Error {
+    fn from(_: GaveWay) -> Self {
+        Self::GaveWay
+    }
 }
 
 impl Error {
@@ -50,6 +64,8 @@ impl Error {
             let mut response = match &self {
                 // Only an operator with the medium can fix this, so the response names the file on it.
                 Self::Registry(RegistryError::Medium(problem)) => body(status, code, &problem.to_string(), None),
+                // Nothing is wrong here.
+                Self::GaveWay | Self::Unread => body(status, code, &self.to_string(), None),
                 _ => failure(status, code, request),
             };
             if status == StatusCode::SERVICE_UNAVAILABLE {
@@ -117,12 +133,15 @@ impl Error {
             Self::RangeNotSatisfiable { .. } => (StatusCode::RANGE_NOT_SATISFIABLE, ErrorCode::Unsupported),
             Self::NotMatched(_) => (StatusCode::PRECONDITION_FAILED, ErrorCode::Denied),
             Self::Panicked => (StatusCode::INTERNAL_SERVER_ERROR, ErrorCode::Unknown),
+            Self::GaveWay | Self::Unread => (StatusCode::SERVICE_UNAVAILABLE, ErrorCode::Unavailable),
         }
     }
 
     fn detail(&self) -> Option<Value> {
         match self {
-            Self::Registry(RegistryError::ManifestBlobUnknown { missing, .. }) => Some(json!({ "missing": missing })),
+            Self::Registry(RegistryError::ManifestBlobUnknown { missing, .. }) => {
+                Some(json!({ "missing": missing.iter().take(LISTED).collect::<Vec<_>>() }))
+            }
             Self::Registry(RegistryError::DigestMismatch { expected, found }) => {
                 Some(json!({ "expected": expected, "found": found }))
             }
@@ -169,6 +188,7 @@ fn registry_status(error: &RegistryError) -> StatusCode {
 /// The response to a failure on the server's side, without its cause.
 pub(crate) fn failure(status: StatusCode, code: ErrorCode, request: Option<RequestId>) -> Response<Body> {
     let message = match status {
+        StatusCode::BAD_REQUEST => "the request is not valid HTTP: it must have exactly one `Host`",
         StatusCode::SERVICE_UNAVAILABLE => "the registry is starting or stopping; try again in a moment",
         StatusCode::INSUFFICIENT_STORAGE => {
             "the registry's disk is full; once there is room again, send it again, or continue the upload where `Range` says it ends"

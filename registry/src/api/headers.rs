@@ -94,6 +94,18 @@ pub(super) fn upload_progress(response: &mut Response<Body>, repository: &Reposi
     insert(response, header::RANGE, format!("0-{}", size.saturating_sub(1)));
 }
 
+/// Puts the path that a proxy removes before the paths that the client is to ask for.
+pub(super) fn prefix(response: &mut Response<Body>, prefix: &str) {
+    for name in [header::LOCATION, header::LINK] {
+        let Some(value) = response.headers().get(&name).and_then(|value| value.to_str().ok()) else { continue };
+        let prefixed = match value.strip_prefix('<') {
+            Some(link) => format!("<{prefix}{link}"),
+            None => format!("{prefix}{value}"),
+        };
+        insert(response, name, prefixed);
+    }
+}
+
 /// Whether `Range` applies to this content. `If-Range` with another tag, a weak tag or a date asks for the whole.
 pub(super) fn ranges_apply(headers: &HeaderMap, digest: &Digest) -> bool {
     headers.get(header::IF_RANGE).is_none_or(|value| value.to_str().is_ok_and(|tag| tag == format!("\"{digest}\"")))

@@ -10,14 +10,15 @@ use super::error::Error;
 use super::headers::{
     self, AIRDOCK_PROVENANCE, DOCKER_CONTENT_DIGEST, OCI_SUBJECT, OCI_TAG, content, empty, identify, insert,
 };
+use super::receiving::Receipt;
 use super::request_body::RequestBody;
 use super::{Arrival, Shared, log};
 use crate::names::RequestedName;
 use crate::oci::{InvalidManifest, MAX_MANIFEST_SIZE, Manifest, Tag, TagOrDigest};
 use crate::{Provenance, PutReference, Registry, Repository};
 
-/// The share of the manifest memory that the largest manifest takes, in KiB.
-pub(super) const LARGEST_KIB: u32 = (MAX_MANIFEST_SIZE / 1024) as u32;
+/// How much memory a manifest takes at first, in bytes. Most need no more.
+const FIRST: usize = 16 * 1024;
 
 /// From this size in bytes on, a manifest is parsed on a blocking thread: parsing would hold a runtime thread too long.
 const PARSE_ELSEWHERE: usize = 128 * 1024;
@@ -57,10 +58,12 @@ pub(super) async fn push(
     if body.length.is_some_and(|length| length > MAX_MANIFEST_SIZE as u64) {
         return Err(InvalidManifest::TooLarge.into());
     }
-    // Reserved in one step before the first byte is read, so that concurrent pushes cannot deadlock.
-    let size = body.length.map_or(LARGEST_KIB, |length| (length / 1024 + 1) as u32).min(LARGEST_KIB);
-    let _held = shared.manifest_memory.acquire_many(size).await.expect("the semaphore is never closed");
-    let bytes = receive(body).await?;
+    // Held until the push is done.
+    let receipt = shared.receiving.begin();
+    let bytes = tokio::select! {
+        received = receive(body, &receipt) => received?,
+        gave_way = receipt.has_to_give_way() => return Err(gave_way.into()),
+    };
     let manifest = if bytes.len() < PARSE_ELSEWHERE {
         Manifest::parse(bytes, media_type)
     } else {
@@ -91,14 +94,23 @@ pub(super) async fn delete(
     Ok(empty(StatusCode::ACCEPTED))
 }
 
-/// The whole body, with its size checked as it arrives: a chunked body does not announce its length.
-async fn receive(body: &mut RequestBody) -> Result<Bytes, Error> {
+/// The whole body, with its size checked and its memory taken as it arrives: a client may announce what it never sends, and
+/// a chunked body announces nothing.
+async fn receive(body: &mut RequestBody, receipt: &Receipt<'_>) -> Result<Bytes, Error> {
     let mut whole = BytesMut::new();
     while let Some(bytes) = body.next().await? {
-        if whole.len() + bytes.len() > MAX_MANIFEST_SIZE {
+        let length = whole.len() + bytes.len();
+        if length > MAX_MANIFEST_SIZE {
             return Err(InvalidManifest::TooLarge.into());
         }
+        if length > whole.capacity() {
+            let capacity = length.max(2 * whole.capacity()).clamp(FIRST, MAX_MANIFEST_SIZE);
+            receipt.take(capacity - whole.capacity()).await?;
+            whole.reserve(capacity - whole.len());
+        }
         whole.extend_from_slice(&bytes);
+        receipt.received(bytes.len());
     }
+    receipt.complete();
     Ok(whole.freeze())
 }

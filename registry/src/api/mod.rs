@@ -9,12 +9,14 @@ mod blobs;
 pub mod body;
 mod charts;
 mod conditions;
+mod cors;
 mod endpoint;
 mod error;
 mod headers;
 mod lists;
 mod log;
 mod manifests;
+mod receiving;
 mod request_body;
 mod uploads;
 
@@ -29,7 +31,6 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderValue, Method, Request, Response, Version, header};
-use tokio::sync::Semaphore;
 
 pub use body::Body;
 pub use endpoint::{Access, Action, Endpoint, InvalidRequest, MountSource, Page};
@@ -37,8 +38,10 @@ pub(crate) use error::failure;
 
 use crate::Registry;
 use crate::names::RequestedName;
-use body::FileWindows;
+use crate::oci::MAX_MANIFEST_SIZE;
+use body::{FileWindows, Share};
 use error::Error;
+use receiving::Receiving;
 use request_body::RequestBody;
 
 /// What the server knows of a request's connection, passed as a request extension. Every field is optional.
@@ -50,6 +53,8 @@ pub struct Arrival {
     pub windows: Option<Arc<FileWindows>>,
     /// The client's address: for the log, and for what one client may hold.
     pub client: Option<IpAddr>,
+    /// What answers of the connection that are not read may take of the memory; nothing is counted without it.
+    pub share: Option<Arc<Share>>,
 }
 
 /// Identifies one request in logs: `<connection>-<request>`.
@@ -77,14 +82,25 @@ pub struct Settings {
     pub stall: Duration,
     /// The slowest a request body may arrive, in bytes per second, averaged over `stall`. A slower request gets 408.
     pub minimum_rate: u64,
-    /// The most memory used for manifests being pushed, over all requests, in bytes. Further pushes wait. Never less
-    /// than one manifest of the largest size.
+    /// The most memory used for manifests being pushed, over all requests, in bytes. When it is short, the slowest push
+    /// gives way. Never less than one manifest of the largest size.
     pub manifest_memory: usize,
+    /// The origins whose scripts may read answers and delete, as browsers write them; `*` is every one.
+    pub cors_origins: Vec<String>,
+    /// The path that a proxy removes from requests, without a `/` at its end: it is put before the paths in `Location` and
+    /// `Link`.
+    pub prefix: String,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { stall: Duration::from_secs(60), minimum_rate: 1024, manifest_memory: 64 * 1024 * 1024 }
+        Self {
+            stall: Duration::from_secs(300),
+            minimum_rate: 1024,
+            manifest_memory: 64 * 1024 * 1024,
+            cors_origins: Vec::new(),
+            prefix: String::new(),
+        }
     }
 }
 
@@ -96,17 +112,15 @@ pub struct Api(Arc<Shared>);
 struct Shared {
     registry: Registry,
     settings: Settings,
-    // In KiB, so that any limit fits the semaphore's counter.
-    manifest_memory: Semaphore,
+    receiving: Receiving,
 }
 
 impl Api {
     /// The API of `registry`.
     #[must_use]
     pub fn new(registry: Registry, settings: Settings) -> Self {
-        let manifest_memory =
-            Semaphore::new(settings.manifest_memory.div_ceil(1024).max(manifests::LARGEST_KIB as usize));
-        Self(Arc::new(Shared { registry, settings, manifest_memory }))
+        let receiving = Receiving::new(settings.manifest_memory.max(MAX_MANIFEST_SIZE));
+        Self(Arc::new(Shared { registry, settings, receiving }))
     }
 }
 
@@ -135,15 +149,32 @@ where
     let (mut parts, body) = request.into_parts();
     let arrival = parts.extensions.remove::<Arrival>().unwrap_or_default();
     let mut body = RequestBody::new(body, &parts.headers, &shared.settings);
+    if parts.method == Method::HEAD {
+        // RFC 9110, 14.2: only a GET can have a range.
+        parts.headers.remove(header::RANGE);
+    }
+    let origin = cors::origin(&shared.settings.cors_origins, &parts.headers);
     let mut namespace = None;
     let mut response = match Endpoint::parse(&parts.method, &parts.uri, shared.registry.names()) {
         Ok(endpoint) => {
             namespace = endpoint.name().and_then(|name| name.ns.clone());
             // Authorisation belongs here, on `endpoint.access()`: no handler has run yet.
             let answered = handle(shared, &endpoint, &parts, &arrival, &mut body).await;
+            let answered = match (&arrival.share, answered) {
+                (Some(share), Ok(response)) if counts(&response, &parts) => {
+                    Box::pin(counted(share, response, async || {
+                        handle(shared, &endpoint, &parts, &arrival, &mut body).await
+                    }))
+                    .await
+                }
+                (_, answered) => answered,
+            };
             answered.unwrap_or_else(|error| refuse(error, &parts, Some(&endpoint), &arrival))
         }
-        Err(refused) => refuse(Error::Request(refused), &parts, None, &arrival),
+        Err(refused) => {
+            let preflight = origin.as_ref().and_then(|_| cors::preflight(&parts));
+            preflight.unwrap_or_else(|| refuse(Error::Request(refused), &parts, None, &arrival))
+        }
     };
     if !body.settle().await && parts.version < Version::HTTP_2 {
         // HTTP/1.1 would read the rest of the body as the next request.
@@ -156,6 +187,12 @@ where
     if let Some(namespace) = namespace.filter(|_| !response.status().is_client_error()) {
         headers::insert(&mut response, headers::OCI_NAMESPACE, namespace.to_string());
     }
+    if let Some(origin) = origin {
+        cors::allow(&mut response, origin);
+    }
+    if !shared.settings.prefix.is_empty() {
+        headers::prefix(&mut response, &shared.settings.prefix);
+    }
     if parts.method == Method::HEAD {
         *response.body_mut() = Body::empty();
     }
@@ -165,6 +202,30 @@ where
 fn refuse(error: Error, parts: &Parts, endpoint: Option<&Endpoint>, arrival: &Arrival) -> Response<Body> {
     log::refused(&error, error.meaning(), parts, endpoint, arrival);
     error.into_response(arrival.request)
+}
+
+/// Whether what an answer holds in memory counts until the client has taken it.
+fn counts(response: &Response<Body>, parts: &Parts) -> bool {
+    parts.method == Method::GET && Share::counts(response.body().in_memory(), parts.version >= Version::HTTP_2)
+}
+
+/// The answer once there is memory for it. It holds none while it waits: it is made `again` after that.
+async fn counted(
+    share: &Arc<Share>,
+    response: Response<Body>,
+    again: impl AsyncFnOnce() -> Result<Response<Body>, Error>,
+) -> Result<Response<Body>, Error> {
+    let size = response.body().in_memory();
+    let (response, held) = match share.try_hold(size) {
+        Some(held) => (response, held),
+        None => {
+            drop(response);
+            let held = tokio::time::timeout(body::budget::PATIENCE, share.clone().hold(size)).await;
+            let held = held.map_err(|_| Error::Unread)?;
+            (again().await?, held)
+        }
+    };
+    Ok(response.map(|body| body.counted(held)))
 }
 
 /// One handler per endpoint. All but the pulls are boxed: otherwise every pull would allocate and move the larger state

@@ -35,8 +35,8 @@ pub(super) struct RequestBody {
 #[derive(Debug, thiserror::Error)]
 pub(super) enum BodyError {
     #[error(
-        "the request's body came to a halt after {received} bytes (less than {minimum_rate} bytes per second for \
-         {stall:?}); send the rest again from where the server has it"
+        "the request's body came to a halt after {received} bytes: less than {minimum_rate} bytes per second \
+         (`server.limits.minimum_rate`) for {stall:?} (`server.limits.stall`); send the rest again from where the server has it"
     )]
     Stalled { received: u64, minimum_rate: u64, stall: Duration },
     #[error("the request's body broke off after {received} bytes")]

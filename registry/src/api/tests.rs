@@ -33,6 +33,12 @@ impl World {
         Self { api: Api::new(registry, Settings::default()), _folder: folder }
     }
 
+    /// The same registry behind other settings.
+    fn serving(mut self, settings: Settings) -> Self {
+        self.api = Api::new(self.api.0.registry.clone(), settings);
+        self
+    }
+
     async fn ask(&self, method: &str, uri: &str, headers: &[(&str, &str)], body: impl Into<Bytes>) -> Answer {
         let mut request = Request::builder().method(method).uri(uri);
         for (name, value) in headers {
@@ -701,4 +707,63 @@ async fn a_pull_is_a_small_future() {
     // This future is allocated and moved for every request; a push allocates its own state.
     let size = size_of_val(&answer(&world.api.0, request));
     assert!(size < 2560, "{size} bytes");
+}
+
+#[tokio::test]
+async fn d26_a_head_has_no_range() {
+    let world = World::new().await;
+    let digest = world.blob("a", b"0123456789").await;
+    let head = world.ask("HEAD", &format!("/v2/a/blobs/{digest}"), &[("range", "bytes=0-0")], "").await;
+    assert_eq!((head.status, head.header("content-length"), head.header("content-range")), (200, "10", ""));
+}
+
+#[tokio::test]
+async fn c10_origins_in_the_settings_may_read_and_delete_and_by_default_there_are_none() {
+    let preflight = [("origin", "http://ui.test"), ("access-control-request-method", "DELETE")];
+    let world = World::new().await;
+    assert_eq!(world.ask("OPTIONS", "/v2/_catalog", &preflight, "").await.status, 405);
+    let plain = world.ask("GET", "/v2/_catalog", &[("origin", "http://ui.test")], "").await;
+    assert_eq!((plain.status, plain.header("access-control-allow-origin"), plain.header("vary")), (200, "", ""));
+
+    let world = world.serving(Settings { cors_origins: vec!["http://ui.test".into()], ..Settings::default() });
+    let allowed = world.ask("OPTIONS", "/v2/a/manifests/v1", &preflight, "").await;
+    assert_eq!((allowed.status, allowed.header("access-control-allow-origin")), (204, "http://ui.test"));
+    assert!(allowed.header("access-control-allow-methods").contains("DELETE"));
+    assert!(allowed.header("access-control-allow-headers").contains("accept"));
+    let read = world.ask("GET", "/v2/absent/manifests/v1", &[("origin", "http://ui.test")], "").await;
+    assert_eq!((read.status, read.header("access-control-allow-origin")), (404, "http://ui.test"), "errors, too");
+    assert!(read.header("access-control-expose-headers").contains("docker-content-digest"));
+    assert_eq!(read.header("vary"), "origin");
+    for other in ["http://ui.test.evil", "null", "https://ui.test"] {
+        let answer = world.ask("GET", "/v2/_catalog", &[("origin", other)], "").await;
+        assert_eq!((answer.status, answer.header("access-control-allow-origin")), (200, ""), "{other}");
+    }
+    let world = world.serving(Settings { cors_origins: vec!["*".into()], ..Settings::default() });
+    let any = world.ask("GET", "/v2/_catalog", &[("origin", "http://x.test")], "").await;
+    assert_eq!(any.header("access-control-allow-origin"), "http://x.test");
+}
+
+#[tokio::test]
+async fn c15_behind_a_proxy_below_a_path_locations_and_links_have_the_path() {
+    let settings =
+        crate::server::Settings { external_url: "https://x.test/sub/registry/".into(), ..Default::default() };
+    let world = World::new().await.serving(settings.api());
+    let started = world.ask("POST", "/v2/a/blobs/uploads/", &[], "").await;
+    assert!(
+        started.header("location").starts_with("/sub/registry/v2/a/blobs/uploads/"),
+        "{}",
+        started.header("location")
+    );
+    let digest = world.blob("a", b"{}").await;
+    for tag in ["v1", "v2"] {
+        let uri = format!("/v2/a/manifests/{tag}");
+        let put = world.ask("PUT", &uri, &[("content-type", MediaType::IMAGE_MANIFEST)], image(&digest)).await;
+        assert!(put.header("location").starts_with("/sub/registry/v2/a/manifests/sha256:"), "{:?}", put.body);
+    }
+    let page = world.get("/v2/a/tags/list?n=1").await;
+    assert_eq!(page.header("link"), "</sub/registry/v2/a/tags/list?n=1&last=v1>; rel=\"next\"");
+    for (url, prefix) in [("", ""), ("https://x.test", ""), ("https://x.test/", ""), ("http://x.test:5000/a", "/a")] {
+        let settings = crate::server::Settings { external_url: url.into(), ..Default::default() };
+        assert_eq!(settings.api().prefix, prefix, "{url}");
+    }
 }

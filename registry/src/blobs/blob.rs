@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 
-use super::medium_blob::{MediumBlob, Trust};
+use super::medium_blob::{MediumBlob, Trust, Version};
 use super::medium_error::MediumError;
 use crate::oci::Digest;
 
@@ -17,24 +17,47 @@ pub struct Blob(Arc<Opened>);
 struct Opened {
     digest: Digest,
     size: u64,
-    file: File,
+    // Taken only when it is dropped.
+    file: Option<File>,
     /// Where it begins in the file: a medium's blobs may be within tars.
     offset: u64,
     medium: Option<Arc<MediumBlob>>,
+    /// What the file was when it was opened, where asking again may hang: such a blob is opened for each answer.
+    version: Option<Version>,
     // Filled by the server when it first sends the blob over a plain connection.
     mapping: OnceLock<Option<Bytes>>,
+}
+
+impl Drop for Opened {
+    fn drop(&mut self) {
+        // Closing a file waits for its file system, too.
+        if let Some(medium) = self.medium.as_ref().filter(|medium| medium.may_hang())
+            && let (Some(threads), Some(file)) = (medium.threads(), self.file.take())
+        {
+            threads.begin(Box::new(move || drop(file)));
+        }
+    }
 }
 
 impl Blob {
     /// A blob that is a whole file.
     pub(crate) fn of(file: File, digest: Digest, size: u64) -> Self {
-        Self(Arc::new(Opened { digest, size, file, offset: 0, medium: None, mapping: OnceLock::new() }))
+        Self(Arc::new(Opened {
+            digest,
+            size,
+            file: Some(file),
+            offset: 0,
+            medium: None,
+            version: None,
+            mapping: OnceLock::new(),
+        }))
     }
 
     /// A blob that begins at `offset` of a file on a medium.
     pub(crate) fn on_medium(file: File, offset: u64, medium: Arc<MediumBlob>) -> Self {
         let (digest, size, mapping) = (medium.digest(), medium.size(), OnceLock::new());
-        Self(Arc::new(Opened { digest, size, file, offset, medium: Some(medium), mapping }))
+        let version = if medium.may_hang() { medium.version(&file) } else { None };
+        Self(Arc::new(Opened { digest, size, file: Some(file), offset, medium: Some(medium), version, mapping }))
     }
 
     /// Opens a blob of a medium.
@@ -58,7 +81,7 @@ impl Blob {
     /// The file, to be read by position only: its cursor is shared. The blob begins at [`Blob::offset`].
     #[must_use]
     pub fn file(&self) -> &File {
-        &self.0.file
+        self.0.file.as_ref().expect("it is open as long as the blob is")
     }
 
     /// Where in the file its first byte is; 0 for every blob of the data folder.
@@ -70,6 +93,21 @@ impl Blob {
     /// The blob of a medium, if it is not re-hashed yet: then it may only be sent whole, and is hashed on the way.
     pub(crate) fn unverified(&self) -> Option<&Arc<MediumBlob>> {
         self.0.medium.as_ref().filter(|medium| medium.trust() != Trust::Verified)
+    }
+
+    /// What is about to be read of an unverified blob, for [`MediumBlob::found`].
+    pub(crate) fn version(&self) -> Option<Version> {
+        if self.may_hang() { self.0.version } else { self.unverified()?.version(self.file()) }
+    }
+
+    /// The blob of a medium.
+    pub(crate) fn medium(&self) -> Option<&Arc<MediumBlob>> {
+        self.0.medium.as_ref()
+    }
+
+    /// Whether no call about its file may be made on a thread that others need.
+    pub(crate) fn may_hang(&self) -> bool {
+        self.0.medium.as_ref().is_some_and(|medium| medium.may_hang())
     }
 
     /// Whether it is on a medium.
@@ -98,11 +136,11 @@ impl Blob {
 
     /// Whether it can still be served: a medium may have been pulled out or changed.
     pub(crate) fn check(&self) -> Result<(), MediumError> {
-        self.0.medium.as_ref().map_or(Ok(()), |medium| medium.check(&self.0.file))
+        self.0.medium.as_ref().map_or(Ok(()), |medium| medium.check(self.file()))
     }
 
     /// The server's mapping, kept while the blob is open. `make` creates it from the file, the offset and the size.
     pub(crate) fn mapping(&self, make: impl FnOnce(&File, u64, u64) -> Option<Bytes>) -> Option<Bytes> {
-        self.0.mapping.get_or_init(|| make(&self.0.file, self.0.offset, self.0.size)).clone()
+        self.0.mapping.get_or_init(|| make(self.file(), self.0.offset, self.0.size)).clone()
     }
 }

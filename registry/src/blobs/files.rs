@@ -8,6 +8,7 @@ use std::os::unix::fs::{FileExt, MetadataExt};
 
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
+use parking_lot::{Condvar, Mutex};
 
 use super::blob::Blob;
 use super::lease::Leases;
@@ -27,6 +28,33 @@ const MEND: &str =
 
 /// How many digests are listed at a time.
 const LISTED: usize = 1024;
+
+/// From this size in bytes a blob that is read whole is a large one, and how many of these are read at once: nothing keeps
+/// them in memory, so every client that asks has its own.
+const LARGE: usize = 512 * 1024;
+const LARGE_READS: usize = 8;
+
+/// How many large blobs are being read, and who waits.
+static READING: (Mutex<usize>, Condvar) = (Mutex::new(0), Condvar::new());
+
+/// The right to read a large blob.
+struct Turn;
+
+impl Turn {
+    fn take() -> Self {
+        let mut reading = READING.0.lock();
+        READING.1.wait_while(&mut reading, |reading| *reading >= LARGE_READS);
+        *reading += 1;
+        Self
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        *READING.0.lock() -= 1;
+        READING.1.notify_one();
+    }
+}
 
 /// A batch of digests, and where the listing goes on.
 type Listed = (Vec<Digest>, Option<fs::ReadDir>);
@@ -79,12 +107,17 @@ impl Files {
             let reason = format!("it has {} bytes where at most {limit} belong; {MEND}", blob.size());
             return Err(DiskError::damaged(&path, reason));
         }
-        let mut bytes = vec![0; usize::try_from(blob.size()).unwrap_or(limit)];
-        blob.file().read_exact_at(&mut bytes, 0).on("read", &path)?;
-        if digest.algorithm().digest(&bytes) != *digest {
+        let size = usize::try_from(blob.size()).unwrap_or(limit);
+        // A large one's memory is a mapping: the allocator would keep it for itself.
+        let _turn = (size >= LARGE).then(Turn::take);
+        let mut mapped = if size >= LARGE { memmap2::MmapMut::map_anon(size).ok() } else { None };
+        let mut plain = vec![0; if mapped.is_some() { 0 } else { size }];
+        let bytes = mapped.as_deref_mut().unwrap_or(&mut plain);
+        blob.file().read_exact_at(bytes, 0).on("read", &path)?;
+        if digest.algorithm().digest(bytes) != *digest {
             return Err(DiskError::damaged(&path, format!("its content does not have its digest; {MEND}")));
         }
-        Ok(Some(bytes.into()))
+        Ok(Some(mapped.map_or_else(|| plain.into(), Bytes::from_owner)))
     }
 
     /// Begins a blob that, once it is large, is hashed and written by a thread of its own.

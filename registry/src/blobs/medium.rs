@@ -13,8 +13,6 @@ use super::medium_blob::MediumBlob;
 use super::medium_error::MediumError;
 use super::place::{Answer, Digests, Place};
 use crate::disk::read_pieces;
-use crate::disk::threads::blocking;
-use crate::error::Error;
 use crate::oci::Digest;
 
 /// A mounted medium. Its blobs never change.
@@ -59,35 +57,37 @@ impl Medium {
         self.by_digest.get(digest).map(|blob| blob.size())
     }
 
-    /// Reads the blob from the first position that gives it.
+    /// Reads the blob from the first position that gives it, on the medium's own threads.
     fn first<T: Send + 'static>(
         &self,
         digest: &Digest,
-        give: impl Fn(&Arc<MediumBlob>) -> Result<Option<T>, Error> + Send + 'static,
+        give: impl Fn(&Arc<MediumBlob>) -> Result<T, MediumError> + Clone + Send + 'static,
     ) -> Answer<'static, Option<T>> {
         let positions = self.positions(digest);
-        if positions.is_empty() {
-            return Box::pin(std::future::ready(Ok(None)));
-        }
-        Box::pin(blocking(move || {
-            let mut failed = None;
-            for position in &positions {
-                match give(position) {
-                    Ok(Some(given)) => return Ok(Some(given)),
-                    Ok(None) => {}
-                    Err(error) => drop(failed.get_or_insert(error)),
+        let Some(first) = positions.first().cloned() else { return Box::pin(std::future::ready(Ok(None))) };
+        let asked = async move {
+            // One wait for all of them: they are on the same medium.
+            let first_of_all = move |_: &Arc<MediumBlob>| {
+                let mut failed = None;
+                for position in &positions {
+                    match give(position) {
+                        Ok(given) => return Ok(Some(given)),
+                        Err(error) => drop(failed.get_or_insert(error)),
+                    }
                 }
-            }
-            failed.map_or(Ok(None), Err)
-        }))
+                failed.map_or(Ok(None), Err)
+            };
+            Ok(first.ask(first_of_all).await?)
+        };
+        Box::pin(asked)
     }
 }
 
 impl Place for Medium {
     fn find(&self, digest: &Digest, size: Option<u64>) -> Answer<'_, Option<Blob>> {
         self.first(digest, move |position| match size {
-            Some(size) if size != position.size() => Err(position.damaged().into()),
-            _ => Ok(Some(Blob::open_on_medium(position)?)),
+            Some(size) if size != position.size() => Err(position.damaged()),
+            _ => Blob::open_on_medium(position),
         })
     }
 
@@ -99,13 +99,13 @@ impl Place for Medium {
         let wanted = *digest;
         self.first(digest, move |position| {
             if position.size() > limit as u64 {
-                return Err(position.damaged().into());
+                return Err(position.damaged());
             }
             let (file, offset) = position.open()?;
             let version = position.version(&file);
             let content = position.read(&file, offset)?;
             position.found(&wanted.algorithm().digest(&content), version)?;
-            Ok(Some(content.into()))
+            Ok(Bytes::from(content))
         })
     }
 

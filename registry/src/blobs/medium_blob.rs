@@ -17,6 +17,7 @@ use parking_lot::RwLock;
 use rustix::fs::{MemfdFlags, OFlags, memfd_create};
 
 use super::medium_error::MediumError;
+use crate::disk::own_threads::{Hung, OwnThreads};
 use crate::oci::Digest;
 
 /// Up to this size in bytes a blob is re-hashed when it is opened: configs, charts, small layers.
@@ -32,8 +33,15 @@ pub(crate) struct MediumFile {
     modified: (i64, i64),
     /// True for block devices: nothing reveals a change, so blobs are re-hashed on every read.
     is_device: bool,
+    /// True for network shares and user-space file systems: even asking for the size may hang.
+    is_remote: bool,
+    threads: OwnThreads,
     seen: RwLock<Seen>,
 }
+
+/// The types, as `statfs` tells them, of file systems that another machine or process answers for: 9p, AFS, Ceph, SMB (two),
+/// FUSE, NFS.
+const REMOTE: [u64; 7] = [0x0102_1997, 0x5346_414F, 0x00C3_6400, 0xFF53_4D42, 0xFE53_4D42, 0x6573_5546, 0x6969];
 
 /// A file as it was seen last.
 #[derive(Clone, Copy, Debug)]
@@ -83,7 +91,16 @@ impl MediumFile {
         let is_device = file.metadata()?.file_type().is_block_device();
         let Looks { size, modified, marks } = Looks::of(file)?;
         let seen = RwLock::new(Seen { marks, version: 0, is_touched: false });
-        Ok(Self { path: path.to_owned(), shown, size, modified, is_device, seen })
+        // As 32 bits: some of them are negative where the system's type has a sign.
+        let is_remote =
+            rustix::fs::fstatfs(file).is_ok_and(|found| REMOTE.contains(&(found.f_type as u64 & 0xFFFF_FFFF)));
+        let (path, threads) = (path.to_owned(), OwnThreads::default());
+        Ok(Self { path, shown, size, modified, is_device, is_remote, threads, seen })
+    }
+
+    /// Read by these threads, as the other files of the medium are.
+    pub(crate) fn on(self, threads: OwnThreads) -> Self {
+        Self { threads, ..self }
     }
 
     /// The version of `file`; `None` when it was changed, or with `same_inode` when its inode is another. A file that was
@@ -190,6 +207,37 @@ impl MediumBlob {
     /// Whether it was derived from what is on the medium and is not on it in this form.
     pub(crate) const fn is_in_memory(&self) -> bool {
         matches!(self.content, Content::InMemory(_))
+    }
+
+    /// The threads that read it; none for bytes in memory.
+    pub(crate) fn threads(&self) -> Option<&OwnThreads> {
+        match &self.content {
+            Content::InFile { file, .. } => Some(&file.threads),
+            Content::InMemory(_) => None,
+        }
+    }
+
+    /// Whether no call about its file may be made on a thread that others need.
+    pub(crate) fn may_hang(&self) -> bool {
+        matches!(&self.content, Content::InFile { file, .. } if file.is_remote)
+    }
+
+    /// Runs what reads the medium on the medium's own threads.
+    ///
+    /// # Errors
+    /// Also when the medium does not answer in time.
+    pub(crate) async fn ask<T: Send + 'static>(
+        self: &Arc<Self>,
+        question: impl FnOnce(&Arc<Self>) -> Result<T, MediumError> + Send + 'static,
+    ) -> Result<T, MediumError> {
+        let Some(threads) = self.threads() else { return question(self) };
+        let blob = self.clone();
+        threads.run(move || question(&blob)).await.unwrap_or_else(|hung| Err(self.hung(hung)))
+    }
+
+    /// The error of a medium that does not answer.
+    pub(crate) fn hung(&self, hung: Hung) -> MediumError {
+        self.unreadable(&io::Error::other(hung))
     }
 
     pub(crate) fn trust(&self) -> Trust {

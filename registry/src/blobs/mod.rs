@@ -74,9 +74,9 @@ impl Blobs {
     }
 
     /// The blob, if a handle on it is open and still valid. Only for a medium's blob this asks the file system: whether its
-    /// file is still the one that was mounted.
+    /// file is still the one that was mounted. Where that may hang, the blob is opened again instead, on the medium's threads.
     pub(crate) fn find_open(&self, digest: &Digest, size: u64) -> Option<Blob> {
-        let blob = self.open.get(digest).filter(|blob| blob.size() == size)?;
+        let blob = self.open.get(digest).filter(|blob| blob.size() == size && !blob.may_hang())?;
         match blob.check() {
             Ok(()) => Some(blob),
             Err(_) => {
@@ -86,15 +86,23 @@ impl Blobs {
         }
     }
 
-    /// The blob from the nearest place that can give it; `size` is what its link or a manifest says it has. Fails with the
-    /// nearest place's error if a place has it and none can give it.
-    pub(crate) async fn find(&self, digest: &Digest, size: u64) -> Result<Option<Blob>, Error> {
+    /// The blob of the data folder; `size` is what its link or a manifest says it has.
+    pub(crate) async fn find_stored(&self, digest: &Digest, size: u64) -> Result<Option<Blob>, Error> {
+        let ticket = self.open.ticket(digest);
+        let found = self.depot.find(digest, Some(size)).await?;
+        if let Some(blob) = &found {
+            self.open.insert(ticket, *digest, blob.clone(), 1);
+        }
+        Ok(found)
+    }
+
+    /// The blob from the nearest medium that can give it. Fails with the nearest one's error if one has it and none can give
+    /// it. Not to be waited for on a thread that others need: a medium may take its time.
+    pub(crate) async fn find_on_media(&self, digest: &Digest, size: u64) -> Result<Option<Blob>, Error> {
         let ticket = self.open.ticket(digest);
         let mut failed = None;
-        let media = self.media();
-        let media = media.iter().map(|medium| medium.as_ref() as &dyn Place);
-        for place in std::iter::once(&self.depot as &dyn Place).chain(media) {
-            match place.find(digest, Some(size)).await {
+        for medium in self.media().iter() {
+            match medium.find(digest, Some(size)).await {
                 Ok(Some(blob)) => {
                     self.open.insert(ticket, *digest, blob.clone(), 1);
                     return Ok(Some(blob));

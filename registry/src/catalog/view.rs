@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use parking_lot::RwLock;
+use tokio::sync::Semaphore;
 
 use super::binding::{self, Binding};
 use super::caches::Caches;
@@ -32,14 +33,20 @@ pub(crate) struct Catalog {
     /// What was mounted last comes first.
     mounted: RwLock<Arc<[Arc<MountedNames>]>>,
     caches: Arc<Caches>,
+    /// Pulls of manifests that are not cached and are looked up now.
+    looking_up: Semaphore,
 }
+
+/// How many manifests are looked up at once. Each may have the largest size, and is in memory before it is known how much of
+/// that its client may have.
+const LOOKING_UP: usize = 8;
 
 impl Catalog {
     /// Opens the names of a data folder.
     pub(crate) fn open(layout: Layout, blobs: blobs::Files) -> Result<Self, DiskError> {
         let caches = Arc::<Caches>::default();
         let files = Files::open(layout, blobs, caches.clone())?;
-        Ok(Self { files, mounted: RwLock::default(), caches })
+        Ok(Self { files, mounted: RwLock::default(), caches, looking_up: Semaphore::new(LOOKING_UP) })
     }
 
     /// The release log.
@@ -104,6 +111,8 @@ impl Catalog {
                 Some(found) => return Ok(found),
                 None => {
                     let (catalog, name, reference) = (self.clone(), name.clone(), reference.clone());
+                    // Until its answer is taken from the thread that reads it.
+                    let _turn = self.looking_up.acquire().await.expect("the semaphore is never closed");
                     return composed(async move || catalog.look_up(&name, &reference).await).await;
                 }
             }

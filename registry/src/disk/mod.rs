@@ -1,6 +1,7 @@
 //! The data folder: its layout, writes that survive a power cut, and the lock of the one process that uses it.
 //!
-//! Knows nothing of what the files mean. Everything here blocks; [`threads`] keeps that off the runtime's threads.
+//! Knows nothing of what the files mean. Everything here blocks; [`threads`] keeps that off the runtime's threads, and [`own_threads`] what
+//! may hang off the threads of the data folder.
 
 mod checked_text;
 mod durable;
@@ -8,6 +9,7 @@ mod entry;
 mod error;
 mod identity;
 mod layout;
+pub(crate) mod own_threads;
 mod pieces;
 pub(crate) mod threads;
 

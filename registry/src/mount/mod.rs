@@ -21,6 +21,7 @@ use crate::content::{
     BlobSink, Committed, FileRange, HashedBlob, Homes, Sink, check_blobs, check_child, check_digest, wait,
 };
 use crate::core::Core;
+use crate::disk::own_threads::OwnThreads;
 use crate::disk::threads::composed;
 use crate::error::Error;
 use crate::oci::{Algorithm, Digest, Manifest, RepositoryName, Tag};
@@ -33,6 +34,8 @@ const POSITIONS: usize = 8;
 pub struct MountDraft {
     core: Arc<Core>,
     root: PathBuf,
+    /// What reads the medium, so that it holds no other thread when it hangs.
+    threads: OwnThreads,
     precedence: Precedence,
     files: HashMap<PathBuf, Arc<MediumFile>>,
     blobs: HashMap<Digest, Arc<MediumBlob>>,
@@ -48,6 +51,7 @@ impl MountDraft {
         Self {
             core,
             root: root.to_owned(),
+            threads: OwnThreads::default(),
             precedence: Precedence::default(),
             files: HashMap::new(),
             blobs: HashMap::new(),
@@ -73,7 +77,7 @@ impl MountDraft {
         let on = match self.files.get(path) {
             Some(known) => known.clone(),
             None => {
-                let new = Arc::new(MediumFile::new(file, path, self.shown(path))?);
+                let new = Arc::new(MediumFile::new(file, path, self.shown(path))?.on(self.threads.clone()));
                 self.files.insert(path.to_owned(), new.clone());
                 new
             }

@@ -2,12 +2,11 @@
 //! stay complete without it.
 
 use std::collections::BTreeSet;
-use std::ops::ControlFlow;
+use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
-use crate::blobs::{Depot, Lease, MediumBlob, Place};
+use crate::blobs::{Blob, Depot, Lease, MediumBlob, Place};
 use crate::core::Core;
-use crate::disk::read_pieces;
 use crate::disk::threads::composed;
 use crate::error::Error;
 use crate::oci::{Digest, Manifest, Reference, RepositoryName};
@@ -85,17 +84,26 @@ pub(super) async fn copy_blob(core: &Core, digest: &Digest) -> Result<(), Error>
     failed.map_or(Ok(()), Err)
 }
 
-async fn copy(core: &Core, position: &MediumBlob) -> Result<(), Error> {
-    let (file, offset) = position.open()?;
-    let version = position.version(&file);
+async fn copy(core: &Core, position: &Arc<MediumBlob>) -> Result<(), Error> {
+    let open = |medium: &Arc<MediumBlob>| {
+        let blob = Blob::open_on_medium(medium)?;
+        let version = medium.version(blob.file());
+        Ok((blob, version))
+    };
+    let ((mut blob, version), mut piece) = (position.ask(open).await?, vec![0; PIECE]);
     let mut writer = core.blobs.depot.begin(position.digest().algorithm()).await?;
-    let read = read_pieces(&file, offset, Some(position.size()), &mut vec![0; PIECE], |piece| {
-        writer.write(piece).map_or_else(ControlFlow::Break, ControlFlow::Continue)
-    });
-    match read {
-        Ok(ControlFlow::Continue(())) => {}
-        Ok(ControlFlow::Break(error)) => return Err(error.into()),
-        Err(failed) => return Err(position.read_failed(failed.at, &failed.error).into()),
+    let mut at = 0;
+    while at < position.size() {
+        // On the medium's own threads, piece by piece: each has to come in time.
+        let read = move |medium: &Arc<MediumBlob>| {
+            let wanted = usize::try_from(medium.size() - at).unwrap_or(PIECE).min(PIECE);
+            let read = blob.file().read_exact_at(&mut piece[..wanted], blob.offset() + at);
+            read.map_err(|error| medium.read_failed(at, &error)).map(|()| (blob, piece, wanted))
+        };
+        let length;
+        (blob, piece, length) = position.ask(read).await?;
+        writer.write(&piece[..length])?;
+        at += length as u64;
     }
     let (sealed, _) = writer.seal()?;
     position.found(&sealed.digest, version)?;

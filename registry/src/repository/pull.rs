@@ -32,30 +32,62 @@ pub(crate) async fn blob(core: &Arc<Core>, name: &RequestedName, digest: &Digest
     if !core.catalog.is_shown_by_medium(name, digest) {
         core.catalog.files.ready().await?;
     }
-    let (core, asked, digest) = (core.clone(), name.clone(), *digest);
-    let unknown = || Error::BlobUnknown { repository: name.path.clone(), digest };
-    composed(async move || find_blob(&core, &asked, &digest).await).await?.ok_or_else(unknown)
+    let (files, asked, digest) = (core.clone(), name.clone(), *digest);
+    let looked = composed(async move || look(&files, &asked, &digest).await).await?;
+    if let Some(blob) = looked.blob {
+        return Ok(blob);
+    }
+    // Not on the thread above: a medium that hangs must not hold what the data folder is read with.
+    let mut failed = looked.failed;
+    for size in looked.sizes {
+        match core.blobs.find_on_media(&digest, size).await {
+            Ok(None) => {}
+            Ok(Some(blob)) => return Ok(blob),
+            Err(error) => drop(failed.get_or_insert(error)),
+        }
+    }
+    Err(failed.unwrap_or_else(|| Error::BlobUnknown { repository: name.path.clone(), digest }))
+}
+
+/// What the data folder has of a blob.
+#[derive(Default)]
+struct Looked {
+    blob: Option<Blob>,
+    /// The sizes it is said to have, for the media.
+    sizes: Vec<u64>,
+    failed: Option<Error>,
+}
+
+impl Looked {
+    /// Each size once: a medium that hangs costs its wait each time it is asked.
+    fn also(&mut self, size: u64) {
+        if !self.sizes.contains(&size) {
+            self.sizes.push(size);
+        }
+    }
 }
 
 /// A digest has one content: in whichever repository it is visible, the nearest place serves it.
-async fn find_blob(core: &Core, name: &RequestedName, digest: &Digest) -> Result<Option<Blob>, Error> {
-    let mut failed = None;
+async fn look(core: &Core, name: &RequestedName, digest: &Digest) -> Result<Looked, Error> {
+    let mut looked = Looked::default();
     for repository in name.candidates() {
         let Some(size) = core.catalog.visible(repository, digest).await? else { continue };
-        let mut found = core.blobs.find(digest, size).await;
+        let mut found = core.blobs.find_stored(digest, size).await;
         // A medium may state a wrong size for what the data folder has.
         if found.is_err()
             && let Some(stored) = core.catalog.files.visible(repository, digest).await?
             && stored != size
         {
-            found = core.blobs.find(digest, stored).await;
+            found = core.blobs.find_stored(digest, stored).await;
+            looked.also(stored);
         }
         match found {
             Ok(None) => {}
-            Ok(found) => return Ok(found),
+            Ok(blob) => return Ok(Looked { blob, ..looked }),
             // In another repository it may have another stated size.
-            Err(error) => drop(failed.get_or_insert(error)),
+            Err(error) => drop(looked.failed.get_or_insert(error)),
         }
+        looked.also(size);
     }
-    failed.map_or(Ok(None), Err)
+    Ok(looked)
 }

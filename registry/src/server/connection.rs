@@ -17,13 +17,13 @@ use tokio_util::sync::CancellationToken;
 use tower::Service;
 
 use super::deadlines::{Activity, missed};
-use super::io::Watched;
+use super::io::{Socket, Watched};
 use super::sendfile::{SendfileStream, map};
 use super::settings::Limits;
 use super::stack::Stack;
 use super::tls;
 use crate::api::BoxError;
-use crate::api::body::FileWindows;
+use crate::api::body::{Budget, FileWindows, Share};
 
 /// How many bytes of one HTTP/2 response are buffered until the client takes them.
 const HTTP2_SEND_BUFFER: usize = 256 * 1024;
@@ -37,6 +37,8 @@ pub(super) struct Common<S> {
     pub(super) tls: Option<TlsAcceptor>,
     pub(super) limits: Limits,
     pub(super) http: auto::Builder<TokioExecutor>,
+    /// The memory of answers that are not read.
+    pub(super) budget: Arc<Budget>,
     /// Cancelled when the server accepts no more connections.
     pub(super) stopping: CancellationToken,
     /// Cancelled when the time to finish running requests is over.
@@ -49,6 +51,8 @@ pub(super) fn http(limits: &Limits) -> auto::Builder<TokioExecutor> {
     http.http1()
         // The watchdog does this: hyper would set and clear a timer for every request.
         .header_read_timeout(None)
+        // A client may close its side once it has sent its request.
+        .half_close(true)
         .max_buf_size(limits.max_header_bytes.max(MINIMUM_BUFFER));
     http.http2()
         .timer(TokioTimer::new())
@@ -61,20 +65,31 @@ pub(super) fn http(limits: &Limits) -> auto::Builder<TokioExecutor> {
 }
 
 /// Serves one connection until it closes. Every way it can hang has a deadline.
-pub(super) async fn serve<S, B>(tcp: TcpStream, number: u64, common: &Common<S>, watcher: Watcher)
-where
+pub(super) async fn serve<S, B>(
+    tcp: TcpStream,
+    (number, client): (u64, IpAddr),
+    activity: Arc<Activity>,
+    common: &Common<S>,
+    watcher: Watcher,
+) where
     S: Service<Request<Incoming>, Response = Response<B>, Error: Into<BoxError>, Future: Send> + Clone + Send + 'static,
     B: http_body::Body<Data = Bytes, Error: Into<BoxError>> + Send + Unpin + 'static,
 {
-    let activity = Arc::new(Activity::default());
-    let (limits, watched) = (&common.limits, activity.clone());
-    let client = tcp.peer_addr().ok().map(|address| address.ip().to_canonical());
+    let (limits, watched, share) = (&common.limits, activity.clone(), Share::of(&common.budget));
+    let stack = |windows| Stack {
+        service: common.service.clone(),
+        connection: number,
+        client: Some(client.to_canonical()),
+        activity: activity.clone(),
+        windows,
+        share: share.clone(),
+    };
     let work = async {
         match &common.tls {
             None => {
                 let windows = Arc::new(FileWindows::new(map));
                 let stream = SendfileStream::new(tcp, windows.clone());
-                speak(stream, (number, client), common, activity, Some(windows), watcher).await;
+                speak(stream, stack(Some(windows)), common, watcher).await;
             }
             Some(acceptor) => {
                 // Aborting a handshake loses nothing.
@@ -84,7 +99,7 @@ where
                     () = common.stopping.cancelled() => return,
                 };
                 match accepted {
-                    Ok(Ok(Some(stream))) => speak(stream, (number, client), common, activity, None, watcher).await,
+                    Ok(Ok(Some(stream))) => speak(stream, stack(None), common, watcher).await,
                     Ok(Ok(None)) => tracing::debug!(connection = number, "closed: the client does not speak TLS"),
                     Ok(Err(error)) => tracing::debug!(connection = number, %error, "closed: the TLS handshake failed"),
                     Err(_) => tracing::debug!(connection = number, "closed: the TLS handshake timed out"),
@@ -94,26 +109,20 @@ where
     };
     tokio::select! {
         () = work => {}
-        reason = missed(&watched, limits) => tracing::debug!(connection = number, "closed: {reason}"),
+        reason = missed(&watched, &share, limits) => tracing::debug!(connection = number, "closed: {reason}"),
+        () = watched.give_way.notified() => tracing::debug!(connection = number, "closed: others need its place"),
         () = common.cut.cancelled() => tracing::debug!(connection = number, "aborted: the server is stopping"),
     }
 }
 
-async fn speak<I, S, B>(
-    stream: I,
-    (number, client): (u64, Option<IpAddr>),
-    common: &Common<S>,
-    activity: Arc<Activity>,
-    windows: Option<Arc<FileWindows>>,
-    watcher: Watcher,
-) where
-    I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+async fn speak<I, S, B>(stream: I, stack: Stack<S>, common: &Common<S>, watcher: Watcher)
+where
+    I: AsyncRead + AsyncWrite + Socket + Unpin + Send + 'static,
     S: Service<Request<Incoming>, Response = Response<B>, Error: Into<BoxError>, Future: Send> + Clone + Send + 'static,
     B: http_body::Body<Data = Bytes, Error: Into<BoxError>> + Send + Unpin + 'static,
 {
-    let stack =
-        Stack { service: common.service.clone(), connection: number, client, activity: activity.clone(), windows };
-    let io = TokioIo::new(Watched::new(stream, activity));
+    let number = stack.connection;
+    let io = TokioIo::new(Watched::new(stream, stack.activity.clone(), common.limits.max_header_bytes));
     let connection = common.http.serve_connection(io, stack).into_owned();
     if let Err(error) = watcher.watch(connection).await {
         // Clients close early as a matter of course: containerd does in the middle of every range it reads in parallel.

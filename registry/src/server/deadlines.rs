@@ -1,18 +1,26 @@
 //! One watchdog per connection. hyper has no deadline before a request's first byte, for a partial HTTP/2 preface, or for
 //! a client that stops reading. The watchdog has one for each, and costs a request no more than a few counters.
 //!
+//! What a client reads is counted in bytes of bodies that its system acknowledged: pings keep nothing alive, and a full send
+//! buffer does not make a slow reader look dead.
+//!
 //! Request bodies are not covered: their reader has a deadline of its own (`api::request_body`).
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::settings::Limits;
+use crate::api::body::Share;
+
+/// How long a connection may hold memory that others wait for while none of it is read.
+const GIVE_WAY: Duration = Duration::from_secs(4);
 
 /// What has happened on a connection so far. Written by the I/O and request code, polled by the watchdog.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Activity {
     /// Requests begun.
     requests: AtomicU64,
@@ -23,15 +31,93 @@ pub(super) struct Activity {
     /// Bytes received and sent.
     read: AtomicU64,
     written: AtomicU64,
+    /// Bytes of response bodies that hyper took.
+    taken: AtomicU64,
+    /// Of the bytes sent, how many the client had not acknowledged when this was asked for last.
+    queued: AtomicU64,
+    /// The watchdog asks for `queued`.
+    measure: AtomicBool,
     /// The last write would have blocked.
     blocked: AtomicBool,
     /// The connection speaks HTTP/2, which has frames between requests that are no sign of a request.
     http2: AtomicBool,
     /// The last response was sent with the request's body unread.
     unread: AtomicBool,
+    /// When the watchdog last saw anything move, in milliseconds since `opened`.
+    opened: Instant,
+    moved: AtomicU64,
+    /// Told that the connection has to give way to another one.
+    pub(super) give_way: Notify,
+}
+
+impl Default for Activity {
+    fn default() -> Self {
+        Self {
+            requests: AtomicU64::new(0),
+            working: AtomicU32::new(0),
+            sending: AtomicU32::new(0),
+            read: AtomicU64::new(0),
+            written: AtomicU64::new(0),
+            taken: AtomicU64::new(0),
+            queued: AtomicU64::new(0),
+            measure: AtomicBool::new(false),
+            blocked: AtomicBool::new(false),
+            http2: AtomicBool::new(false),
+            unread: AtomicBool::new(false),
+            opened: Instant::now(),
+            moved: AtomicU64::new(0),
+            give_way: Notify::new(),
+        }
+    }
 }
 
 impl Activity {
+    /// How many requests were begun, and how many bytes received.
+    pub(super) fn heard(&self) -> (u64, u64) {
+        (self.requests.load(Relaxed), self.read.load(Relaxed))
+    }
+
+    /// Whether no request is being answered.
+    pub(super) fn is_idle(&self) -> bool {
+        self.working.load(Relaxed) == 0 && self.sending.load(Relaxed) == 0
+    }
+
+    /// How long the connection has been without a request, if it is.
+    pub(super) fn idle_for(&self) -> Option<Duration> {
+        (self.is_idle() && !self.blocked.load(Relaxed)).then(|| self.still_for())
+    }
+
+    /// How long nothing has moved. Precise to a look of the watchdog.
+    pub(super) fn still_for(&self) -> Duration {
+        self.opened.elapsed().saturating_sub(Duration::from_millis(self.moved.load(Relaxed)))
+    }
+
+    fn moves(&self, now: Instant) {
+        let at = now.saturating_duration_since(self.opened).as_millis();
+        self.moved.store(u64::try_from(at).unwrap_or(u64::MAX), Relaxed);
+    }
+
+    #[cfg(test)]
+    pub(super) fn still_since(ago: Duration) -> Self {
+        Self { opened: Instant::now() - ago, ..Self::default() }
+    }
+
+    /// Whether the watchdog wants to know how much of what was sent is not acknowledged. Asked where a write found no room.
+    pub(super) fn is_to_measure(&self) -> bool {
+        self.measure.load(Relaxed)
+    }
+
+    pub(super) fn measured(&self, queued: u64) {
+        self.queued.store(queued, Relaxed);
+        self.measure.store(false, Relaxed);
+    }
+
+    /// Bytes of bodies that the client has: acknowledged by its system, and not those of frames without content.
+    fn delivered(&self) -> u64 {
+        let acknowledged = self.written.load(Relaxed).saturating_sub(self.queued.load(Relaxed));
+        acknowledged.min(self.taken.load(Relaxed))
+    }
+
     pub(super) fn came_in(&self, bytes: usize) {
         self.read.fetch_add(bytes as u64, Relaxed);
     }
@@ -39,6 +125,10 @@ impl Activity {
     pub(super) fn went_out(&self, bytes: usize) {
         self.written.fetch_add(bytes as u64, Relaxed);
         self.blocked.store(false, Relaxed);
+    }
+
+    fn took(&self, bytes: usize) {
+        self.taken.fetch_add(bytes as u64, Relaxed);
     }
 
     pub(super) fn found_no_room(&self) {
@@ -80,6 +170,13 @@ impl Working {
     }
 }
 
+impl Working {
+    /// hyper took so many bytes of the response body.
+    pub(super) fn took(&self, bytes: usize) {
+        self.activity.took(bytes);
+    }
+}
+
 impl Drop for Working {
     fn drop(&mut self) {
         let counter = if self.is_sending { &self.activity.sending } else { &self.activity.working };
@@ -104,13 +201,14 @@ enum Phase {
 
 /// Returns when the connection has missed a deadline, with the reason for the log. It polls, so it may return late by up
 /// to a quarter of the shortest deadline, and by five seconds at most.
-pub(super) async fn missed(activity: &Activity, limits: &Limits) -> &'static str {
+pub(super) async fn missed(activity: &Activity, share: &Share, limits: &Limits) -> &'static str {
     let shortest = limits.first_byte.min(limits.header).min(limits.idle).min(limits.stall);
     let tick = (shortest / 4).clamp(Duration::from_millis(5), Duration::from_secs(5));
     let mut watch = Watch::new(Instant::now());
     loop {
         tokio::time::sleep(tick).await;
-        if let Some(reason) = watch.look(activity, limits, Instant::now()) {
+        let now = Instant::now();
+        if let Some(reason) = watch.look(activity, limits, now).or_else(|| watch.look_at_memory(share, now)) {
             return reason;
         }
     }
@@ -121,21 +219,32 @@ struct Watch {
     phase: Phase,
     requests: u64,
     since: Instant,
-    /// Bytes sent when the phase, or its current window, began.
-    written: u64,
+    /// Bytes delivered when the phase, or its current window, began.
+    delivered: u64,
     /// Bytes received when the last request ended.
     read: u64,
+    /// What had moved at the last look: bytes received and sent, and requests.
+    moved: (u64, u64, u64),
+    /// The memory that unread answers had given back, and since when no more of it.
+    released: (u64, Instant),
 }
 
 impl Watch {
     const fn new(now: Instant) -> Self {
-        Self { phase: Phase::Silent, requests: 0, since: now, written: 0, read: 0 }
+        let (moved, released) = ((0, 0, 0), (0, now));
+        Self { phase: Phase::Silent, requests: 0, since: now, delivered: 0, read: 0, moved, released }
     }
 
     fn look(&mut self, activity: &Activity, limits: &Limits, now: Instant) -> Option<&'static str> {
         let requests = activity.requests.load(Relaxed);
         let (read, written) = (activity.read.load(Relaxed), activity.written.load(Relaxed));
-        let phase = if activity.working.load(Relaxed) > 0 {
+        if self.moved != (read, written, requests) {
+            self.moved = (read, written, requests);
+            activity.moves(now);
+        }
+        // With HTTP/2, a handler that runs says nothing about the other streams' bodies.
+        let is_sending_too = activity.http2.load(Relaxed) && activity.sending.load(Relaxed) > 0;
+        let phase = if activity.working.load(Relaxed) > 0 && !is_sending_too {
             Phase::Working
         } else if activity.sending.load(Relaxed) > 0 || activity.blocked.load(Relaxed) {
             Phase::Sending
@@ -149,27 +258,46 @@ impl Watch {
         if phase != Phase::Header {
             self.read = read;
         }
-        // Another request is progress, even if the phase is the same again.
-        if phase != self.phase || requests != self.requests {
-            (self.phase, self.requests, self.since, self.written) = (phase, requests, now, written);
+        let delivered = activity.delivered();
+        // Another request is progress, even if the phase is the same again; not with HTTP/2, whose requests wait for nothing.
+        if phase != self.phase || requests != self.requests && !is_sending_too {
+            (self.phase, self.requests, self.since, self.delivered) = (phase, requests, now, delivered);
+            activity.measure.store(phase == Phase::Sending, Relaxed);
             return None;
         }
+        self.requests = requests;
         let waited = now - self.since;
         match phase {
             Phase::Silent => (waited >= limits.first_byte).then_some("the client sent nothing"),
             Phase::Header => (waited >= limits.header).then_some("the request header was not completed"),
             Phase::Idle => (waited >= limits.idle).then_some("the connection was idle"),
             Phase::Working => None,
-            Phase::Sending if waited < limits.stall => None,
             Phase::Sending => {
+                activity.measure.store(true, Relaxed);
+                // What is queued is known from time to time only: until then too much may have counted as delivered.
+                self.delivered = self.delivered.min(delivered);
+                if waited < limits.stall {
+                    return None;
+                }
                 let wanted = limits.minimum_rate.saturating_mul(limits.stall.as_secs()).max(1);
-                if written - self.written < wanted {
+                if delivered - self.delivered < wanted {
                     return Some("the client does not read the response");
                 }
-                (self.since, self.written) = (now, written);
+                (self.since, self.delivered) = (now, delivered);
                 None
             }
         }
+    }
+}
+
+impl Watch {
+    /// Whether others wait for memory that this connection's unread answers hold.
+    fn look_at_memory(&mut self, share: &Share, now: Instant) -> Option<&'static str> {
+        let released = share.released();
+        if released != self.released.0 || !share.is_in_the_way() {
+            self.released = (released, now);
+        }
+        (now - self.released.1 >= GIVE_WAY).then_some("others need the memory that its unread answers hold")
     }
 }
 
@@ -247,6 +375,7 @@ mod tests {
             assert_eq!(watch.look(&activity, &limits(), now), None);
         }
         let sending = working.answered();
+        activity.took(10_000_000);
         for _ in 0..1000 {
             now += SECOND;
             activity.went_out(1000);

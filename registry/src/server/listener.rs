@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
+use super::connections::{Connections, Place};
+use super::deadlines::Activity;
 use super::error::ServerError;
 
 /// How many connections the system may queue. The system may enforce a lower limit.
@@ -42,28 +43,32 @@ fn open(address: SocketAddr, shared: bool, stall: Duration) -> io::Result<TcpLis
     TcpListener::from_std(socket.into())
 }
 
-/// Accepts connections until `stopping`, each with a permit. At the connection limit, and when the process has no file
+/// Accepts connections until `stopping`, each with a place. At the connection limit, and when the process has no file
 /// descriptors left, further connections wait in the system's queue.
 pub(super) async fn accept(
     listener: TcpListener,
-    permits: Arc<Semaphore>,
+    places: Arc<Connections>,
     stopping: CancellationToken,
-    mut connected: impl FnMut(TcpStream, OwnedSemaphorePermit),
+    mut connected: impl FnMut(TcpStream, Arc<Activity>, Place),
 ) {
     let mut pause = PAUSE.0;
     loop {
         let accepted = tokio::select! {
             accepted = async {
-                let permit = permits.clone().acquire_owned().await.map_err(io::Error::other)?;
-                listener.accept().await.map(|(tcp, _)| (tcp, permit))
+                let (tcp, from) = listener.accept().await?;
+                let activity = Arc::new(Activity::default());
+                let place = places.place(from.ip(), &activity).await;
+                io::Result::Ok((tcp, activity, place))
             } => accepted,
             () = stopping.cancelled() => return,
         };
         match accepted {
-            Ok((tcp, permit)) => {
+            Ok((tcp, activity, Some(place))) => {
                 pause = PAUSE.0;
-                connected(tcp, permit);
+                connected(tcp, activity, place);
             }
+            // Its address has more than its part.
+            Ok((_, _, None)) => pause = PAUSE.0,
             // The client closed before the connection was accepted.
             Err(error) if matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset) => {
             }

@@ -5,6 +5,7 @@
 //! registry is how response bodies ask for files to be sent ([`api::Arrival`](crate::api::Arrival)).
 
 mod connection;
+mod connections;
 mod deadlines;
 mod error;
 mod io;
@@ -23,7 +24,6 @@ use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -33,7 +33,9 @@ pub use error::{ServerError, TlsError};
 pub use settings::{Limits, Settings, TlsFiles};
 
 use crate::api::BoxError;
+use crate::api::body::Budget;
 use connection::Common;
+use connections::Connections;
 
 #[cfg(test)]
 mod tests;
@@ -66,7 +68,9 @@ impl Server {
             addresses.push(listener.local_addr().map_err(|source| ServerError::Listen { address, source })?);
             listeners.push(listener);
         }
-        Ok(Self { listeners, addresses, tls, limits: settings.limits })
+        let mut limits = settings.limits;
+        limits.connections = affordable(limits.connections);
+        Ok(Self { listeners, addresses, tls, limits })
     }
 
     /// The addresses it listens on, in the configured order, with the actual port where 0 was configured.
@@ -102,16 +106,17 @@ impl Server {
         // If this future is dropped, the listeners stop and every connection is aborted.
         let _dropped = (stopping.clone().drop_guard(), cut.clone().drop_guard());
         let (graceful, connections) = (GracefulShutdown::new(), TaskTracker::new());
-        let permits = Arc::new(Semaphore::new(limits.connections.min(Semaphore::MAX_PERMITS)));
+        let places = Connections::new(limits.connections);
         let (drain, http) = (limits.drain, connection::http(&limits));
-        let common = Arc::new(Common { service, tls, limits, http, stopping: stopping.clone(), cut: cut.clone() });
+        let (stopped, cut_off, budget) = (stopping.clone(), cut.clone(), Arc::new(Budget::default()));
+        let common = Arc::new(Common { service, tls, limits, http, budget, stopping: stopped, cut: cut_off });
         let taking = listeners.into_iter().map(|listener| {
-            listener::accept(listener, permits.clone(), stopping.clone(), |tcp, permit| {
+            listener::accept(listener, places.clone(), stopping.clone(), |tcp, activity, place| {
                 let (common, watcher) = (common.clone(), graceful.watcher());
                 let number = CONNECTIONS.fetch_add(1, Relaxed);
                 connections.spawn(async move {
-                    connection::serve(tcp, number, &common, watcher).await;
-                    drop(permit);
+                    connection::serve(tcp, (number, place.client), activity, &common, watcher).await;
+                    drop(place);
                 });
             })
         });
@@ -129,4 +134,18 @@ impl Server {
         }
         Ok(())
     }
+}
+
+/// As many of `wanted` connections as the process has file descriptors for: half of these are for connections, and half for
+/// the files they send and receive and for the index, which must never be out of them.
+fn affordable(wanted: usize) -> usize {
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+    let most = limit.and_then(|limit| usize::try_from(limit / 2).ok()).unwrap_or(usize::MAX);
+    if wanted > most {
+        tracing::warn!(
+            "at most {most} connections at once, not {wanted}: the process may have only {} files open (`ulimit -n`)",
+            most * 2
+        );
+    }
+    wanted.min(most)
 }

@@ -3,7 +3,7 @@
 //! hyper gets one frame whose address stands for a file ([`FileWindows`]). At the socket the address is recognised, and the
 //! kernel sends the file. The mapped pages are never touched.
 //!
-//! This is the only module of the crate with `unsafe`, for the mapping: Rust's rules do not allow memory that another
+//! This is the only module of the crate with `unsafe`, for a question to the socket ([`queued`]) and for the mapping: Rust's rules do not allow memory that another
 //! process may change or truncate. It is sound for stored blobs because a blob's file is written once, under another name,
 //! and after that only unlinked. If an operator truncates one under a running server, and the address look-up fails as
 //! well, the process gets a signal rather than wrong bytes. A file on a mounted medium is not ours and may be truncated or
@@ -23,7 +23,6 @@ use rustix::io::{Errno, ReadWriteFlags, pread, preadv2};
 use rustix::net::{SendAncillaryBuffer, SendFlags, sendmsg};
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
-use tokio::task::JoinHandle;
 
 use crate::Blob;
 use crate::api::body::{FileWindows, cut_short};
@@ -51,6 +50,18 @@ pub(super) fn map(file: &File, offset: u64, size: u64) -> Option<Bytes> {
     mapping.ok().map(Bytes::from_owner)
 }
 
+/// How many bytes of what was written to a socket the other side has not acknowledged.
+#[allow(unsafe_code, reason = "the system's own call for it; see the head of this module")]
+pub(super) fn queued(tcp: &TcpStream) -> u64 {
+    /// `SIOCOUTQ`.
+    const QUEUED: rustix::ioctl::Opcode = 0x5411;
+    // SAFETY: this operation writes an `int` and takes nothing.
+    let question = unsafe { rustix::ioctl::Getter::<QUEUED, std::ffi::c_int>::new() };
+    // SAFETY: the operation is one of TCP sockets, and this is one.
+    let queued = unsafe { rustix::ioctl::ioctl(tcp, question) };
+    queued.ok().and_then(|queued| u64::try_from(queued).ok()).unwrap_or(0)
+}
+
 /// A plain TCP connection that sends lent files with `sendfile`.
 pub(super) struct SendfileStream {
     tcp: TcpStream,
@@ -58,7 +69,7 @@ pub(super) struct SendfileStream {
     /// Windows sent since the task last yielded.
     turn: u32,
     /// A blocking thread that reads the next window from the disk.
-    reading: Option<JoinHandle<io::Result<()>>>,
+    reading: Option<Reading>,
     /// The next window was just read, so it is in the page cache.
     in_memory: bool,
 }
@@ -73,6 +84,10 @@ impl SendfileStream {
         Self { tcp, windows, turn: 0, reading: None, in_memory: false }
     }
 
+    pub(super) const fn tcp(&self) -> &TcpStream {
+        &self.tcp
+    }
+
     fn poll_send_file(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         if self.turn >= TURN {
             self.turn = 0;
@@ -81,10 +96,10 @@ impl SendfileStream {
         }
         loop {
             if let Some(reading) = &mut self.reading {
-                let read = ready!(Pin::new(reading).poll(cx));
+                let read = ready!(reading.as_mut().poll(cx));
                 self.reading = None;
                 // On an error do not send: `sendfile` would wait for the same disk again, on a runtime thread.
-                read.map_err(io::Error::other).flatten()?;
+                read?;
                 self.in_memory = true;
             }
             ready!(self.tcp.poll_write_ready(cx))?;
@@ -115,7 +130,7 @@ impl SendfileStream {
                     return Poll::Ready(Ok(sent));
                 }
                 Some(Ok(Attempt::NotInMemory(blob, offset, len))) => {
-                    self.reading = Some(tokio::task::spawn_blocking(move || read_ahead(&blob, offset, len)));
+                    self.reading = Some(Box::pin(read_elsewhere(blob, offset, len)));
                 }
                 Some(Err(error)) if error.kind() == io::ErrorKind::WouldBlock => {}
                 Some(Err(error)) => return Poll::Ready(Err(error)),
@@ -198,6 +213,23 @@ fn is_of_the_socket(kind: io::ErrorKind) -> bool {
     };
     let of_connection = [BrokenPipe, ConnectionAborted, ConnectionReset, NotConnected, TimedOut, WouldBlock];
     of_connection.contains(&kind) || [HostUnreachable, NetworkDown, NetworkUnreachable].contains(&kind)
+}
+
+/// A window that another thread reads.
+type Reading = Pin<Box<dyn Future<Output = io::Result<()>> + Send>>;
+
+/// As [`read_ahead`], on a thread that may block: a medium has its own, since it may hang.
+async fn read_elsewhere(blob: Blob, offset: u64, len: usize) -> io::Result<()> {
+    match blob.medium().cloned() {
+        None => {
+            let read = tokio::task::spawn_blocking(move || read_ahead(&blob, offset, len)).await;
+            read.map_err(io::Error::other).flatten()
+        }
+        Some(medium) => {
+            let read = medium.ask(move |_| Ok(read_ahead(&blob, offset, len))).await;
+            read.map_err(io::Error::other).flatten()
+        }
+    }
 }
 
 /// Reads a window into the page cache and starts reading ahead. A failure is recorded with the blob.

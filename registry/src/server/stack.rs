@@ -14,7 +14,7 @@ use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use futures_util::FutureExt;
@@ -26,7 +26,7 @@ use tower::{Service, ServiceExt};
 use tracing::Level;
 
 use super::deadlines::{Activity, Working};
-use crate::api::body::FileWindows;
+use crate::api::body::{FileWindows, Share};
 use crate::api::{self, Arrival, BoxError, RequestId};
 use crate::oci::ErrorCode;
 
@@ -38,6 +38,7 @@ pub(super) struct Stack<S> {
     pub(super) client: Option<IpAddr>,
     pub(super) activity: Arc<Activity>,
     pub(super) windows: Option<Arc<FileWindows>>,
+    pub(super) share: Arc<Share>,
 }
 
 impl<S, B> hyper::service::Service<Request<Incoming>> for Stack<S>
@@ -55,7 +56,14 @@ where
         let id = RequestId { connection: self.connection, request: number };
         // HTTP/2 splits a body into frames itself, so a whole file cannot be passed through by address.
         let windows = if http2 { None } else { self.windows.clone() };
-        request.extensions_mut().insert(Arrival { request: Some(id), windows, client: self.client });
+        let (client, share) = (self.client, Some(self.share.clone()));
+        request.extensions_mut().insert(Arrival { request: Some(id), windows, client, share });
+        if let Some(refused) = wrong_host(&request, id) {
+            self.activity.leaves_body_unread();
+            let sending = working.answered();
+            let refused = refused.map(|body| CountedBody { body: Either::Right(body), sending });
+            return Box::pin(std::future::ready(Ok(refused)));
+        }
         let line = tracing::enabled!(Level::DEBUG).then(|| (request.method().clone(), request.uri().clone()));
         let (service, activity) = (self.service.clone(), self.activity.clone());
         Box::pin(async move {
@@ -80,9 +88,24 @@ where
                 activity.leaves_body_unread();
             }
             let sending = working.answered();
-            Ok(response.map(|body| CountedBody { body, _sending: sending }))
+            Ok(response.map(|body| CountedBody { body, sending }))
         })
     }
+}
+
+/// The refusal of an HTTP/1.1 request that does not name one host (RFC 9112, 3.2): the next proxy might read another one.
+fn wrong_host<B>(request: &Request<B>, id: RequestId) -> Option<Response<api::Body>> {
+    let mut hosts = request.headers().get_all(header::HOST).iter();
+    let (first, second) = (hosts.next(), hosts.next());
+    let is_right = match request.version() {
+        Version::HTTP_11 => first.is_some() && second.is_none(),
+        _ => second.is_none(),
+    };
+    (!is_right).then(|| {
+        let mut response = api::failure(StatusCode::BAD_REQUEST, ErrorCode::Unsupported, Some(id));
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        response
+    })
 }
 
 fn failure<B>(id: RequestId) -> Response<Either<B, api::Body>> {
@@ -96,7 +119,7 @@ fn failure<B>(id: RequestId) -> Response<Either<B, api::Body>> {
 #[derive(Debug)]
 pub(super) struct CountedBody<B> {
     body: Either<B, api::Body>,
-    _sending: Working,
+    sending: Working,
 }
 
 impl<B> http_body::Body for CountedBody<B>
@@ -107,7 +130,13 @@ where
     type Error = BoxError;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        Pin::new(&mut self.body).poll_frame(cx)
+        let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
+        if let Some(Ok(frame)) = &frame
+            && let Some(bytes) = frame.data_ref()
+        {
+            self.sending.took(bytes.len());
+        }
+        Poll::Ready(frame)
     }
 
     fn is_end_stream(&self) -> bool {

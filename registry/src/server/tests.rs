@@ -47,7 +47,7 @@ impl Running {
         let registry = Registry::open(RegistrySettings { data, ..RegistrySettings::default() }).await.unwrap();
         let api = Api::new(registry.clone(), limits.api());
         let listen = vec!["127.0.0.1:0".parse().unwrap()];
-        let server = Server::bind(Settings { listen, tls, limits }).await.unwrap();
+        let server = Server::bind(Settings { listen, tls, limits, ..Settings::default() }).await.unwrap();
         let (address, shutdown) = (server.addresses()[0], CancellationToken::new());
         let serving = tokio::spawn(server.serve(api, shutdown.clone()));
         Self { address, registry, shutdown, serving, folder }
@@ -347,4 +347,67 @@ async fn every_address_of_both_families_can_be_listened_on_at_one_port() {
         }
     }
     panic!("`[::]` conflicts with `0.0.0.0`");
+}
+
+#[tokio::test]
+async fn d26_a_request_has_exactly_one_host() {
+    let server = Running::start(Limits::default()).await;
+    for hosts in ["", "Host: x\r\nHost: y\r\n", "Host: x\r\nHost: x\r\n"] {
+        let answer = exchange(&mut server.connect().await, &format!("GET /v2/ HTTP/1.1\r\n{hosts}\r\n")).await;
+        assert!(answer.starts_with("HTTP/1.1 400 Bad Request\r\n"), "{answer}");
+        assert!(answer.contains("content-type: application/json\r\n") && answer.contains("`Host`"), "{answer}");
+    }
+    let old = exchange(&mut server.connect().await, "GET /v2/ HTTP/1.0\r\n\r\n").await;
+    assert!(old.starts_with("HTTP/1.0 200 OK\r\n"), "{old}");
+}
+
+#[tokio::test]
+async fn d26_what_is_no_request_is_refused_in_json() {
+    let server = Running::start(Limits { max_header_bytes: 8192, ..Limits::default() }).await;
+    let long = format!("GET /v2/ HTTP/1.1\r\nHost: x\r\nA: {}\r\n\r\n", "x".repeat(20_000));
+    let fine = "GET /v2/ HTTP/1.1\r\nHost: x\r\n\r\n";
+    for (request, status) in [("GET /v2/ HTTP/9.1\r\n\r\n", "400"), ("\u{1} x\r\n\r\n", "400"), (&long, "431")] {
+        for before in ["", fine] {
+            let mut stream = server.connect().await;
+            if !before.is_empty() {
+                stream.write_all(before.as_bytes()).await.unwrap();
+                assert!(read_until(&mut stream, "{}").await.starts_with("HTTP/1.1 200 OK\r\n"));
+            }
+            let answer = exchange(&mut stream, request).await;
+            assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{answer}");
+            let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+            assert!(head.contains(&format!("content-length: {}", body.len())), "{answer}");
+            let body: serde_json::Value = serde_json::from_str(body).unwrap();
+            assert!(body["errors"][0]["message"].is_string(), "{body}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn d26_a_client_that_closed_its_side_is_answered() {
+    let server = Running::start(Limits::default()).await;
+    let content = vec![5; 3_000_000];
+    let digest = server.push(content).await;
+    let mut stream = server.connect().await;
+    stream.write_all(format!("GET /v2/a/blobs/{digest} HTTP/1.1\r\nHost: x\r\n\r\n").as_bytes()).await.unwrap();
+    stream.shutdown().await.unwrap();
+    let answer = rest(&mut stream).await;
+    assert!(answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.len() > 3_000_000, "{} bytes", answer.len());
+}
+
+/// The bytes of an answer that look like one of hyper's own refusals are the blob's.
+#[tokio::test]
+async fn d26_a_blob_that_looks_like_a_refusal_is_sent_as_it_is() {
+    let server = Running::start(Limits::default()).await;
+    let content = b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n".to_vec();
+    let digest = server.push(content.clone()).await;
+    let request = format!("GET /v2/a/blobs/{digest} HTTP/1.1\r\nHost: x\r\n\r\n");
+    let mut stream = server.connect().await;
+    for _ in 0..3 {
+        stream.write_all(request.as_bytes()).await.unwrap();
+        read_until(&mut stream, "\r\n\r\n").await;
+        let mut received = vec![0; content.len()];
+        stream.read_exact(&mut received).await.unwrap();
+        assert_eq!(received, content);
+    }
 }

@@ -1,5 +1,6 @@
 //! Bundles served in place from a mounted medium, through the real binary.
 
+mod hung;
 mod medium;
 mod pass;
 mod served;

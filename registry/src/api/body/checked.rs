@@ -2,10 +2,12 @@
 //! damaged blob ends as an aborted connection, never as a complete body.
 
 use std::io;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
 
+use super::budget::Share;
 use super::reader::Reader;
 use crate::Blob;
 use crate::blobs::Version;
@@ -25,10 +27,10 @@ pub(super) struct Checked {
 
 impl Checked {
     /// All of `blob`. An empty blob has no last bytes to hold back: it is verified when it is opened.
-    pub(super) fn new(blob: Blob) -> Self {
+    pub(super) fn new(blob: Blob, share: Option<Arc<Share>>) -> Self {
         let (left, hasher) = (ByteRange { start: 0, end: blob.size() }, blob.digest().algorithm().hasher());
-        let version = blob.unverified().and_then(|medium| medium.version(blob.file()));
-        Self { blob, left, reader: Reader::default(), hasher: Some(hasher), version }
+        let version = blob.version();
+        Self { blob, left, reader: Reader::new(share), hasher: Some(hasher), version }
     }
 
     pub(super) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<io::Result<Bytes>>> {

@@ -6,6 +6,7 @@
 //! body has its announced length, or it fails. A file that cannot be read, or is shorter than its blob, aborts the
 //! connection; it never ends the body early.
 
+pub(super) mod budget;
 mod checked;
 mod multipart;
 mod reader;
@@ -19,12 +20,14 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 
+pub use budget::{Budget, Share};
 pub(super) use multipart::multipart;
 pub use windows::FileWindows;
 
 use super::Arrival;
 use crate::Blob;
 use crate::oci::ByteRange;
+use budget::Held;
 use checked::Checked;
 use multipart::Multipart;
 use reader::Reader;
@@ -40,6 +43,8 @@ pub struct Body(Content);
 #[derive(Debug)]
 enum Content {
     Bytes(Bytes),
+    /// Bytes that count for a connection until the client has taken them.
+    Counted(Bytes, Held),
     Blob(BlobRange),
     Checked(Box<Checked>),
     Multipart(Box<Multipart>),
@@ -55,19 +60,35 @@ impl Body {
     }
 
     /// A whole blob that is not verified yet.
-    pub(super) fn checked(blob: Blob) -> Self {
-        Self(Content::Checked(Box::new(Checked::new(blob))))
+    pub(super) fn checked(blob: Blob, arrival: &Arrival) -> Self {
+        Self(Content::Checked(Box::new(Checked::new(blob, arrival.share.clone()))))
     }
 
     pub(crate) fn blob(blob: Blob, range: ByteRange, arrival: &Arrival) -> Self {
-        Self(Content::Blob(BlobRange::new(blob, range, arrival.windows.clone())))
+        Self(Content::Blob(BlobRange::new(blob, range, arrival)))
+    }
+
+    /// How many bytes of it are in memory already.
+    pub(super) fn in_memory(&self) -> usize {
+        match &self.0 {
+            Content::Bytes(bytes) => bytes.len(),
+            _ => 0,
+        }
+    }
+
+    /// The same body, whose bytes in memory count.
+    pub(super) fn counted(self, held: Held) -> Self {
+        match self.0 {
+            Content::Bytes(bytes) => Self(Content::Counted(bytes, held)),
+            other => Self(other),
+        }
     }
 
     /// How many bytes are left to send.
     #[must_use]
     pub fn length(&self) -> u64 {
         match &self.0 {
-            Content::Bytes(bytes) => bytes.len() as u64,
+            Content::Bytes(bytes) | Content::Counted(bytes, _) => bytes.len() as u64,
             Content::Blob(range) => range.left.len(),
             Content::Checked(checked) => checked.left.len(),
             Content::Multipart(parts) => parts.left,
@@ -83,6 +104,7 @@ impl http_body::Body for Body {
         let bytes = match &mut self.0 {
             Content::Bytes(bytes) if bytes.is_empty() => Poll::Ready(None),
             Content::Bytes(bytes) => Poll::Ready(Some(Ok(std::mem::take(bytes)))),
+            Content::Counted(..) => Poll::Ready(self.take_counted()),
             Content::Blob(range) => range.poll_next(cx),
             Content::Checked(checked) => checked.poll_next(cx),
             Content::Multipart(parts) => parts.poll_next(cx),
@@ -99,6 +121,28 @@ impl http_body::Body for Body {
     }
 }
 
+impl Body {
+    /// All of the bytes; what they count goes with them.
+    fn take_counted(&mut self) -> Option<io::Result<Bytes>> {
+        let Content::Counted(bytes, held) = std::mem::replace(&mut self.0, Content::Bytes(Bytes::new())) else {
+            return None;
+        };
+        Some(Ok(Bytes::from_owner(Unread { bytes, _held: held })))
+    }
+}
+
+/// Bytes of an answer, counted until the client has taken them.
+struct Unread {
+    bytes: Bytes,
+    _held: Held,
+}
+
+impl AsRef<[u8]> for Unread {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
 /// A range of a blob being sent.
 #[derive(Debug)]
 struct BlobRange {
@@ -109,8 +153,12 @@ struct BlobRange {
 }
 
 impl BlobRange {
-    fn new(blob: Blob, range: ByteRange, windows: Option<Arc<FileWindows>>) -> Self {
-        Self { blob, left: range, windows: windows.filter(|_| range.len() > SMALL), reader: Reader::default() }
+    fn new(blob: Blob, range: ByteRange, arrival: &Arrival) -> Self {
+        // Sending from a file that may hang would hold a thread of the runtime.
+        let windows = arrival.windows.clone().filter(|_| range.len() > SMALL && !blob.may_hang());
+        // What is sent from its file is never in memory.
+        let reader = if windows.is_some() { Reader::default() } else { Reader::new(arrival.share.clone()) };
+        Self { blob, left: range, windows, reader }
     }
 
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<io::Result<Bytes>>> {

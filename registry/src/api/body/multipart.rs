@@ -1,21 +1,21 @@
 //! Several ranges of one blob (RFC 9110, 14.6): one part per range, in the requested order: podman relies on it.
 
 use std::io;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::vec;
 
 use bytes::Bytes;
 
-use super::{BlobRange, Body, Content, FileWindows};
+use super::{BlobRange, Body, Content};
 use crate::Blob;
+use crate::api::Arrival;
 use crate::oci::{ByteRange, MediaType};
 
 /// The parts left to send, each with the header before it.
 #[derive(Debug)]
 pub(super) struct Multipart {
     blob: Blob,
-    windows: Option<Arc<FileWindows>>,
+    arrival: Arrival,
     parts: vec::IntoIter<(Bytes, ByteRange)>,
     current: Option<BlobRange>,
     /// The closing boundary.
@@ -25,7 +25,7 @@ pub(super) struct Multipart {
 }
 
 /// A body of several ranges, and the boundary that separates them.
-pub(in crate::api) fn multipart(blob: Blob, ranges: &[ByteRange], windows: Option<Arc<FileWindows>>) -> (Body, String) {
+pub(in crate::api) fn multipart(blob: Blob, ranges: &[ByteRange], arrival: &Arrival) -> (Body, String) {
     // Random, so that content cannot contain it; a plain token, so that it needs no quotes.
     let boundary = uuid::Uuid::new_v4().simple().to_string();
     let size = blob.size();
@@ -44,7 +44,7 @@ pub(in crate::api) fn multipart(blob: Blob, ranges: &[ByteRange], windows: Optio
         .collect();
     let tail = Bytes::from(format!("\r\n--{boundary}--\r\n"));
     let left = parts.iter().map(|(head, range)| head.len() as u64 + range.len()).sum::<u64>() + tail.len() as u64;
-    let parts = Multipart { blob, windows, parts: parts.into_iter(), current: None, tail, left };
+    let parts = Multipart { blob, arrival: arrival.clone(), parts: parts.into_iter(), current: None, tail, left };
     (Body(Content::Multipart(Box::new(parts))), boundary)
 }
 
@@ -65,7 +65,7 @@ impl Multipart {
             }
         }
         if let Some((head, range)) = self.parts.next() {
-            self.current = Some(BlobRange::new(self.blob.clone(), range, self.windows.clone()));
+            self.current = Some(BlobRange::new(self.blob.clone(), range, &self.arrival));
             return Poll::Ready(Some(Ok(head)));
         }
         Poll::Ready((!self.tail.is_empty()).then(|| Ok(std::mem::take(&mut self.tail))))

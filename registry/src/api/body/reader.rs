@@ -4,6 +4,7 @@
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
@@ -11,6 +12,7 @@ use parking_lot::Mutex;
 use rustix::io::{Errno, ReadWriteFlags, preadv2};
 use tokio::task::JoinHandle;
 
+use super::budget::{Held, Purse, RESERVE, Share};
 use crate::Blob;
 use crate::oci::ByteRange;
 
@@ -29,12 +31,17 @@ struct Buffer {
     // Empty only while it is being returned.
     bytes: Box<[u8]>,
     len: usize,
+    /// What the client may leave unread, where that is counted.
+    _held: Option<Held>,
 }
 
 impl Buffer {
-    fn take() -> Self {
-        let bytes = POOL.lock().pop().unwrap_or_else(|| vec![0; BUFFER].into_boxed_slice());
-        Self { bytes, len: 0 }
+    fn take(held: Option<Held>) -> Self {
+        let bytes = match held.as_ref().filter(|held| held.is_reserve()) {
+            Some(_) => vec![0; RESERVE].into_boxed_slice(),
+            None => POOL.lock().pop().unwrap_or_else(|| vec![0; BUFFER].into_boxed_slice()),
+        };
+        Self { bytes, len: 0, _held: held }
     }
 
     /// The whole buffer, to read into.
@@ -56,6 +63,9 @@ impl AsRef<[u8]> for Buffer {
 
 impl Drop for Buffer {
     fn drop(&mut self) {
+        if self.bytes.len() < BUFFER {
+            return;
+        }
         let mut pool = POOL.lock();
         if pool.len() < KEPT {
             pool.push(std::mem::take(&mut self.bytes));
@@ -66,10 +76,29 @@ impl Drop for Buffer {
 /// Reads one buffer at a time.
 #[derive(Debug, Default)]
 pub(super) struct Reader {
-    waiting: Option<JoinHandle<io::Result<Buffer>>>,
+    waiting: Option<Waiting>,
+    purse: Purse,
+}
+
+/// A buffer that another thread fills.
+enum Waiting {
+    Stored(JoinHandle<io::Result<Buffer>>),
+    /// A medium may hang, so it has threads of its own.
+    OnMedium(Pin<Box<dyn Future<Output = io::Result<Buffer>> + Send>>),
+}
+
+impl std::fmt::Debug for Waiting {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Waiting")
+    }
 }
 
 impl Reader {
+    /// A reader whose buffers count for a connection.
+    pub(super) fn new(share: Option<Arc<Share>>) -> Self {
+        Self { waiting: None, purse: Purse::new(share) }
+    }
+
     /// The first bytes of `range`, at least one. If dropped while a blocking thread reads, the thread finishes and its
     /// buffer returns to the pool.
     pub(super) fn poll_read(&mut self, cx: &mut Context<'_>, blob: &Blob, range: ByteRange) -> Poll<io::Result<Bytes>> {
@@ -85,20 +114,34 @@ impl Reader {
     fn poll_piece(&mut self, cx: &mut Context<'_>, blob: &Blob, range: ByteRange) -> Poll<io::Result<Bytes>> {
         let wanted = usize::try_from(range.len()).unwrap_or(BUFFER).min(BUFFER);
         if self.waiting.is_none() {
-            let mut buffer = Buffer::take();
+            let held = std::task::ready!(self.purse.poll_take(cx, BUFFER));
+            let mut buffer = Buffer::take(held);
+            let wanted = wanted.min(buffer.space().len());
             match read_now(blob, range.start, &mut buffer.space()[..wanted]) {
                 Some(read) => return Poll::Ready(whole(blob, read?, buffer)),
                 None => {
                     let blob = blob.clone();
-                    self.waiting =
-                        Some(tokio::task::spawn_blocking(move || read_waiting(&blob, range.start, wanted, buffer)));
+                    self.waiting = Some(match blob.medium().cloned() {
+                        None => Waiting::Stored(tokio::task::spawn_blocking(move || {
+                            read_waiting(&blob, range.start, wanted, buffer)
+                        })),
+                        Some(medium) => Waiting::OnMedium(Box::pin(async move {
+                            let read = move |_: &_| Ok(read_waiting(&blob, range.start, wanted, buffer));
+                            medium.ask(read).await.map_err(io::Error::other).flatten()
+                        })),
+                    });
                 }
             }
         }
-        let Some(waiting) = &mut self.waiting else { return Poll::Pending };
-        let read = std::task::ready!(Pin::new(waiting).poll(cx));
+        let read = match &mut self.waiting {
+            None => return Poll::Pending,
+            Some(Waiting::Stored(read)) => {
+                std::task::ready!(Pin::new(read).poll(cx)).map_err(io::Error::other).flatten()
+            }
+            Some(Waiting::OnMedium(read)) => std::task::ready!(read.as_mut().poll(cx)),
+        };
         self.waiting = None;
-        Poll::Ready(read.map_err(io::Error::other).flatten().map(Bytes::from_owner))
+        Poll::Ready(read.map(Bytes::from_owner))
     }
 }
 

@@ -65,7 +65,7 @@ async fn each_range_asked_for_is_a_part_in_its_order() {
     let expected = noise(500);
     let (_file, blob) = blob(&expected);
     let ranges = [(400, 500), (0, 1), (0, 100)].map(|(start, end)| ByteRange { start, end });
-    let (body, boundary) = multipart(blob, &ranges, None);
+    let (body, boundary) = multipart(blob, &ranges, &Arrival::default());
     let length = body.length();
     let bytes = body.collect().await.unwrap().to_bytes();
     assert_eq!(bytes.len() as u64, length, "the length that was announced");
@@ -134,7 +134,7 @@ async fn an_unverified_blob_goes_out_whole_and_is_verified_by_it() {
     let expected = noise(3 * BYTES + 17);
     let (_file, medium, blob) = unverified(&expected, &expected);
     assert!(blob.unverified().is_some());
-    let body = Body::checked(blob.clone());
+    let body = Body::checked(blob.clone(), &Arrival::default());
     assert_eq!(body.length(), expected.len() as u64);
     assert_eq!(body.collect().await.unwrap().to_bytes(), expected);
     assert_eq!(medium.trust(), crate::blobs::Trust::Verified);
@@ -157,7 +157,7 @@ async fn the_last_piece_of_a_damaged_blob_never_goes_out() {
         let mut damaged = expected.clone();
         damaged[at] ^= 1;
         let (_file, medium, blob) = unverified(&damaged, &expected);
-        let mut body = Body::checked(blob.clone());
+        let mut body = Body::checked(blob.clone(), &Arrival::default());
         let mut received = 0;
         let failed = loop {
             match body.frame().await.unwrap() {
@@ -176,7 +176,7 @@ async fn the_last_piece_of_a_damaged_blob_never_goes_out() {
 async fn s6_a_medium_s_file_cut_while_it_is_read_ends_the_body_with_an_error() {
     let expected = noise(3 * BYTES);
     let (file, medium, blob) = unverified(&expected, &expected);
-    let mut body = Body::checked(blob);
+    let mut body = Body::checked(blob, &Arrival::default());
     body.frame().await.unwrap().unwrap();
     file.as_file().set_len(1000).unwrap();
     assert!(body.collect().await.is_err());
@@ -190,8 +190,10 @@ async fn what_a_medium_could_not_give_is_looked_at_anew_before_it_is_promised_ag
     // A file opened for writing only cannot be read, like one on a medium that was removed.
     let stale = std::fs::File::options().write(true).open(file.path()).unwrap();
     let stale = Blob::on_medium(stale, 512, medium.clone());
-    for body in [Body::checked(stale.clone()), Body::blob(stale, ByteRange { start: 0, end: 99 }, &Arrival::default())]
-    {
+    for body in [
+        Body::checked(stale.clone(), &Arrival::default()),
+        Body::blob(stale, ByteRange { start: 0, end: 99 }, &Arrival::default()),
+    ] {
         assert!(body.collect().await.is_err());
         assert!(blob.check().is_err(), "the open file in the cache is not relied on");
         assert!(medium.open().is_ok(), "it can be read again");

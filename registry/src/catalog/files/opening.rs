@@ -16,7 +16,12 @@ impl Folder {
         work: impl FnOnce(&Self, &Index) -> Result<T, Error>,
     ) -> Result<T, Error> {
         let result = work(self, index);
-        if matches!(&result, Err(Error::Index(_))) && self.withdraw(index) {
+        let Err(Error::Index(error)) = &result else { return result };
+        // Rebuilding it would need more descriptors, not fewer.
+        if error.is_out_of_descriptors() && index.answers() {
+            return result;
+        }
+        if self.withdraw(index) {
             // Its database stays broken once it met an error of the disk.
             tracing::error!("the index failed and is rebuilt from the data folder");
             self.clone().open_index(false, Arc::downgrade(index));
@@ -175,6 +180,22 @@ mod tests {
     use crate::disk::DataFolder;
     use crate::error::Error;
     use crate::oci::RepositoryName;
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn d09_a_process_without_descriptors_keeps_its_index() {
+        let folder = tempfile::tempdir().unwrap();
+        let data = DataFolder::open(folder.path().join("data"), false).unwrap();
+        let layout = data.layout.clone();
+        let files = Files::open(layout.clone(), blobs::Files::new(layout), Arc::default()).unwrap();
+        let index = files.folder.index().await.unwrap();
+        let fail = |_: &Folder, _: &_| {
+            let out = std::io::Error::from(rustix::io::Errno::MFILE);
+            let source = Box::new(redb::Error::Io(out));
+            Err::<(), _>(Error::Index(IndexError::Database { source, no_space: false }))
+        };
+        assert!(matches!(files.folder.guarded(&index, fail), Err(Error::Index(_))));
+        assert!(Arc::ptr_eq(&index, &files.folder.index().await.unwrap()));
+    }
 
     #[tokio::test(flavor = "multi_thread")]
     async fn an_index_that_failed_is_replaced_while_a_right_to_write_is_held() {

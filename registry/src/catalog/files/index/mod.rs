@@ -53,6 +53,16 @@ impl IndexError {
             Self::Panicked => false,
         }
     }
+
+    /// Whether the process had no file descriptor left: nothing is wrong with the files.
+    pub(crate) fn is_out_of_descriptors(&self) -> bool {
+        let Self::Database { source, .. } = self else { return false };
+        let code = match source.downcast_ref() {
+            Some(redb::Error::Io(error)) => rustix::io::Errno::from_io_error(error),
+            _ => None,
+        };
+        code.is_some_and(|code| [rustix::io::Errno::MFILE, rustix::io::Errno::NFILE].contains(&code))
+    }
 }
 
 /// The index of one data folder.
@@ -121,6 +131,11 @@ impl Index {
         self.database.begin_write().map_err(failed)?.commit().map_err(failed)?;
         self.database.close().map_err(failed)?;
         Ok(seal::write(&layout.metadata(), &layout.metadata_seal())?)
+    }
+
+    /// Whether it still answers: some errors end it, others only a question.
+    pub(crate) fn answers(&self) -> bool {
+        self.rows().is_ok()
     }
 
     /// Makes changes that are seen together or, when `make` fails, not at all. However many they are, they take no more
