@@ -2,7 +2,7 @@
 
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 
-use super::body::{Body, multipart};
+use super::body::Body;
 use super::conditions::not_modified;
 use super::error::Error;
 use super::headers::{empty, identify, insert, ranges_apply};
@@ -40,7 +40,7 @@ pub(super) async fn pull(
                 response
             }
             _ => {
-                let (body, boundary) = multipart(blob, &parts, arrival);
+                let (body, boundary) = Body::ranges(blob, &parts, arrival);
                 let mut response = send(StatusCode::PARTIAL_CONTENT, body);
                 insert(&mut response, header::CONTENT_TYPE, format!("multipart/byteranges; boundary={boundary}"));
                 response

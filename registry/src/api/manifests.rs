@@ -17,8 +17,8 @@ use crate::names::RequestedName;
 use crate::oci::{InvalidManifest, MAX_MANIFEST_SIZE, Manifest, Tag, TagOrDigest};
 use crate::{Provenance, PutReference, Registry, Repository};
 
-/// How much memory a manifest takes at first, in bytes. Most need no more.
-const FIRST: usize = 16 * 1024;
+/// How much memory a manifest takes at first, in bytes. Most need no more; one that does takes the rest when it has sent these.
+const FIRST: usize = 64 * 1024;
 
 /// From this size in bytes on, a manifest is parsed on a blocking thread: parsing would hold a runtime thread too long.
 const PARSE_ELSEWHERE: usize = 128 * 1024;
@@ -97,16 +97,18 @@ pub(super) async fn delete(
 /// The whole body, with its size checked and its memory taken as it arrives: a client may announce what it never sends, and
 /// a chunked body announces nothing.
 async fn receive(body: &mut RequestBody, receipt: &Receipt<'_>) -> Result<Bytes, Error> {
-    let mut whole = BytesMut::new();
+    let announced = body.length.and_then(|length| usize::try_from(length).ok()).unwrap_or(MAX_MANIFEST_SIZE);
+    let (mut whole, mut taken) = (BytesMut::new(), 0);
     while let Some(bytes) = body.next().await? {
         let length = whole.len() + bytes.len();
         if length > MAX_MANIFEST_SIZE {
             return Err(InvalidManifest::TooLarge.into());
         }
-        if length > whole.capacity() {
-            let capacity = length.max(2 * whole.capacity()).clamp(FIRST, MAX_MANIFEST_SIZE);
-            receipt.take(capacity - whole.capacity()).await?;
-            whole.reserve(capacity - whole.len());
+        if length > taken {
+            let needed = if length <= FIRST { announced.min(FIRST) } else { announced }.max(length);
+            receipt.take(needed - taken).await?;
+            whole.reserve(needed - whole.len());
+            taken = needed;
         }
         whole.extend_from_slice(&bytes);
         receipt.received(bytes.len());

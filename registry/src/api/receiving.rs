@@ -1,59 +1,58 @@
 //! The memory of manifests that are being received, over all requests.
 //!
-//! Taken as the bytes arrive: what a client announces costs nothing. When it is short, the slowest client gives way, so that
-//! a few that trickle never keep others from pushing.
+//! What a client announces costs nothing: memory for a large manifest is taken once its first bytes are here, and pushes wait
+//! for it in turn. One that holds memory others wait for, and trickles, gives way: a few slow clients never keep others from
+//! pushing.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
-use tokio::sync::Notify;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
-/// How long a push waits for memory, which is how long one that gives way may take to notice.
-const PATIENCE: Duration = Duration::from_secs(4);
+/// Below so many bytes a second a push gives way to those that wait.
+const SLOW: u64 = 128 * 1024;
 
-/// How long a push is left alone: its rate says nothing before.
+/// How long a push is left alone once it has its memory: its rate says nothing before.
 const YOUNG: Duration = Duration::from_secs(1);
 
-/// There was no memory, or it was given to a faster push.
+/// How often a push that waits looks for one that is slow.
+const LOOK: Duration = Duration::from_millis(250);
+
+/// The longest that a push waits while those before it are fast.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// There was no memory in time, or it was given to others.
 #[derive(Debug)]
 pub(super) struct GaveWay;
 
 #[derive(Debug)]
 pub(super) struct Receiving {
+    /// In KiB, so that any limit fits the semaphore's counter. First come, first served.
+    left: Arc<Semaphore>,
+    most: u32,
     state: Mutex<State>,
-    freed: Notify,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct State {
-    left: usize,
     next: u64,
     pushes: HashMap<u64, Push>,
 }
 
 #[derive(Debug)]
 struct Push {
-    held: usize,
-    received: u64,
-    began: Instant,
+    /// Since when it has the memory it asked for, and what arrived since. `None` while it waits, and when all of it is here.
+    receiving: Option<(Instant, u64)>,
     give_way: CancellationToken,
-    /// All of it is here: it will be done soon.
-    complete: bool,
-}
-
-impl Push {
-    /// Bytes a second, so far.
-    fn rate(&self, now: Instant) -> u64 {
-        let milliseconds = now.saturating_duration_since(self.began).as_millis().max(1);
-        u64::try_from(u128::from(self.received) * 1000 / milliseconds).unwrap_or(u64::MAX)
-    }
 }
 
 impl Receiving {
     pub(super) fn new(bytes: usize) -> Self {
-        Self { state: Mutex::new(State { left: bytes, next: 0, pushes: HashMap::new() }), freed: Notify::new() }
+        let most = u32::try_from(bytes.div_ceil(1024)).unwrap_or(u32::MAX).min(Semaphore::MAX_PERMITS as u32);
+        Self { left: Arc::new(Semaphore::new(most as usize)), most, state: Mutex::default() }
     }
 
     /// A push begins; it holds nothing yet.
@@ -61,32 +60,24 @@ impl Receiving {
         let mut state = self.state.lock();
         state.next += 1;
         let (id, give_way) = (state.next, CancellationToken::new());
-        let push = Push { held: 0, received: 0, began: Instant::now(), give_way: give_way.clone(), complete: false };
-        state.pushes.insert(id, push);
-        Receipt { receiving: self, id, give_way }
+        state.pushes.insert(id, Push { receiving: None, give_way: give_way.clone() });
+        Receipt { receiving: self, id, give_way, held: Mutex::default() }
     }
 }
 
 impl State {
-    /// Takes `bytes` for a push, or has the slowest one give way. `false` if that is this one.
-    fn take(&mut self, id: u64, bytes: usize) -> Option<bool> {
-        if let Some(left) = self.left.checked_sub(bytes) {
-            self.left = left;
-            if let Some(push) = self.pushes.get_mut(&id) {
-                push.held += bytes;
-            }
-            return Some(true);
-        }
-        let now = Instant::now();
-        let may_yield = |push: &&Push| {
-            push.held > 0 && !push.complete && !push.give_way.is_cancelled() && now - push.began >= YOUNG
+    /// Has the slowest push give way, if it is too slow.
+    fn make_room(&self, now: Instant) {
+        let rate = |push: &Push| {
+            let (since, bytes) = push.receiving.filter(|_| !push.give_way.is_cancelled())?;
+            let held = now.saturating_duration_since(since);
+            let rate = u128::from(bytes) * 1000 / held.as_millis().max(1);
+            (held >= YOUNG && rate < u128::from(SLOW)).then_some(rate)
         };
-        let slowest = self.pushes.values().filter(may_yield).min_by_key(|push| push.rate(now));
-        let slowest = slowest.map(|push| &push.give_way);
-        if let Some(slowest) = slowest {
-            slowest.cancel();
+        let slow = self.pushes.values().filter_map(|push| Some((rate(push)?, push)));
+        if let Some((_, slowest)) = slow.min_by_key(|(rate, _)| *rate) {
+            slowest.give_way.cancel();
         }
-        self.pushes.get(&id).is_some_and(|push| push.give_way.is_cancelled()).then_some(false)
     }
 }
 
@@ -96,42 +87,53 @@ pub(super) struct Receipt<'a> {
     receiving: &'a Receiving,
     id: u64,
     give_way: CancellationToken,
+    held: Mutex<Vec<OwnedSemaphorePermit>>,
 }
 
 impl Receipt<'_> {
-    /// Takes memory for `bytes` more, waiting a little while others give way.
+    fn push(&self, change: impl FnOnce(&mut Push)) {
+        if let Some(push) = self.receiving.state.lock().pushes.get_mut(&self.id) {
+            change(push);
+        }
+    }
+
+    /// Takes memory for `bytes` more; waits for it while slow pushes give way and fast ones end.
     pub(super) async fn take(&self, bytes: usize) -> Result<(), GaveWay> {
-        let taken = async {
+        let kib = u32::try_from(bytes.div_ceil(1024)).unwrap_or(u32::MAX).min(self.receiving.most);
+        self.push(|push| push.receiving = None);
+        let taken = self.receiving.left.clone().acquire_many_owned(kib);
+        tokio::pin!(taken);
+        let waiting = async {
             loop {
-                // Before the look, so that what is freed after it is noticed.
-                let freed = self.receiving.freed.notified();
-                let taken = self.receiving.state.lock().take(self.id, bytes);
-                match taken {
-                    Some(true) => return Ok(()),
-                    Some(false) => return Err(GaveWay),
-                    // A young one may be slow and not known yet to be.
-                    None => drop(tokio::time::timeout(YOUNG, freed).await),
+                // A timeout is no failure: its turn in the queue stays.
+                match tokio::time::timeout(LOOK, &mut taken).await {
+                    Ok(taken) => return taken,
+                    Err(_) => self.receiving.state.lock().make_room(Instant::now()),
                 }
             }
         };
-        tokio::time::timeout(PATIENCE, taken).await.unwrap_or(Err(GaveWay))
+        let taken = tokio::time::timeout(PATIENCE, waiting).await;
+        let Ok(Ok(permit)) = taken else { return Err(GaveWay) };
+        self.held.lock().push(permit);
+        self.push(|push| push.receiving = Some((Instant::now(), 0)));
+        Ok(())
     }
 
     /// Counts bytes that arrived.
     pub(super) fn received(&self, bytes: usize) {
-        if let Some(push) = self.receiving.state.lock().pushes.get_mut(&self.id) {
-            push.received += bytes as u64;
-        }
+        self.push(|push| {
+            if let Some((_, received)) = &mut push.receiving {
+                *received += bytes as u64;
+            }
+        });
     }
 
     /// All of it arrived: it does not give way any more.
     pub(super) fn complete(&self) {
-        if let Some(push) = self.receiving.state.lock().pushes.get_mut(&self.id) {
-            push.complete = true;
-        }
+        self.push(|push| push.receiving = None);
     }
 
-    /// Returns when another push needs its memory more.
+    /// Returns when others need its memory more.
     pub(super) async fn has_to_give_way(&self) -> GaveWay {
         self.give_way.cancelled().await;
         GaveWay
@@ -140,12 +142,7 @@ impl Receipt<'_> {
 
 impl Drop for Receipt<'_> {
     fn drop(&mut self) {
-        let mut state = self.receiving.state.lock();
-        if let Some(push) = state.pushes.remove(&self.id) {
-            state.left += push.held;
-        }
-        drop(state);
-        self.receiving.freed.notify_waiters();
+        self.receiving.state.lock().pushes.remove(&self.id);
     }
 }
 
@@ -153,52 +150,47 @@ impl Drop for Receipt<'_> {
 mod tests {
     use super::*;
 
-    fn aged(receiving: &Receiving, receipt: &Receipt<'_>, received: u64) {
+    const KIB: usize = 1024;
+
+    fn aged(receiving: &Receiving, receipt: &Receipt<'_>, bytes: u64) {
         let mut state = receiving.state.lock();
-        let push = state.pushes.get_mut(&receipt.id).unwrap();
-        (push.began, push.received) = (Instant::now() - 10 * YOUNG, received);
+        state.pushes.get_mut(&receipt.id).unwrap().receiving = Some((Instant::now() - 10 * YOUNG, bytes));
     }
 
     #[tokio::test]
     async fn d06_the_slowest_push_gives_its_memory_to_the_next_one() {
-        let receiving = Receiving::new(100);
-        let (slow, fast) = (receiving.begin(), receiving.begin());
-        slow.take(60).await.unwrap();
-        fast.take(40).await.unwrap();
-        aged(&receiving, &slow, 60);
-        aged(&receiving, &fast, 4_000_000);
+        let receiving = Receiving::new(100 * KIB);
+        let (slow, slower, fast) = (receiving.begin(), receiving.begin(), receiving.begin());
+        for (push, bytes) in [(&slow, 20_000), (&slower, 20), (&fast, 40_000_000)] {
+            push.take(33 * KIB).await.unwrap();
+            aged(&receiving, push, bytes);
+        }
         let next = receiving.begin();
-        let (taken, ()) = tokio::join!(next.take(50), async {
-            let GaveWay = slow.has_to_give_way().await;
-            drop(slow);
+        let (taken, ()) = tokio::join!(next.take(30 * KIB), async {
+            let GaveWay = slower.has_to_give_way().await;
+            drop(slower);
         });
         taken.unwrap();
-        assert!(!fast.give_way.is_cancelled());
-        drop((fast, next));
-        assert_eq!(receiving.state.lock().left, 100);
+        assert!(!fast.give_way.is_cancelled() && !slow.give_way.is_cancelled());
+        drop((fast, next, slow));
+        assert_eq!(receiving.left.available_permits(), 100);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn d06_a_push_gets_an_answer_in_time_though_all_others_are_as_fast() {
-        let receiving = Receiving::new(100);
+    async fn d06_pushes_that_are_fast_wait_for_each_other_in_turn_and_not_for_ever() {
+        let receiving = Receiving::new(100 * KIB);
         let whole = receiving.begin();
-        whole.take(100).await.unwrap();
+        whole.take(100 * KIB).await.unwrap();
         whole.complete();
         let began = tokio::time::Instant::now();
-        assert!(receiving.begin().take(1).await.is_err());
-        assert!(began.elapsed() <= Duration::from_secs(5));
+        assert!(receiving.begin().take(KIB).await.is_err());
+        assert!(began.elapsed() >= PATIENCE);
         assert!(!whole.give_way.is_cancelled(), "what arrived whole stays");
-    }
-
-    #[tokio::test]
-    async fn d06_the_slowest_push_of_all_is_refused_itself() {
-        let receiving = Receiving::new(100);
-        let (fast, slow) = (receiving.begin(), receiving.begin());
-        fast.take(90).await.unwrap();
-        slow.take(10).await.unwrap();
-        aged(&receiving, &fast, 1_000_000);
-        aged(&receiving, &slow, 10);
-        assert!(slow.take(10).await.is_err());
-        assert!(!fast.give_way.is_cancelled());
+        let next = receiving.begin();
+        let (taken, ()) = tokio::join!(next.take(50 * KIB), async {
+            tokio::time::sleep(PATIENCE / 2).await;
+            drop(whole);
+        });
+        taken.unwrap();
     }
 }

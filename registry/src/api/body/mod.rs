@@ -21,7 +21,6 @@ use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 
 pub use budget::{Budget, Share};
-pub(super) use multipart::multipart;
 pub use windows::FileWindows;
 
 use super::Arrival;
@@ -65,7 +64,12 @@ impl Body {
     }
 
     pub(crate) fn blob(blob: Blob, range: ByteRange, arrival: &Arrival) -> Self {
-        Self(Content::Blob(BlobRange::new(blob, range, arrival)))
+        Self(Content::Blob(BlobRange::new(blob, range, arrival.windows.as_ref(), arrival.share.as_ref())))
+    }
+
+    /// Several ranges of a blob, and the boundary that separates them.
+    pub(super) fn ranges(blob: Blob, ranges: &[ByteRange], arrival: &Arrival) -> (Self, String) {
+        multipart::multipart(blob, ranges, arrival.windows.clone(), arrival.share.clone())
     }
 
     /// How many bytes of it are in memory already.
@@ -153,11 +157,11 @@ struct BlobRange {
 }
 
 impl BlobRange {
-    fn new(blob: Blob, range: ByteRange, arrival: &Arrival) -> Self {
+    fn new(blob: Blob, range: ByteRange, windows: Option<&Arc<FileWindows>>, share: Option<&Arc<Share>>) -> Self {
         // Sending from a file that may hang would hold a thread of the runtime.
-        let windows = arrival.windows.clone().filter(|_| range.len() > SMALL && !blob.may_hang());
+        let windows = windows.filter(|_| range.len() > SMALL && !blob.may_hang()).cloned();
         // What is sent from its file is never in memory.
-        let reader = if windows.is_some() { Reader::default() } else { Reader::new(arrival.share.clone()) };
+        let reader = if windows.is_some() { Reader::default() } else { Reader::new(share.cloned()) };
         Self { blob, left: range, windows, reader }
     }
 

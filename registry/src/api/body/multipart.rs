@@ -1,21 +1,22 @@
 //! Several ranges of one blob (RFC 9110, 14.6): one part per range, in the requested order: podman relies on it.
 
 use std::io;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::vec;
 
 use bytes::Bytes;
 
-use super::{BlobRange, Body, Content};
+use super::{BlobRange, Body, Content, FileWindows, Share};
 use crate::Blob;
-use crate::api::Arrival;
 use crate::oci::{ByteRange, MediaType};
 
 /// The parts left to send, each with the header before it.
 #[derive(Debug)]
 pub(super) struct Multipart {
     blob: Blob,
-    arrival: Arrival,
+    windows: Option<Arc<FileWindows>>,
+    share: Option<Arc<Share>>,
     parts: vec::IntoIter<(Bytes, ByteRange)>,
     current: Option<BlobRange>,
     /// The closing boundary.
@@ -25,7 +26,12 @@ pub(super) struct Multipart {
 }
 
 /// A body of several ranges, and the boundary that separates them.
-pub(in crate::api) fn multipart(blob: Blob, ranges: &[ByteRange], arrival: &Arrival) -> (Body, String) {
+pub(super) fn multipart(
+    blob: Blob,
+    ranges: &[ByteRange],
+    windows: Option<Arc<FileWindows>>,
+    share: Option<Arc<Share>>,
+) -> (Body, String) {
     // Random, so that content cannot contain it; a plain token, so that it needs no quotes.
     let boundary = uuid::Uuid::new_v4().simple().to_string();
     let size = blob.size();
@@ -44,7 +50,7 @@ pub(in crate::api) fn multipart(blob: Blob, ranges: &[ByteRange], arrival: &Arri
         .collect();
     let tail = Bytes::from(format!("\r\n--{boundary}--\r\n"));
     let left = parts.iter().map(|(head, range)| head.len() as u64 + range.len()).sum::<u64>() + tail.len() as u64;
-    let parts = Multipart { blob, arrival: arrival.clone(), parts: parts.into_iter(), current: None, tail, left };
+    let parts = Multipart { blob, windows, share, parts: parts.into_iter(), current: None, tail, left };
     (Body(Content::Multipart(Box::new(parts))), boundary)
 }
 
@@ -65,7 +71,7 @@ impl Multipart {
             }
         }
         if let Some((head, range)) = self.parts.next() {
-            self.current = Some(BlobRange::new(self.blob.clone(), range, &self.arrival));
+            self.current = Some(BlobRange::new(self.blob.clone(), range, self.windows.as_ref(), self.share.as_ref()));
             return Poll::Ready(Some(Ok(head)));
         }
         Poll::Ready((!self.tail.is_empty()).then(|| Ok(std::mem::take(&mut self.tail))))

@@ -65,7 +65,7 @@ async fn each_range_asked_for_is_a_part_in_its_order() {
     let expected = noise(500);
     let (_file, blob) = blob(&expected);
     let ranges = [(400, 500), (0, 1), (0, 100)].map(|(start, end)| ByteRange { start, end });
-    let (body, boundary) = multipart(blob, &ranges, &Arrival::default());
+    let (body, boundary) = Body::ranges(blob, &ranges, &Arrival::default());
     let length = body.length();
     let bytes = body.collect().await.unwrap().to_bytes();
     assert_eq!(bytes.len() as u64, length, "the length that was announced");
