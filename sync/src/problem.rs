@@ -108,6 +108,18 @@ impl Problem {
         Self::Unreadable { entry: printable(entry), source }
     }
 
+    /// The same problem for another image.
+    pub(crate) fn again(&self) -> Self {
+        match self {
+            Self::Damaged(what) => Self::Damaged(what.clone()),
+            Self::OverLimit { what, limit, cure } => Self::OverLimit { what: what.clone(), limit: limit.clone(), cure },
+            Self::Digest { entry, expected, found } => {
+                Self::Digest { entry: entry.clone(), expected: *expected, found: *found }
+            }
+            other => Self::Unusable(other.sentence()),
+        }
+    }
+
     /// A file of the archive that an image needs is missing.
     pub(crate) fn missing(path: &str) -> Self {
         Self::Missing(format!("`{}`", printable(path)))

@@ -184,8 +184,9 @@ impl Parts for Seekable<'_> {
     }
 
     fn blob(&mut self, intake: &mut Intake<'_>, path: &str, digest: Digest) -> Result<()> {
-        let mut window = self.open(path)?;
-        self.bring(intake, &mut window, path, digest)
+        let path = self.resolve(path).ok_or_else(|| Problem::missing(path))?;
+        let mut window = self.open(&path)?;
+        self.bring(intake, &mut window, &path, digest)
     }
 
     fn named(&mut self, intake: &Intake<'_>, path: &str, diff_id: Digest) -> Result<Option<Layer>> {

@@ -45,6 +45,8 @@ enum Part {
     },
     /// A layer in this compression, which no image may have; not read.
     Unfit(&'static str),
+    /// It cannot be used, as a layer that is damaged. Matters only if an image needs it.
+    Broken(Problem),
     /// Read as an archive of its own, or skipped.
     Passed,
 }
@@ -103,16 +105,16 @@ impl Sequential {
         let inner = format!("{file}: {path}");
         let mut seen = None;
         let part = match Role::of(&path) {
-            Role::Legacy => Part::Passed,
+            Role::Legacy => Ok(Part::Passed),
             Role::Chart => {
                 tally.unpacked_chart(intake, &path, &inner);
-                Part::Passed
+                Ok(Part::Passed)
             }
             Role::Text | Role::Provenance => {
                 let text = document(body, &path, size, scope::MAX_TEXT);
                 let part = self.small(text.as_ref().ok());
                 scope::text(intake, &path, &inner, text.map(Some))?;
-                part
+                Ok(part)
             }
             Role::Inventory => {
                 let mut part = Part::Passed;
@@ -121,16 +123,16 @@ impl Sequential {
                     part = self.small(Some(&text));
                     Ok(Some(text))
                 })?;
-                part
+                Ok(part)
             }
-            Role::Link => self.keep(&path, document(body, &path, size, MAX_LINK)?)?,
-            Role::Document => self.keep(&path, document(body, &path, size, intake.limits.document)?)?,
-            Role::Blob(digest) => self.blob(intake, &path, size, digest, body)?,
-            Role::Config(digest) if size <= MAX_CONFIG => {
-                let bytes = document(body, &path, size, MAX_CONFIG)?;
-                self.keep_or_store(intake, &path, bytes, Some(digest))?
+            Role::Link => document(body, &path, size, MAX_LINK).and_then(|bytes| self.keep(&path, bytes)),
+            Role::Document => {
+                document(body, &path, size, intake.limits.document).and_then(|bytes| self.keep(&path, bytes))
             }
-            Role::Layer | Role::Config(_) => Self::layer(intake, &path, size, body)?,
+            Role::Blob(digest) => self.blob(intake, &path, size, digest, body),
+            Role::Config(digest) if size <= MAX_CONFIG => document(body, &path, size, MAX_CONFIG)
+                .and_then(|bytes| self.keep_or_store(intake, &path, bytes, Some(digest))),
+            Role::Layer | Role::Config(_) => Self::layer(intake, &path, size, body),
             Role::Other | Role::Companion => {
                 let mut body = Rewound::peek(body, HEAD)?;
                 let is_other = matches!(Format::of(&body.head), Format::Other | Format::Empty);
@@ -138,16 +140,21 @@ impl Sequential {
                     // A config with a name of its own, as jib writes it.
                     let bytes = document(&mut body, &path, size, MAX_CONFIG)?;
                     seen = Some(nested(intake, &mut bytes.as_ref(), &inner)?);
-                    self.keep_or_store(intake, &path, bytes, None)?
+                    self.keep_or_store(intake, &path, bytes, None)
                 } else if size <= scope::MAX_TEXT && is_other {
                     let bytes = document(&mut body, &path, size, scope::MAX_TEXT)?;
                     seen = Some(nested(intake, &mut bytes.as_ref(), &inner)?);
-                    self.small(Some(&bytes))
+                    Ok(self.small(Some(&bytes)))
                 } else {
                     seen = Some(nested(intake, &mut body, &inner)?);
-                    Part::Passed
+                    Ok(Part::Passed)
                 }
             }
+        };
+        let part = match part {
+            // Only an image that needs it fails. When the archive itself ends here, all of it does.
+            Err(problem) if !problem.is_fatal() && !matches!(problem, Problem::Incomplete(_)) => Part::Broken(problem),
+            part => part?,
         };
         self.insert(path, size, part, seen);
         Ok(())
@@ -285,8 +292,9 @@ impl Sequential {
         self.keep_or_store(intake, path, bytes, named)
     }
 
-    fn part(&self, path: &str) -> Option<&Part> {
-        self.parts.find(path).map(|(_, piece)| &piece.part)
+    /// A part, and the path that the file has.
+    fn part<'p>(&'p self, path: &'p str) -> (&'p str, Option<&'p Part>) {
+        self.parts.find(path).map_or((path, None), |(path, piece)| (path, Some(&piece.part)))
     }
 }
 
@@ -307,6 +315,7 @@ fn unusable(part: Option<&Part>, path: &str) -> Problem {
     match part {
         None => Problem::missing(path),
         Some(Part::Unfit(compression)) => unfit(compression, path),
+        Some(Part::Broken(problem)) => problem.again(),
         // No tool names layers so, or puts them so.
         Some(_) => too_late(path),
     }
@@ -335,11 +344,13 @@ impl Parts for Sequential {
     }
 
     fn document(&self, path: &str, limit: u64) -> Result<Option<Bytes>> {
-        match self.part(path) {
+        let (path, part) = self.part(path);
+        match part {
             None => Ok(None),
             Some(Part::Kept(bytes)) if bytes.len() as u64 <= limit => Ok(Some(bytes.clone())),
             Some(Part::Kept(bytes)) => Err(document_over(path, bytes.len() as u64, limit)),
             Some(Part::Wrong { expected, found }) => Err(Problem::digest(path, *expected, *found)),
+            Some(Part::Broken(problem)) => Err(problem.again()),
             Some(Part::Stored(..) | Part::Unfit(_) | Part::Passed) => {
                 Err(Problem::document(path, "it is no JSON, or a very large one"))
             }
@@ -347,7 +358,8 @@ impl Parts for Sequential {
     }
 
     fn blob(&mut self, intake: &mut Intake<'_>, path: &str, digest: Digest) -> Result<()> {
-        match self.part(path) {
+        let (path, part) = self.part(path);
+        match part {
             Some(Part::Kept(bytes)) => intake.put(bytes, path, digest),
             Some(Part::Stored(Layer { digest: found, .. }, _)) if *found == digest => Ok(()),
             Some(Part::Stored(Layer { digest: found, .. }, _) | Part::Wrong { found, .. }) => {
@@ -358,7 +370,7 @@ impl Parts for Sequential {
     }
 
     fn unpacked(&mut self, path: &str, digest: Digest) -> Result<Option<Digest>> {
-        Ok(match self.part(path) {
+        Ok(match self.part(path).1 {
             Some(Part::Kept(_)) => Some(digest),
             Some(Part::Stored(_, unpacked)) => *unpacked,
             _ => None,
@@ -366,7 +378,8 @@ impl Parts for Sequential {
     }
 
     fn layer(&mut self, intake: &mut Intake<'_>, path: &str, diff_id: Digest) -> Result<Layer> {
-        let (layer, found) = match self.part(path) {
+        let (path, part) = self.part(path);
+        let (layer, found) = match part {
             Some(Part::Kept(bytes)) => {
                 let digest = Algorithm::Sha256.digest(bytes);
                 intake.put(bytes, path, digest)?;

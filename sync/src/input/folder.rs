@@ -6,7 +6,7 @@ use std::ffi::OsString;
 use std::fs::{self, Metadata};
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use rustix::io::Errno;
 
@@ -140,6 +140,7 @@ impl Walk<'_> {
     fn follow(&self, path: &Path) -> Result<Listed, Said> {
         let looked = path.canonicalize().and_then(|target| Ok((fs::metadata(&target)?, target)));
         let (metadata, path): (Metadata, PathBuf) = looked.map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory if self.leaves(path) => Said::LeftOut(dead::OUTSIDE),
             io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => Said::LeftOut(dead::NOTHING),
             _ if Errno::from_io_error(&error) == Some(Errno::LOOP) => Said::LeftOut(dead::LOOP),
             _ => Said::Unreadable(error),
@@ -151,6 +152,25 @@ impl Walk<'_> {
             kind if kind.is_file() => Ok(Listed { path, size: metadata.len() }),
             _ => Err(Said::LeftOut(dead::SPECIAL)),
         }
+    }
+
+    /// Whether a link that leads to nothing leads out of the root: what is there is none of the bundle's business.
+    fn leaves(&self, path: &Path) -> bool {
+        let Ok(target) = fs::read_link(path) else { return false };
+        let Some(folder) = path.parent().and_then(|folder| folder.canonicalize().ok()) else { return false };
+        let mut at = folder;
+        for part in target.components() {
+            match part {
+                Component::ParentDir => drop(at.pop()),
+                Component::Normal(name) => at.push(name),
+                Component::RootDir | Component::Prefix(_) => return true,
+                Component::CurDir => {}
+            }
+            if !at.starts_with(&self.real) {
+                return true;
+            }
+        }
+        false
     }
 
     fn listing(self) -> Listing {

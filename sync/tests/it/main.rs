@@ -24,6 +24,7 @@ mod packing;
 mod parts;
 mod records;
 mod resume;
+mod same_result;
 mod signatures;
 mod signed;
 mod storages;

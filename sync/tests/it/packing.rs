@@ -7,7 +7,7 @@ use std::process::Command;
 
 use airdock_sync::ingest::{Cancel, Input, Report, inventory};
 use testkit::archive::{Files, chart, index_of, layout, save_directory, save_docker_20, save_storage, tarred};
-use testkit::content::{gzip, hex};
+use testkit::content::{gzip, hex, zstd};
 use testkit::image::{Image, Remote};
 use testkit::ingest::{World, failures};
 use testkit::manifest::MANIFEST;
@@ -389,4 +389,52 @@ fn b18_what_is_given_in_place_of_an_archive_is_named_with_its_cure() {
     assert_eq!((told.rows.len(), told.failures.len(), told.warnings.len()), (1, 0, 2), "{told:?}");
     assert!(told.warnings[0].contains("no image archive"), "a page may be content: {:?}", told.warnings);
     assert!(told.warnings[1].contains("ISO 9660"), "{:?}", told.warnings);
+}
+
+/// Archives within archives, `wide` in each and `deep` within one another: some kilobytes.
+fn multiplied(wide: usize, deep: usize) -> Vec<u8> {
+    (0..deep).fold(zstd(&Tarball::new().file("a.txt", b"x").end()), |inner, _| {
+        zstd(&(0..wide).fold(Tarball::new(), |tar, number| tar.file(&format!("{number}.tar.zst"), &inner)).end())
+    })
+}
+
+#[test]
+fn d05_archives_within_archives_are_bounded_in_sum() {
+    let mut world = World::new();
+    world.settings.limits.entries = 500;
+    let told = world.refused("x.tar.zst", &multiplied(12, 3));
+    let limit =
+        "the number of entries in all archives together is over the limit of 500; raise `ingest.limits.entries`";
+    assert!(told.contains(limit), "{told}");
+}
+
+#[test]
+fn d05_an_ingest_of_archives_within_archives_ends_when_it_is_cancelled() {
+    let world = World::new();
+    let content = multiplied(150, 3);
+    assert!(content.len() < 30_000, "{}", content.len());
+    let path = world.file("x.tar.zst", &content);
+    let cancel = Cancel::default();
+    let asked = {
+        let cancel = cancel.clone();
+        std::thread::spawn(move || {
+            std::thread::sleep(std::time::Duration::from_millis(200));
+            cancel.cancel();
+            std::time::Instant::now()
+        })
+    };
+    let inputs = vec![Input::Path(path)];
+    let ended = world.within(|| {
+        airdock_sync::ingest::ingest_until(
+            &cancel,
+            &world.registry,
+            &airdock_sync::publish::PublishRules::default(),
+            inputs,
+            &world.settings,
+            &|_| {},
+        )
+    });
+    assert_eq!(ended.unwrap_err(), airdock_sync::ingest::IngestError::Cancelled);
+    // Within a second on a machine that does nothing else.
+    assert!(asked.join().unwrap().elapsed() < std::time::Duration::from_secs(5));
 }
