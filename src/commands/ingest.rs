@@ -23,7 +23,7 @@ pub(crate) fn run(mut config: Config, arguments: IngestArguments) -> anyhow::Res
     options.inventory = options.inventory.as_deref().map(absolute).transpose()?;
     let progress = Progress::new(progress, json);
     let outcome = report(&config, Ingest { inputs, options }, &progress);
-    progress.end();
+    let unshown = progress.end();
     match outcome {
         Ok(report) => {
             if !json {
@@ -32,6 +32,8 @@ pub(crate) fn run(mut config: Config, arguments: IngestArguments) -> anyhow::Res
             Ok(if report.failures.is_empty() { Exit::Done } else { Exit::Refused })
         }
         Err(error) => {
+            // There is no report that has them.
+            unshown.iter().for_each(|notice| eprintln!("{}", noticed("warning", notice)));
             if let Some(failure) = error.downcast_ref() {
                 explain(failure, json);
             }

@@ -21,7 +21,8 @@ pub(crate) fn run(config: Config, arguments: &InventoryArguments) -> anyhow::Res
     let inputs = inputs(&arguments.paths)?;
     let progress = Progress::new(arguments.progress, false);
     let made = ingest::inventory(inputs, &settings, &Cancel::default(), &|event| progress.show(&event));
-    progress.end();
+    // An inventory is no report: it has no warnings.
+    progress.end().iter().for_each(|notice| eprintln!("{}", noticed("warning", notice)));
     match made {
         Ok(made) => {
             text::text(inventory::Inventory { expires, ..made });

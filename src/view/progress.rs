@@ -4,7 +4,7 @@ use std::io::{self, IsTerminal as _};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use airdock_sync::ingest::Event;
+use airdock_sync::ingest::{Event, Notice};
 use indicatif::{HumanBytes, ProgressBar, ProgressStyle};
 
 use crate::cli::When;
@@ -20,7 +20,8 @@ pub(crate) struct Progress {
 }
 
 enum Shown {
-    Nothing,
+    /// Nothing is shown; the warnings so far.
+    Nothing(Vec<Notice>),
     Bar(ProgressBar),
     Lines(Lines),
 }
@@ -44,7 +45,7 @@ impl Progress {
     /// Shows that `bytes` of `total` are done. The total may grow while the work goes on.
     pub(crate) fn reached(&self, bytes: u64, total: u64) {
         match &mut *self.shown() {
-            Shown::Nothing => {}
+            Shown::Nothing(_) => {}
             Shown::Bar(bar) => {
                 if bar.length() != Some(total) {
                     begin_bar(bar, Some(total));
@@ -66,7 +67,11 @@ impl Progress {
             text::line(json);
         }
         match &mut *self.shown() {
-            Shown::Nothing => {}
+            // As JSON they were printed.
+            Shown::Nothing(warnings) if !self.json => {
+                warnings.extend(if let Event::Warning(notice) = event { Some(notice.clone()) } else { None });
+            }
+            Shown::Nothing(_) => {}
             Shown::Bar(bar) => show_on_bar(bar, event),
             Shown::Lines(lines) => {
                 let is_warning = matches!(event, Event::Warning(_) | Event::Failed(_));
@@ -80,19 +85,23 @@ impl Progress {
         self.shown.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Removes the bar; nothing is shown after this.
-    pub(crate) fn end(&self) {
-        if let Shown::Bar(bar) = std::mem::replace(&mut *self.shown(), Shown::Nothing) {
-            bar.finish_and_clear();
+    /// Removes the bar; nothing is shown after this. Returns the warnings that were not shown: a warning is shown whatever
+    /// becomes of the work, and only a report has them.
+    pub(crate) fn end(&self) -> Vec<Notice> {
+        match std::mem::replace(&mut *self.shown(), Shown::Nothing(Vec::new())) {
+            Shown::Nothing(warnings) => return warnings,
+            Shown::Bar(bar) => bar.finish_and_clear(),
+            Shown::Lines(_) => {}
         }
+        Vec::new()
     }
 }
 
 impl Shown {
     fn new(when: When, json: bool, verb: &'static str) -> Self {
         match when {
-            When::Never => Self::Nothing,
-            When::Auto if json => Self::Nothing,
+            When::Never => Self::Nothing(Vec::new()),
+            When::Auto if json => Self::Nothing(Vec::new()),
             When::Auto | When::Always if io::stderr().is_terminal() => Self::Bar(ProgressBar::no_length()),
             When::Auto | When::Always => Self::Lines(Lines::new(verb, false, Instant::now())),
         }
@@ -214,8 +223,6 @@ impl Lines {
 
 #[cfg(test)]
 mod tests {
-    use airdock_sync::ingest::Notice;
-
     use super::*;
 
     fn second(began: Instant, seconds: u64) -> Instant {

@@ -8,7 +8,7 @@ use tar::EntryType;
 
 use testkit::bundle::save;
 use testkit::changes::Changes;
-use testkit::process::command;
+use testkit::process::{command, run, said};
 use testkit::tarball::{Tarball, entry};
 
 const SECRET: &[u8] = b"a file outside the bundle";
@@ -85,4 +85,23 @@ fn a02_whatever_a_bundle_leads_to_only_the_data_folder_is_changed_and_nothing_ou
         }
         fs::remove_dir_all(data).unwrap();
     }
+}
+
+#[test]
+fn b19_warnings_are_shown_also_without_progress_and_when_nothing_goes_in() {
+    let folder = tempfile::tempdir().unwrap();
+    let bundle = folder.path().join("bundle");
+    std::fs::create_dir(&bundle).unwrap();
+    std::fs::write(bundle.join("notes.md"), "x").unwrap();
+    for progress in ["never", "always"] {
+        let output = run(folder.path(), ["ingest", "bundle", "--data", "data", "--progress", progress]);
+        let told = said(&output, 65);
+        assert!(told.contains("warning: ") && told.contains("notes.md: left out"), "{progress}: {told}");
+        let told = said(&run(folder.path(), ["inventory", "bundle", "--progress", progress]), 65);
+        assert!(told.contains("warning: ") && told.contains("notes.md: left out"), "{progress}: {told}");
+    }
+    // An inventory that is made has them as well, beside it.
+    save(&bundle.join("a.tar"), &["a:1"], &[b"layer"]);
+    let output = run(folder.path(), ["inventory", "bundle", "--progress", "never"]);
+    assert!(said(&output, 0).contains("notes.md: left out"), "{}", said(&output, 0));
 }
