@@ -90,18 +90,16 @@ pub(super) fn tell(
 
 /// The folder of the image, layout or storage that a blob or its like belongs to.
 fn home(path: &str) -> Option<(&str, Kind)> {
-    let above = |path: &str, levels: usize| {
-        let end = path.rmatch_indices('/').nth(levels.saturating_sub(1)).map_or(0, |(at, _)| at);
-        end
-    };
-    let (levels, kind) = match Role::of(path) {
+    let (levels, kind): (usize, _) = match Role::of(path) {
         Role::Blob(_) if path.ends_with("/data") => (5, Kind::Storage),
         Role::Blob(_) if path.rsplit('/').nth(2) == Some("blobs") => (3, Kind::Layout),
         Role::Layer if path.ends_with("/layer.tar") => (2, Kind::Described),
         Role::Blob(_) | Role::Config(_) | Role::Layer => (1, Kind::Described),
         _ => return None,
     };
-    Some((&path[..above(path, levels)], kind))
+    // A path has at least as many components as its role tells of.
+    let end = path.rmatch_indices('/').nth(levels - 1).map_or(0, |(at, _)| at);
+    Some((&path[..end], kind))
 }
 
 /// What is missing in a folder.
