@@ -1,6 +1,7 @@
 //! A manifest reads the same to Go's decoder and to us (D11): what is taken here, Go reads with the same values. Runs where
 //! there is Go. `AIRDOCK_GO_SECONDS` makes it go on with further seeds for as long.
 #![allow(clippy::unwrap_used, reason = "a test that unwraps says what it expects")]
+#![allow(clippy::disallowed_methods, reason = "how long this test goes on is no setting of the program")]
 
 #[path = "../fuzz/go/reading.rs"]
 mod reading;
@@ -49,6 +50,9 @@ const TYPES: [&str; 9] = [
     "",
     "text/\u{fc}",
 ];
+
+/// The name of a field, how often of a hundred it is written, and what writes its value.
+type Field = (&'static str, usize, fn(&mut Writer));
 
 /// JSON, spelled in one of its many ways.
 struct Writer {
@@ -138,7 +142,7 @@ impl Writer {
         self.text.push_str(value);
     }
 
-    fn object(&mut self, fields: &[(&str, usize, fn(&mut Self))]) {
+    fn object(&mut self, fields: &[Field]) {
         self.text.push('{');
         let mut first = true;
         for (name, likely, write) in fields {

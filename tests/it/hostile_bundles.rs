@@ -91,8 +91,8 @@ fn a02_whatever_a_bundle_leads_to_only_the_data_folder_is_changed_and_nothing_ou
 fn b19_warnings_are_shown_also_without_progress_and_when_nothing_goes_in() {
     let folder = tempfile::tempdir().unwrap();
     let bundle = folder.path().join("bundle");
-    std::fs::create_dir(&bundle).unwrap();
-    std::fs::write(bundle.join("notes.md"), "x").unwrap();
+    fs::create_dir(&bundle).unwrap();
+    fs::write(bundle.join("notes.md"), "x").unwrap();
     for progress in ["never", "always"] {
         let output = run(folder.path(), ["ingest", "bundle", "--data", "data", "--progress", progress]);
         let told = said(&output, 65);

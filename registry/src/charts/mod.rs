@@ -104,7 +104,7 @@ impl Charts {
         }
         let unknown = || Error::ChartFolderUnknown(folder.to_owned());
         let lines = lines(&latest.listed, folder).ok_or_else(unknown)?;
-        let page = core.run(async move |_| Ok(page::render(lines))).await?;
+        let page = core.run(async move |_| Ok(page::render(&lines))).await?;
         latest.pages.insert(folder.to_owned(), page.clone());
         Ok(page)
     }

@@ -11,7 +11,7 @@ use crate::oci::Algorithm;
 const BESIDE: usize = 256;
 
 /// The index of these charts: the versions of each, and the folder their files are in, relative to the index.
-pub(super) fn render(charts: Vec<(String, Vec<Line>)>) -> ChartIndex {
+pub(super) fn render(charts: &[(String, Vec<Line>)]) -> ChartIndex {
     let lines = charts.iter().flat_map(|(_, lines)| lines);
     // The newest chart's time rather than now: the same charts give the same bytes, which clients need not load again.
     let generated = lines.clone().map(|line| line.created).fold(Timestamp::UNIX_EPOCH, Timestamp::max);

@@ -98,8 +98,8 @@ impl Folder {
     }
 
     /// Whether there is a link for what a row of the index says.
-    fn is_linked(&self, repository: &RepositoryName, row: Row) -> Result<bool, DiskError> {
-        let path = match &row {
+    fn is_linked(&self, repository: &RepositoryName, row: &Row) -> Result<bool, DiskError> {
+        let path = match row {
             Row::Manifest(digest) if self.settling.read().is_unlinked(repository, digest) => return Ok(false),
             Row::Blob(digest) => self.links.path(repository, Link::Blob(digest)),
             Row::Manifest(digest) => self.links.path(repository, Link::Manifest(digest)),

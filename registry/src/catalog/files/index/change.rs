@@ -104,9 +104,9 @@ impl Index {
     pub(crate) fn sweep<E: From<IndexError>>(
         &self,
         name: &RepositoryName,
-        is_there: impl Fn(Row) -> Result<bool, E>,
+        is_there: impl Fn(&Row) -> Result<bool, E>,
     ) -> Result<(), E> {
-        let is_there = |row: Option<Row>| row.map_or(Ok(false), &is_there);
+        let is_there = |row: Option<Row>| row.as_ref().map_or(Ok(false), &is_there);
         self.retain(Table::Blob, name, |_, rest| is_there(keys::digest_at(rest).map(Row::Blob)))?;
         self.retain(Table::Manifest, name, |_, rest| is_there(keys::digest_at(rest).map(Row::Manifest)))?;
         self.retain(Table::Tag, name, |_, rest| is_there(keys::tag_at(rest).map(Row::Tag)))?;
@@ -114,7 +114,7 @@ impl Index {
             self.retain(table, name, |rows, rest| {
                 let manifest = keys::second_digest_at(rest);
                 let is_there = |manifest| has(rows, &keys::with_digest(Table::Manifest, name, &manifest));
-                Ok(manifest.map_or(Ok(false), is_there)?)
+                manifest.map_or(Ok(false), is_there)
             })?;
         }
         Ok(())

@@ -146,7 +146,7 @@ impl Index {
     ) -> Result<T, E> {
         let mut transaction = self.database.begin_write().map_err(failed)?;
         // A page that a change replaced is free once a later one was written out; until then changes are cheaper.
-        if self.unwritten.fetch_add(1, Ordering::Relaxed) % WRITE_OUT != 0 {
+        if !self.unwritten.fetch_add(1, Ordering::Relaxed).is_multiple_of(WRITE_OUT) {
             transaction.set_durability(Durability::None).map_err(failed)?;
         }
         let mut change = Change::of(transaction.open_table(ROWS).map_err(failed)?);
