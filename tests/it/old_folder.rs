@@ -47,8 +47,11 @@ fn document(data: &Path, arguments: &[&str]) -> Value {
     serde_json::from_str(&command(data, arguments)).unwrap()
 }
 
+/// The tags; the earlier version did not list manifests without one.
 fn listed(data: &Path) -> Value {
-    command(data, &["ls", "--json"]).lines().map(|line| serde_json::from_str::<Value>(line).unwrap()).collect()
+    let rows = command(data, &["ls", "--json"]);
+    let rows = rows.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    rows.filter(|row| row.get("tag").is_some()).collect()
 }
 
 /// Fetches everything the ledger knows of: whatever has the digest it is asked by is the same byte for byte.

@@ -161,9 +161,18 @@ mod tests {
         let mut holds = Vec::new();
         for _ in 0..THREADS {
             let (hold, held) = mpsc::channel::<()>();
+            let (begin, begun) = mpsc::channel();
             holds.push(hold);
+            let threads = threads.clone();
+            let work = move || {
+                begin.send(()).unwrap();
+                held.recv().is_ok()
+            };
+            let running = tokio::spawn(async move { threads.run(work).await });
+            tokio::task::yield_now().await;
+            begun.recv().unwrap();
             // Time is paused: the wait costs nothing.
-            assert_eq!(threads.run(move || held.recv().is_ok()).await, Err(Hung));
+            assert_eq!(running.await.unwrap(), Err(Hung));
         }
         let waiting = threads.run(|| ()).await;
         assert_eq!(waiting, Err(Hung), "there is no thread for it");

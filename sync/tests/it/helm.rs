@@ -4,6 +4,8 @@
 //! random descriptions: fields Helm knows and others, every style and type of YAML, several descriptions in one archive, paths
 //! from Windows. `AIRDOCK_HELM_CHARTS` is how many, `AIRDOCK_HELM_SEED` the first seed.
 
+#![allow(clippy::disallowed_methods, reason = "how many charts are made is no setting of the program")]
+
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -356,7 +358,7 @@ fn field(dice: &mut Dice, key: &str, indent: &str) -> String {
         }
         "maintainers" | "dependencies" if usual => {
             let (keys, is_dependency) =
-                if key.to_ascii_lowercase() == "maintainers" { (MAINTAINER, false) } else { (DEPENDENCY, true) };
+                if key.eq_ignore_ascii_case("maintainers") { (MAINTAINER, false) } else { (DEPENDENCY, true) };
             let count = dice.roll(3);
             (0..count)
                 .map(|at| {

@@ -15,6 +15,7 @@
 //! - **Only a folder knows the whole path of an absolute link**: those that are made here lead out of the bundle.
 //! - **The name of a folder that is given is a name** of a `dir:` image in its root; that of a tar is none. None is made there.
 #![allow(clippy::print_stdout, reason = "the seed is said")]
+#![allow(clippy::disallowed_methods, reason = "how many bundles are made is no setting of the program")]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
@@ -390,7 +391,7 @@ impl Outcome {
     }
 }
 
-fn outcome(world: &World, root: &str, result: Result<Report, IngestError>) -> Outcome {
+fn outcome(world: &World, root: &str, result: &Result<Report, IngestError>) -> Outcome {
     let plain = |text: &str| text.replace(&format!("{root}/"), "").replace(&format!("{root}: "), "").replace(root, ".");
     let sorted = |lines: Vec<String>| lines.into_iter().collect::<BTreeSet<_>>().into_iter().collect::<Vec<_>>();
     let notice = |notice: &Notice| plain(&notice.to_string());
@@ -399,7 +400,7 @@ fn outcome(world: &World, root: &str, result: Result<Report, IngestError>) -> Ou
         events.iter().filter_map(|event| if let Event::Warning(it) = event { Some(notice(it)) } else { None });
     let failures =
         events.iter().filter_map(|event| if let Event::Failed(it) = event { Some(notice(it)) } else { None });
-    let (ended, rows) = match &result {
+    let (ended, rows) = match result {
         // The exit code is a function of this.
         Ok(report) => (if report.failures.is_empty() { "done" } else { "refused" }, report.images.clone()),
         Err(IngestError::Nothing { .. }) => ("nothing", Vec::new()),
@@ -431,7 +432,7 @@ fn differences(bundle: &Bundle) -> String {
     let mut add = |way, path: &Path, run: &dyn Fn(&World) -> Result<Report, IngestError>| {
         let world = World::new();
         let result = run(&world);
-        ways.push((way, outcome(&world, &path.display().to_string(), result)));
+        ways.push((way, outcome(&world, &path.display().to_string(), &result)));
     };
     add("folder", &folder, &|world| world.try_path(&folder));
     add("tar", &plain, &|world| world.try_path(&plain));

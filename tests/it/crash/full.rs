@@ -277,7 +277,10 @@ fn s09_a_disk_without_inodes_is_a_full_disk() {
         number += 1;
     }
     let mut connection = connect(site.address()).unwrap();
-    let answer = connection.send(&Request::new("POST", "/v2/full/blobs/uploads/"));
+    // The upload gets its file with its first byte.
+    let begun = connection.send(&Request::new("POST", "/v2/full/blobs/uploads/")).expect(202);
+    let location = begun.header("location").unwrap().to_owned();
+    let answer = connection.send(&Request::new("PATCH", &location).body("x"));
     assert_eq!(answer.status, 507, "{}", answer.text());
     site.check();
     fs::remove_dir_all(&fillers).unwrap();

@@ -71,9 +71,11 @@ impl Site {
         let row = |line: &str| {
             let row: serde_json::Value = serde_json::from_str(line).unwrap();
             assert!(row.get("problem").is_none_or(serde_json::Value::is_null), "{row}");
-            format!("{}:{} {}", row["repository"], row["tag"], row["digest"])
+            // A manifest whose tags were not reached yet stays until the ingest is run again.
+            let tag = row["tag"].as_str()?;
+            Some(format!("{}:{tag} {}", row["repository"], row["digest"]))
         };
-        rows.lines().map(row).collect()
+        rows.lines().filter_map(row).collect()
     }
 
     /// Ends the ingest of the second bundle at its change number `step`. Checks that this leaves the tags from before or

@@ -12,7 +12,7 @@ use base64::engine::general_purpose::STANDARD;
 use granit_parser::{Event, Parser, ScalarStyle};
 
 use super::fault::Fault;
-use super::number;
+use super::number::{self, Number};
 
 /// The most nodes of a document, how deep they may be, and the bytes of their texts once aliases are followed.
 const MAX_NODES: u64 = 200_000;
@@ -305,6 +305,11 @@ fn resolve(text: &str) -> Value {
         ".nan" | ".NaN" | ".NAN" => Value::Float(f64::NAN),
         ".inf" | ".Inf" | ".INF" | "+.inf" | "+.Inf" | "+.INF" => Value::Float(f64::INFINITY),
         "-.inf" | "-.Inf" | "-.INF" => Value::Float(f64::NEG_INFINITY),
-        _ => number::parse(text).unwrap_or_else(|| Value::Text(text.into())),
+        _ => match number::parse(text) {
+            Some(Number::Int(value)) => Value::Int(value),
+            Some(Number::Unsigned(value)) => Value::Unsigned(value),
+            Some(Number::Float(value)) => Value::Float(value),
+            None => Value::Text(text.into()),
+        },
     }
 }

@@ -1,9 +1,15 @@
 //! Numbers as Go reads them in YAML and writes them as text and as JSON.
 
-use super::document::Value;
+/// A number, by what Go's decoder makes of it.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Number {
+    Int(i64),
+    Unsigned(u64),
+    Float(f64),
+}
 
 /// The number a plain scalar is, if it is one.
-pub(super) fn parse(text: &str) -> Option<Value> {
+pub(super) fn parse(text: &str) -> Option<Number> {
     let first = text.chars().next()?;
     if first == '.' {
         return float(text);
@@ -13,10 +19,10 @@ pub(super) fn parse(text: &str) -> Option<Value> {
     }
     let plain = text.replace('_', "");
     if let Some(value) = signed(&plain) {
-        return Some(Value::Int(value));
+        return Some(Number::Int(value));
     }
     if let Some(value) = unsigned(&plain) {
-        return Some(Value::Unsigned(value));
+        return Some(Number::Unsigned(value));
     }
     if is_float(&plain)
         && let Some(value) = float(&plain)
@@ -25,7 +31,7 @@ pub(super) fn parse(text: &str) -> Option<Value> {
     }
     // A sign after the prefix.
     let binary = plain.strip_prefix("0b").and_then(|digits| i64::from_str_radix(digits, 2).ok());
-    binary.map(Value::Int)
+    binary.map(Number::Int)
 }
 
 /// Like Go's `ParseInt` with base 0.
@@ -68,10 +74,10 @@ fn is_float(text: &str) -> bool {
         })
 }
 
-fn float(text: &str) -> Option<Value> {
+fn float(text: &str) -> Option<Number> {
     let is_number = text.bytes().all(|byte| byte.is_ascii_digit() || b"+-.eE".contains(&byte));
     let value = text.parse::<f64>().ok().filter(|value| is_number && value.is_finite());
-    value.map(Value::Float)
+    value.map(Number::Float)
 }
 
 /// As text, by Go's `FormatFloat(value, 'g', -1, 32)`: Helm reads numbers where it wants texts with the precision of 32 bits.
