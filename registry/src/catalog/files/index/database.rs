@@ -1,13 +1,14 @@
 //! The database file: where it is, how much memory it may take, and that it is synced only when it is sealed.
 
 use std::fs::OpenOptions;
+use std::io::ErrorKind;
 use std::os::unix::fs::OpenOptionsExt as _;
 
 use redb::backends::{FileBackend, InMemoryBackend};
 use redb::{Builder, Database, StorageBackend, TableDefinition};
 
 use super::IndexError;
-use crate::disk::{Context as _, DiskError, Layout, create_folder};
+use crate::disk::{Context as _, DiskError, Layout, make_folder};
 
 /// The most memory the database takes for pages, in bytes, whatever it holds. What is not in it is in the page cache.
 const CACHE: usize = 32 * 1024 * 1024;
@@ -18,7 +19,11 @@ pub(super) const ROWS: TableDefinition<'static, &'static [u8], &'static [u8]> = 
 /// Opens the database, creating what is not there.
 pub(super) fn open(layout: &Layout) -> Result<Database, IndexError> {
     let (folder, path) = (layout.metadata(), layout.metadata_database());
-    create_folder(&folder)?;
+    // Not its parents: a data folder that has gone is not made anew for its index.
+    match make_folder(&folder) {
+        Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(error).on("create folder", &folder)?,
+        _ => {}
+    }
     let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&path);
     let file = FileBackend::new(file.on("open", &path)?).map_err(failed)?;
     with_rows(builder().create_with_backend(Unsynced(file)).map_err(failed)?)

@@ -393,6 +393,14 @@ mod tests {
         (page.entries.iter().map(ToString::to_string).collect(), page.more)
     }
 
+    #[test]
+    fn a_data_folder_that_has_gone_is_not_made_anew_for_its_index() {
+        let folder = tempfile::tempdir().unwrap();
+        let gone = folder.path().join("data");
+        assert!(Index::create(&Layout::new(gone.clone())).is_err());
+        assert!(!gone.exists());
+    }
+
     fn with_tags(folder: &Path, wanted: &[&str]) -> Index {
         let index = Index::create(&Layout::new(folder.to_owned())).unwrap();
         let target = Algorithm::Sha256.digest(b"x");
