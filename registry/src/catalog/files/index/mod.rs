@@ -194,8 +194,7 @@ impl Index {
         child: &Digest,
         after: Option<&Digest>,
     ) -> Result<Option<Digest>, IndexError> {
-        // Behind `after`, and before what follows it.
-        let after = after.map(|after| [&keys::digest_bytes(after)[..], &[0]].concat()).unwrap_or_default();
+        let after = behind(after);
         let mut found = None;
         scan(&self.rows()?, &keys::with_digest(Table::Child, name, child), &after, |rest, _| {
             found = keys::digest_at(rest);
@@ -233,13 +232,7 @@ impl Index {
     ) -> Result<Page<Tag>, IndexError> {
         // No tag holds a zero: this is just behind `after`, whether it exists or not.
         let after = after.map(|after| [after.as_bytes(), &[0]].concat()).unwrap_or_default();
-        let mut page = Page { entries: Vec::new(), more: false };
-        scan(&self.rows()?, &keys::in_repository(Table::Tag, name), &after, |rest, _| {
-            page.more = page.entries.len() == limit;
-            page.entries.extend(keys::tag_at(rest).filter(|_| !page.more));
-            if page.more { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-        })?;
-        Ok(page)
+        page(&self.rows()?, &keys::in_repository(Table::Tag, name), &after, limit, keys::tag_at)
     }
 
     /// Up to `limit` manifests of the repository after `after`, in the order of their digests.
@@ -249,15 +242,8 @@ impl Index {
         after: Option<&Digest>,
         limit: usize,
     ) -> Result<Page<Digest>, IndexError> {
-        // Behind `after`, and before what follows it.
-        let after = after.map(|after| [&keys::digest_bytes(after)[..], &[0]].concat()).unwrap_or_default();
-        let mut page = Page { entries: Vec::new(), more: false };
-        scan(&self.rows()?, &keys::in_repository(Table::Manifest, name), &after, |rest, _| {
-            page.more = page.entries.len() == limit;
-            page.entries.extend(keys::digest_at(rest).filter(|_| !page.more));
-            if page.more { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-        })?;
-        Ok(page)
+        let after = behind(after);
+        page(&self.rows()?, &keys::in_repository(Table::Manifest, name), &after, limit, keys::digest_at)
     }
 
     /// The tags that point at a manifest.
@@ -279,8 +265,7 @@ impl Index {
         after: Option<&Digest>,
         limit: usize,
     ) -> Result<Page<Referrer>, IndexError> {
-        // Behind `after`, and before what follows it.
-        let after = after.map(|after| [&keys::digest_bytes(after)[..], &[0]].concat()).unwrap_or_default();
+        let after = behind(after);
         let (mut page, mut size) = (Page { entries: Vec::new(), more: false }, 0);
         scan(&self.rows()?, &keys::with_digest(Table::Referrer, name, subject), &after, |rest, value| {
             page.more = page.entries.len() == limit || size + value.len() > Referrer::PAGE;
@@ -349,6 +334,28 @@ fn scan(
         }
     }
     Ok(())
+}
+
+/// Where the rows of a digest that follow `after` begin: behind it, and before what follows it.
+fn behind(after: Option<&Digest>) -> Vec<u8> {
+    after.map(|after| [&keys::digest_bytes(after)[..], &[0]].concat()).unwrap_or_default()
+}
+
+/// Up to `limit` rows whose keys begin with `prefix`, from `after` on, by what `read` makes of the rest of the key.
+fn page<T>(
+    rows: &impl ReadableTable<&'static [u8], &'static [u8]>,
+    prefix: &[u8],
+    after: &[u8],
+    limit: usize,
+    read: impl Fn(&[u8]) -> Option<T>,
+) -> Result<Page<T>, IndexError> {
+    let mut page = Page { entries: Vec::new(), more: false };
+    scan(rows, prefix, after, |rest, _| {
+        page.more = page.entries.len() == limit;
+        page.entries.extend(read(rest).filter(|_| !page.more));
+        if page.more { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    })?;
+    Ok(page)
 }
 
 /// What the first row says whose key begins with `prefix`.
