@@ -17,6 +17,7 @@
 //! | a network share that can stop answering | [`share`] |
 //! | a key, and what it signs | [`signer`] |
 //! | what is in a folder, and a folder in memory | [`folder`] |
+//! | numbers that a seed repeats | [`random`] |
 //!
 //! Unit tests inside `airdock-registry` and `airdock-sync` may use only what names no type of their own crate: there the
 //! crate under test and the one this crate was built with are two.
@@ -35,6 +36,7 @@ pub mod manifest;
 pub mod process;
 pub mod pull;
 pub mod push;
+pub mod random;
 pub mod registry;
 pub mod share;
 pub mod signer;
